@@ -1,0 +1,50 @@
+//! generation_config.json -> defaults of sampling and the stop ids.
+
+use std::path::Path;
+
+use super::json::Object;
+use super::{Config, Error};
+
+/// What the checkpoint's authors set for generation; the command line overrides it.
+///
+/// `do_sample` and `temperature` are not read: decoding is greedy unless a temperature is asked for. The repetition
+/// penalty stays active under greedy decoding, as it does in transformers' `generate`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GenerationDefaults {
+    /// Generation stops on any of these ids.
+    pub eos_token_ids: Vec<u32>,
+    /// Factor that makes ids already generated less likely; 1 does nothing.
+    pub repetition_penalty: f64,
+    /// Nucleus size, used when sampling.
+    pub top_p: Option<f64>,
+    /// Number of candidates, used when sampling.
+    pub top_k: Option<usize>,
+}
+
+impl GenerationDefaults {
+    /// Reads `dir/generation_config.json`; where the file or a key is absent, `config` and transformers' defaults hold.
+    ///
+    /// # Errors
+    /// Unreadable or malformed JSON, or a value that cannot be used.
+    pub fn read(dir: &Path, config: &Config) -> Result<Self, Error> {
+        let from_config = config.eos_token_ids.clone();
+        let Some(object) = Object::read_optional(&dir.join("generation_config.json"))? else {
+            return Ok(Self { eos_token_ids: from_config, repetition_penalty: 1.0, top_p: None, top_k: None });
+        };
+        let repetition_penalty = object.f64("repetition_penalty")?.unwrap_or(1.0);
+        if repetition_penalty <= 0.0 {
+            return Err(object.error(format!("`repetition_penalty` is {repetition_penalty}, expected more than 0")));
+        }
+        // top_k 0 is how transformers writes "off".
+        let top_k = match object.value("top_k").and_then(serde_json::Value::as_u64) {
+            Some(0) => None,
+            _ => object.count("top_k")?,
+        };
+        Ok(Self {
+            eos_token_ids: object.token_ids("eos_token_id")?.unwrap_or(from_config),
+            repetition_penalty,
+            top_p: object.f64("top_p")?,
+            top_k,
+        })
+    }
+}

@@ -1,0 +1,165 @@
+//! What is on disk: finding a checkpoint, reading its config, and giving out its tensors by name.
+//!
+//! Opening reads headers and small JSON files only. Every tensor the model will ask for is checked by name and
+//! shape at that time ([`manifest`]), so that a broken checkpoint is refused before any work is done.
+
+mod config;
+mod generation_config;
+mod json;
+mod layout;
+mod locate;
+mod manifest;
+mod weights;
+
+use std::path::{Path, PathBuf};
+
+pub use config::{
+    Config, ConfigOverride, FasterVideo, LanguageConfig, MergeType, NewlinePosition, PoolMode, VideoTokenConfig,
+    VisionConfig, is_known_key,
+};
+pub use generation_config::GenerationDefaults;
+pub use layout::Layout;
+pub use locate::{DEFAULT_MODEL, locate};
+pub use manifest::{ProjectorShape, VisionShape};
+pub use weights::Weights;
+
+/// Prefix of the vision tower's tensor names.
+pub(crate) const TOWER_PREFIX: &str = manifest::TOWER;
+
+/// Everything that can be wrong with a checkpoint.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A repository id that is not in the hub cache.
+    #[error("model `{repo}` is not in the hub cache (looked in {})", cache.display())]
+    NotCached {
+        /// The repository id as given.
+        repo: String,
+        /// The cache folder looked in.
+        cache: PathBuf,
+    },
+    /// Neither a directory nor something that looks like `owner/name`.
+    #[error("model `{name}` is neither a directory nor a repository id like `owner/name`")]
+    NoSuchModel {
+        /// The name as given.
+        name: String,
+    },
+    /// A file could not be read.
+    #[error("cannot read `{}`", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// A JSON file that is not JSON, or not an object.
+    #[error("`{}` is not valid JSON", path.display())]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// The parser's reason.
+        source: serde_json::Error,
+    },
+    /// A key with a value that cannot be used.
+    #[error("`{}`: {message}", path.display())]
+    Config {
+        /// The config file.
+        path: PathBuf,
+        /// Which key, what was found, and what is expected.
+        message: String,
+    },
+    /// An architecture that this program does not implement.
+    #[error("`{}`: unknown architecture {found}; known are {}", path.display(), layout::KNOWN_ARCHITECTURES.join(" and "))]
+    UnknownArchitecture {
+        /// The config file.
+        path: PathBuf,
+        /// What `architectures` (or `model_type`) says.
+        found: String,
+    },
+    /// A directory with no safetensors files.
+    #[error("no safetensors weights in `{}`", dir.display())]
+    NoWeights {
+        /// The checkpoint directory.
+        dir: PathBuf,
+    },
+    /// A weight file that is cut short or not a safetensors file.
+    #[error("weight file `{}` is damaged: {message}", path.display())]
+    DamagedWeights {
+        /// The weight file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// Tensors missing, unexpected or of the wrong shape.
+    #[error("the tensors in `{}` do not fit its config: {message}", dir.display())]
+    Tensors {
+        /// The checkpoint directory.
+        dir: PathBuf,
+        /// All names, by kind of fault.
+        message: String,
+    },
+    /// A tensor could not be brought onto the device.
+    #[error("cannot load tensor `{name}`")]
+    Load {
+        /// The tensor's name in the original layout.
+        name: String,
+        /// The backend's reason.
+        source: candle_core::Error,
+    },
+}
+
+impl Error {
+    /// What the user can try, where something helps.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotCached { repo, .. } => Some(format!(
+                "download it with `huggingface-cli download {repo}`, or pass a directory with `--model DIR`"
+            )),
+            Self::NoSuchModel { .. } => {
+                Some("pass a directory that holds config.json and the safetensors files".to_owned())
+            }
+            Self::DamagedWeights { .. } => Some("the file may be an unfinished download; fetch it again".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// A checkpoint that was found complete and well-formed; no tensor has been loaded yet.
+#[derive(Debug)]
+pub struct Checkpoint {
+    /// The directory that holds it.
+    pub dir: PathBuf,
+    /// What config.json says, validated, with overrides applied.
+    pub config: Config,
+    /// What generation_config.json says.
+    pub generation: GenerationDefaults,
+    /// The vision tower's sizes, taken from the tensors.
+    pub vision: VisionShape,
+    /// The projector's layers, taken from the config.
+    pub projector: ProjectorShape,
+    /// Rows of the embedding table in the file; the tokenizer decides how many of them can be generated.
+    pub embedding_rows: usize,
+    /// The tensors by name, memory-mapped.
+    pub weights: Weights,
+}
+
+impl Checkpoint {
+    /// Opens the checkpoint in `dir`, with `overrides` applied on top of its config.json.
+    ///
+    /// # Errors
+    /// Any [`Error`]: unreadable or malformed files, unknown architecture, and tensors that do not fit the config.
+    pub fn open(dir: &Path, overrides: &[ConfigOverride]) -> Result<Self, Error> {
+        let config = Config::read(dir, overrides)?;
+        let generation = GenerationDefaults::read(dir, &config)?;
+        let weights = Weights::open(dir, config.layout)?;
+        let manifest = manifest::check(dir, &config, &weights)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            config,
+            generation,
+            vision: manifest.vision,
+            projector: manifest.projector,
+            embedding_rows: manifest.embedding_rows,
+            weights,
+        })
+    }
+}

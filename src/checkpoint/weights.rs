@@ -1,0 +1,152 @@
+//! Safetensors files -> tensors by name, memory-mapped; nothing is copied until a tensor is loaded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use memmap2::Mmap;
+use safetensors::SafeTensors;
+
+use super::json::Object;
+use super::{Error, Layout};
+
+/// Where one tensor lies.
+#[derive(Debug)]
+struct Entry {
+    file: usize,
+    dtype: DType,
+    shape: Vec<usize>,
+    bytes: Range<usize>,
+}
+
+/// All tensors of a checkpoint, under their names in the original layout.
+#[derive(Debug)]
+pub struct Weights {
+    files: Vec<Mmap>,
+    entries: BTreeMap<String, Entry>,
+}
+
+impl Weights {
+    /// Maps the weight files of `dir`: `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+    ///
+    /// # Errors
+    /// No weight files, unreadable ones, or ones cut short; a shard that is listed but not there.
+    pub fn open(dir: &Path, layout: Layout) -> Result<Self, Error> {
+        let mut weights = Self { files: Vec::new(), entries: BTreeMap::new() };
+        for path in weight_files(dir)? {
+            weights.map_file(&path, layout)?;
+        }
+        Ok(weights)
+    }
+
+    fn map_file(&mut self, path: &Path, layout: Layout) -> Result<(), Error> {
+        let damaged = |message: String| Error::DamagedWeights { path: path.to_owned(), message };
+        let read_error = |source| Error::Read { path: path.to_owned(), source };
+        let file = File::open(path).map_err(read_error)?;
+        // SAFETY: the map is read-only and private to this process. Truncating the file while it is mapped would be
+        // fatal; that is the documented price of mapping weights, and what every loader of this format pays.
+        let map = unsafe { Mmap::map(&file) }.map_err(read_error)?;
+        SafeTensors::deserialize(&map).map_err(|error| damaged(error.to_string()))?;
+        let (header_len, metadata) = SafeTensors::read_metadata(&map).map_err(|error| damaged(error.to_string()))?;
+        let data_start = 8 + header_len;
+        for (name, info) in metadata.tensors() {
+            let dtype = match info.dtype {
+                safetensors::Dtype::BF16 => DType::BF16,
+                safetensors::Dtype::F16 => DType::F16,
+                safetensors::Dtype::F32 => DType::F32,
+                // Index buffers that old exports carry; none is ever loaded.
+                safetensors::Dtype::I64 if name.ends_with(".position_ids") => continue,
+                other => {
+                    return Err(damaged(format!("tensor `{name}` is {other:?}; only BF16, F16 and F32 are known")));
+                }
+            };
+            let (start, end) = info.data_offsets;
+            let entry = Entry {
+                file: self.files.len(),
+                dtype,
+                shape: info.shape.clone(),
+                bytes: data_start + start..data_start + end,
+            };
+            if self.entries.insert(layout.original_name(&name), entry).is_some() {
+                return Err(damaged(format!("tensor `{name}` is also in another file")));
+            }
+        }
+        self.files.push(map);
+        Ok(())
+    }
+
+    /// The tensors' names in the original layout, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(String::as_str)
+    }
+
+    /// The shape of a tensor, if it is there.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|entry| entry.shape.as_slice())
+    }
+
+    /// Bytes of all tensors as stored.
+    pub fn total_bytes(&self) -> usize {
+        self.entries.values().map(|entry| entry.bytes.len()).sum()
+    }
+
+    /// Copies a tensor to `device` as `dtype` (`None`: as stored).
+    ///
+    /// # Errors
+    /// A tensor that is not there (the manifest check makes that a defect), or a failing device.
+    pub fn load(&self, name: &str, dtype: Option<DType>, device: &Device) -> Result<Tensor, Error> {
+        let rows = self.shape(name).and_then(|shape| shape.first().copied()).unwrap_or(0);
+        self.load_rows(name, rows, dtype, device)
+    }
+
+    /// Like [`Self::load`], but only the first `rows` along the first dimension.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_rows(&self, name: &str, rows: usize, dtype: Option<DType>, device: &Device) -> Result<Tensor, Error> {
+        let load = || {
+            let Some(entry) = self.entries.get(name) else {
+                candle_core::bail!("it is not in the checkpoint");
+            };
+            let mut shape = entry.shape.clone();
+            let mut bytes = entry.bytes.clone();
+            if let Some(first) = shape.first_mut().filter(|first| rows < **first) {
+                bytes.end = bytes.start + bytes.len() / *first * rows;
+                *first = rows;
+            }
+            let stored = Tensor::from_raw_buffer(&self.files[entry.file][bytes], entry.dtype, &shape, device)?;
+            match dtype {
+                Some(dtype) => stored.to_dtype(dtype),
+                None => Ok(stored),
+            }
+        };
+        load().map_err(|source| Error::Load { name: name.to_owned(), source })
+    }
+}
+
+/// The files that hold the tensors, in a fixed order.
+fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+    let single = dir.join("model.safetensors");
+    if single.is_file() {
+        return Ok(vec![single]);
+    }
+    let Some(index) = Object::read_optional(&dir.join("model.safetensors.index.json"))? else {
+        return Err(Error::NoWeights { dir: dir.to_owned() });
+    };
+    let map = index.object("weight_map")?.ok_or_else(|| index.error("`weight_map` is missing".to_owned()))?;
+    let shards: BTreeSet<&str> = map.map.values().filter_map(|shard| shard.as_str()).collect();
+    let is_plain_name = |name: &&str| Path::new(name).file_name() == Some(name.as_ref());
+    if let Some(odd) = shards.iter().find(|name| !is_plain_name(name)) {
+        return Err(index.error(format!("shard `{odd}` is not a plain file name")));
+    }
+    let missing: Vec<&str> = shards.iter().filter(|shard| !dir.join(shard).is_file()).copied().collect();
+    if shards.is_empty() || !missing.is_empty() {
+        return Err(Error::Tensors {
+            dir: dir.to_owned(),
+            message: format!("{} of {} shards are missing: {}", missing.len(), shards.len(), missing.join(", ")),
+        });
+    }
+    Ok(shards.into_iter().map(|shard| dir.join(shard)).collect())
+}

@@ -1,0 +1,222 @@
+//! What can be typed: commands and flags, checked for range here and for nothing else.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+use llava_video::checkpoint::{ConfigOverride, DEFAULT_MODEL, is_known_key};
+use llava_video::device::{DeviceRequest, DtypeRequest, built_in_features};
+use llava_video::prompt::TimeInstruction;
+use llava_video::video::{SamplePolicy, ffmpeg_versions};
+
+/// Program, FFmpeg and features, as `--version` prints them.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let features = match built_in_features() {
+        none if none.is_empty() => "none".to_owned(),
+        some => some.join(", "),
+    };
+    format!("{}\nFFmpeg: {}\nfeatures: {features}", env!("CARGO_PKG_VERSION"), ffmpeg_versions())
+});
+
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C), 143 terminated.";
+
+/// Answers questions about videos with the LLaVA-Video models, on your own machine.
+#[derive(Debug, Parser)]
+#[command(name = "llava-video", version = VERSION.as_str(), after_help = EXIT_CODES, max_term_width = 100, args_override_self = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+
+    /// Say more on stderr about what is done.
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    pub(crate) verbose: bool,
+
+    /// Print nothing on stderr but errors.
+    #[arg(short, long, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Answer a question about a video.
+    #[command(after_help = EXIT_CODES)]
+    Ask(Box<AskArgs>),
+    /// Print which frames of a video would be sampled, as one JSON object a line; no model is needed.
+    #[command(after_help = EXIT_CODES)]
+    Frames(FramesArgs),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// Which frames of the clip are taken.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct SampleArgs {
+    /// Take exactly N frames, uniform over the whole clip (a short clip repeats some); with --fps, at most N.
+    #[arg(long, value_name = "N", default_value = "110", value_parser = at_least_one)]
+    frames: usize,
+
+    /// Take one frame every round(rate / R) instead, unless that gives more than --frames.
+    #[arg(long, value_name = "R", value_parser = positive)]
+    fps: Option<f64>,
+}
+
+impl SampleArgs {
+    pub(crate) fn policy(&self) -> SamplePolicy {
+        SamplePolicy { max_frames: self.frames, fps: self.fps }
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    /// The video file.
+    #[arg(value_name = "VIDEO")]
+    pub(crate) video: OsString,
+
+    /// The question; `-` reads it from standard input. With --no-video it is the only argument.
+    #[arg(value_name = "QUESTION", required_unless_present = "no_video")]
+    pub(crate) question: Option<OsString>,
+
+    /// Checkpoint: a directory, or a repository id that is in the hub cache.
+    #[arg(long, value_name = "DIR|REPO", default_value = DEFAULT_MODEL)]
+    pub(crate) model: String,
+
+    #[command(flatten)]
+    pub(crate) sample: SampleArgs,
+
+    /// Tell the model when its frames were taken, and where in the prompt.
+    #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
+    pub(crate) time_instruction: TimeInstruction,
+
+    /// System message; empty leaves the block out. [default: the chat template's sentence]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+
+    /// Ask the language model alone.
+    #[arg(long)]
+    pub(crate) no_video: bool,
+
+    /// Where to compute: auto, cpu, cuda, cuda:INDEX or metal.
+    #[arg(long, default_value = "auto", value_parser = DeviceRequest::from_str)]
+    pub(crate) device: DeviceRequest,
+
+    /// Arithmetic of the model.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) dtype: DtypeRequest,
+
+    /// Most tokens to generate.
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = at_least_one)]
+    pub(crate) max_new_tokens: usize,
+
+    /// Randomness of the answer; 0 always takes the likeliest token.
+    #[arg(long, value_name = "T", default_value = "0", value_parser = not_negative)]
+    pub(crate) temperature: f64,
+
+    /// Above temperature 0: sample from the likeliest tokens that reach this probability mass. [default: the checkpoint's]
+    #[arg(long, value_name = "P", value_parser = probability)]
+    pub(crate) top_p: Option<f64>,
+
+    /// Above temperature 0: sample from this many likeliest tokens. [default: the checkpoint's]
+    #[arg(long, value_name = "K", value_parser = at_least_one)]
+    pub(crate) top_k: Option<usize>,
+
+    /// Make tokens already generated less likely, at any temperature; 1 is off. [default: the checkpoint's]
+    #[arg(long, value_name = "X", value_parser = positive)]
+    pub(crate) repetition_penalty: Option<f64>,
+
+    /// Seed of the random choice above temperature 0. [default: drawn anew each time]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// Override a key of the checkpoint's config.json, such as mm_spatial_pool_mode=average; repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = config_override)]
+    pub(crate) overrides: Vec<ConfigOverride>,
+
+    /// Print one JSON object instead of the answer alone.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Print how long each stage took, on stderr.
+    #[arg(long)]
+    pub(crate) timings: bool,
+
+    /// Write the tensors of every stage to a safetensors file, to compare with the reference.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dump_tensors: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FramesArgs {
+    /// The video file.
+    #[arg(value_name = "VIDEO")]
+    pub(crate) video: OsString,
+
+    #[command(flatten)]
+    pub(crate) sample: SampleArgs,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a whole number above 0".to_owned())
+}
+
+fn number(text: &str, accept: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|x: &f64| x.is_finite() && accept(*x)).ok_or_else(|| format!("expected {expected}"))
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    number(text, |x| x > 0.0, "a number above 0")
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    number(text, |x| x >= 0.0, "a number of 0 or more")
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    number(text, |x| x > 0.0 && x <= 1.0, "a number above 0 and at most 1")
+}
+
+/// The value is JSON where it parses as such, else a string, so that quotes are not needed.
+fn config_override(text: &str) -> Result<ConfigOverride, String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    if !is_known_key(key) {
+        return Err(format!("`{key}` is not a config key that this program reads"));
+    }
+    let value = serde_json::from_str(value).unwrap_or_else(|_| serde_json::Value::String(value.to_owned()));
+    Ok(ConfigOverride { key: key.to_owned(), value })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn numbers_out_of_range_are_refused() {
+        for wrong in ["0", "-1", "NaN", "inf", "x", ""] {
+            assert!(positive(wrong).is_err(), "{wrong}");
+            assert!(at_least_one(wrong).is_err(), "{wrong}");
+        }
+        assert!(probability("1.5").is_err() && probability("1").is_ok());
+        assert!(not_negative("-0.1").is_err() && not_negative("0").is_ok());
+    }
+
+    #[test]
+    fn overrides_need_no_quotes_but_a_known_key() {
+        let parsed = config_override("mm_spatial_pool_mode=average").expect("a known key");
+        assert_eq!(parsed.value, serde_json::json!("average"));
+        assert_eq!(config_override("mm_spatial_pool_stride=3").expect("known").value, serde_json::json!(3));
+        assert!(config_override("pool=average").is_err());
+        assert!(config_override("mm_spatial_pool_mode").is_err());
+    }
+}

@@ -1,0 +1,353 @@
+//! `ask`: one question about one video, from arguments to the streamed answer.
+
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use candle_core::{Device, Tensor};
+use llava_video::Error;
+use llava_video::checkpoint::{self, Checkpoint};
+use llava_video::device::Placement;
+use llava_video::estimate::{self, Work};
+use llava_video::generate::{self, Sampler, SamplingParams, StopReason, StopRule, TextStream};
+use llava_video::interrupt::Interrupt;
+use llava_video::model::{self, ClipFrames, LlavaVideo, Stage};
+use llava_video::prompt::{self, Conversation, DEFAULT_SYSTEM, Part, Prompt, Tokenizer, Turn, user_message};
+use llava_video::trace::Trace;
+use llava_video::video::{self, Frame};
+use llava_video::vision::pool::VideoTokens;
+use llava_video::vision::preprocess;
+
+use super::args::AskArgs;
+use super::exit::{Exit, UsageError};
+use super::output::Printer;
+use super::record::{Record, Timings};
+use super::request::{self, PlannedClip};
+use super::signals;
+
+/// Work on a CPU that takes longer than this is announced.
+const LONG_WORK_SECS: f64 = 60.0;
+
+pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
+    let started = Instant::now();
+    let (video, question) = inputs(&args, printer)?;
+    let interrupt = signals::install()?;
+    let mut timings = Timings::default();
+    let mut trace = if args.dump_tensors.is_some() { Trace::recording() } else { Trace::default() };
+
+    // Everything that can be refused is refused before weights are loaded.
+    let placement = Placement::open(args.device, args.dtype).map_err(Error::from)?;
+    let mut clip = match video {
+        Some(video) => Some(timings.probe.time(|| PlannedClip::open(video, args.sample.policy(), printer))?),
+        None => None,
+    };
+    let dir = checkpoint::locate(&args.model).map_err(Error::from)?;
+    let checkpoint = Checkpoint::open(&dir, &args.overrides).map_err(Error::from)?;
+    let tokenizer = Tokenizer::open(&dir).map_err(Error::from)?;
+    let request = Request { args: &args, question: &question, tokenizer: &tokenizer, checkpoint: &checkpoint };
+    let mut prompt = request.prompt(clip.as_ref())?;
+    announce_long_work(&request, clip.as_ref(), &prompt, &placement, printer)?;
+
+    let frames = match &mut clip {
+        Some(clip) => {
+            let planned = clip.plan.clone();
+            let frames = timings.video_decode.time(|| request.frames(clip, &interrupt, &mut trace, printer))?;
+            if clip.plan != planned {
+                prompt = request.prompt(Some(clip))?;
+            }
+            Some(frames)
+        }
+        None => None,
+    };
+
+    let vocab_len = model::vocab_len(&checkpoint, &tokenizer);
+    let load =
+        || LlavaVideo::load(&checkpoint, vocab_len, frames.is_some(), &placement, &interrupt, &mut progress(printer));
+    let model = timings.load.time(load)?;
+
+    let mut answer = Answer { text: String::new(), stream: TextStream::default() };
+    let sampling = request.sampling();
+    let outcome = (|| {
+        let visual = match &frames {
+            Some(frames) => Some(
+                timings.vision.time(|| model.encode_clip(frames, &interrupt, &mut progress(printer), &mut trace))?,
+            ),
+            None => None,
+        };
+        let embeds = model.embed_prompt(&prompt.prompt, visual.as_ref(), &mut trace)?;
+        drop(visual);
+        let eos = checkpoint.generation.eos_token_ids.iter().copied();
+        let rule = StopRule::new(eos, args.max_new_tokens, prompt.tokens, checkpoint.config.context_length);
+        let prefill = || model.prefill(&embeds, rule.max_new_tokens, &interrupt, &mut progress(printer), &mut trace);
+        let (mut session, logits) = timings.prefill.time(prefill)?;
+        printer.end_progress();
+        let mut on_token = |id| answer.push(id, &tokenizer, (!args.json).then_some(&mut *printer));
+        let mut sampler = Sampler::new(&sampling);
+        let decode = || generate::generate(logits, &mut session, &mut sampler, &rule, &interrupt, &mut on_token);
+        timings.decode.time(decode)
+    })();
+    let (token_ids, stop_reason) = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) if matches!(Exit::of(&error), Exit::Interrupted(_)) => (Vec::new(), StopReason::Interrupted),
+        Err(error) => return Err(error),
+    };
+    printer.end_progress();
+    timings.finish(started, prompt.tokens, token_ids.len());
+    if let Some(path) = &args.dump_tensors {
+        let ids: Vec<i64> = token_ids.iter().copied().map(i64::from).collect();
+        trace.record("generated_ids", &Tensor::new(ids, &Device::Cpu)?)?;
+        trace.save(path).with_context(|| format!("cannot write tensors to `{}`", path.display()))?;
+    }
+
+    let text = answer.finish((!args.json).then_some(&mut *printer), !token_ids.is_empty())?;
+    if args.json {
+        let record = Record {
+            answer: &text,
+            stop_reason,
+            token_ids: &token_ids,
+            prompt_tokens: prompt.tokens,
+            visual_tokens: prompt.visual_tokens,
+            clip: video.zip(clip.as_ref()),
+            model: &args.model,
+            placement: &placement,
+            seed: (sampling.temperature > 0.0).then_some(sampling.seed),
+            timings: &timings,
+        };
+        printer.line(&record.to_json())?;
+    }
+    if args.timings {
+        printer.table(&timings.table());
+    }
+    Ok(match interrupt.signal() {
+        Some(signal) if stop_reason == StopReason::Interrupted => Exit::Interrupted(signal),
+        _ => Exit::Done,
+    })
+}
+
+/// Shows the progress of the model's stages.
+fn progress(printer: &mut Printer) -> impl FnMut(Stage, usize, usize) {
+    |stage, done, total| match stage {
+        Stage::Load => printer.progress("loading", "layers", done, total),
+        Stage::Vision => printer.progress("vision", "frames", done, total),
+        Stage::Prefill => printer.progress("prefill", "tokens", done, total),
+    }
+}
+
+/// The video, if one is asked about, and the question. With `--no-video` a lone argument is the question.
+fn inputs<'a>(args: &'a AskArgs, printer: &mut Printer) -> Result<(Option<&'a Path>, String)> {
+    match (&args.question, args.no_video) {
+        (Some(question), false) if question == "-" && args.video == "-" => {
+            Err(UsageError("standard input can hold the video or the question, not both".to_owned()).into())
+        }
+        (Some(question), false) => Ok((Some(Path::new(&args.video)), request::question(question)?)),
+        (Some(question), true) => {
+            printer.warning(&format!("--no-video: `{}` is not looked at", args.video.display()));
+            Ok((None, request::question(question)?))
+        }
+        (None, _) => Ok((None, request::question(&args.video)?)),
+    }
+}
+
+/// What is asked, of which checkpoint.
+struct Request<'a> {
+    args: &'a AskArgs,
+    question: &'a str,
+    tokenizer: &'a Tokenizer,
+    checkpoint: &'a Checkpoint,
+}
+
+/// A prompt that fits the context, with its length.
+struct SizedPrompt {
+    prompt: Prompt,
+    /// Positions, visual tokens included.
+    tokens: usize,
+    visual_tokens: usize,
+}
+
+impl Request<'_> {
+    /// The prompt for the clip's plan.
+    ///
+    /// # Errors
+    /// A prompt that leaves no room for an answer, naming the number of frames that would.
+    fn prompt(&self, clip: Option<&PlannedClip>) -> Result<SizedPrompt> {
+        let Some(clip) = clip else {
+            let sized = self.sized(vec![Part::Text(self.question.to_owned())], 0)?;
+            return self.fitting(sized, || Ok(None));
+        };
+        let rule = model::video_tokens(self.checkpoint)?;
+        let sized = self.clip_prompt(clip, rule, &clip.plan)?;
+        let frames = clip.plan.indices.len();
+        self.fitting(sized, || self.frames_that_fit(clip, rule, frames))
+    }
+
+    fn clip_prompt(&self, clip: &PlannedClip, rule: VideoTokens, plan: &video::FramePlan) -> Result<SizedPrompt> {
+        let duration_secs = clip.info().duration_secs();
+        let parts = user_message(self.args.time_instruction, duration_secs, &plan.label_secs, self.question);
+        self.sized(parts, rule.count(plan.indices.len()))
+    }
+
+    fn sized(&self, parts: Vec<Part>, visual_tokens: usize) -> Result<SizedPrompt> {
+        let system = self.args.system.as_deref().unwrap_or(DEFAULT_SYSTEM);
+        let conversation =
+            Conversation { system: (!system.is_empty()).then(|| system.to_owned()), turns: vec![Turn::User(parts)] };
+        let prompt = prompt::encode(&conversation, self.tokenizer).map_err(Error::from)?;
+        Ok(SizedPrompt { tokens: prompt.len(visual_tokens), visual_tokens, prompt })
+    }
+
+    fn fits(&self, sized: &SizedPrompt) -> bool {
+        self.checkpoint.config.context_length.is_none_or(|limit| sized.tokens < limit)
+    }
+
+    fn fitting(
+        &self,
+        sized: SizedPrompt,
+        frames_that_fit: impl FnOnce() -> Result<Option<usize>>,
+    ) -> Result<SizedPrompt> {
+        match self.checkpoint.config.context_length {
+            Some(context_length) if sized.tokens >= context_length => {
+                let frames_that_fit = frames_that_fit()?;
+                let error = prompt::Error::TooLong { prompt_tokens: sized.tokens, context_length, frames_that_fit };
+                Err(Error::from(error).into())
+            }
+            _ => Ok(sized),
+        }
+    }
+
+    /// The largest `--frames` below `frames` whose uniform plan fits, found by halving: more frames take more room.
+    fn frames_that_fit(&self, clip: &PlannedClip, rule: VideoTokens, frames: usize) -> Result<Option<usize>> {
+        let (mut fitting, mut too_many) = (0, frames);
+        while too_many - fitting > 1 {
+            let middle = fitting + (too_many - fitting) / 2;
+            let policy = video::SamplePolicy { max_frames: middle, fps: None };
+            let plan = video::plan(clip.info().frame_count, clip.info().avg_fps, &policy);
+            let fits = self.fits(&self.clip_prompt(clip, rule, &plan)?);
+            *(if fits { &mut fitting } else { &mut too_many }) = middle;
+        }
+        Ok((fitting > 0).then_some(fitting))
+    }
+
+    /// Decodes the planned frames; each is resized as it comes, so that one picture of full size is held at a time.
+    fn frames(
+        &self,
+        clip: &mut PlannedClip,
+        interrupt: &Interrupt,
+        trace: &mut Trace,
+        printer: &mut Printer,
+    ) -> Result<ClipFrames> {
+        let size = self.checkpoint.vision.image_size;
+        let keep_full = trace.is_recording();
+        let resize = |frame: Frame| {
+            let resized = preprocess::resize(&frame.rgb, frame.width as usize, frame.height as usize, size);
+            (resized, keep_full.then_some(frame))
+        };
+        let (resized, full): (Vec<_>, Vec<_>) = clip.read(interrupt, printer, resize)?.into_iter().unzip();
+        for frame in full.into_iter().flatten() {
+            let shape = (1, frame.height as usize, frame.width as usize, 3);
+            trace.record("frames", &Tensor::from_vec(frame.rgb, shape, &Device::Cpu)?)?;
+        }
+        Ok(ClipFrames::new(resized, &clip.plan.indices))
+    }
+
+    fn sampling(&self) -> SamplingParams {
+        let (args, defaults) = (self.args, &self.checkpoint.generation);
+        SamplingParams {
+            temperature: args.temperature,
+            top_p: args.top_p.or(defaults.top_p),
+            top_k: args.top_k.or(defaults.top_k),
+            repetition_penalty: args.repetition_penalty.unwrap_or(defaults.repetition_penalty),
+            seed: args.seed.unwrap_or_else(random_seed),
+        }
+    }
+}
+
+/// A seed from the operating system's randomness, by way of the standard library's hasher keys.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
+}
+
+/// The answer as far as it is known.
+struct Answer {
+    text: String,
+    stream: TextStream,
+}
+
+impl Answer {
+    /// Takes an id; what becomes certain is shown at once if there is a printer.
+    fn push(&mut self, id: u32, tokenizer: &Tokenizer, printer: Option<&mut Printer>) -> Result<()> {
+        let piece = self.stream.push(id, tokenizer);
+        self.show(&piece, printer)
+    }
+
+    fn show(&mut self, piece: &str, printer: Option<&mut Printer>) -> Result<()> {
+        self.text.push_str(piece);
+        match printer {
+            Some(printer) if !piece.is_empty() => printer.answer(piece),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the answer, with a newline if anything was generated, and returns the whole of it.
+    fn finish(mut self, mut printer: Option<&mut Printer>, generated: bool) -> Result<String> {
+        let rest = std::mem::take(&mut self.stream).finish();
+        self.show(&rest, printer.as_deref_mut())?;
+        match printer {
+            Some(printer) if generated => printer.answer("\n")?,
+            _ => {}
+        }
+        Ok(self.text)
+    }
+}
+
+/// Says how long a long run on a CPU will take, and which `--frames` would take less.
+fn announce_long_work(
+    request: &Request<'_>,
+    clip: Option<&PlannedClip>,
+    prompt: &SizedPrompt,
+    placement: &Placement,
+    printer: &mut Printer,
+) -> Result<()> {
+    if !placement.device.is_cpu() {
+        return Ok(());
+    }
+    let work = Work::of(request.checkpoint);
+    let distinct = clip.map_or(0, PlannedClip::distinct_frames);
+    let flops = work.flops(distinct, prompt.tokens);
+    // Below this no machine takes a minute, and measuring would only cost time.
+    if flops < LONG_WORK_SECS * 1e9 {
+        return Ok(());
+    }
+    let secs = |flops: f64, rate: f64| flops / rate;
+    let rate = estimate::sustained_flops_per_sec(placement)?;
+    let expected_secs = secs(flops, rate);
+    if expected_secs < LONG_WORK_SECS {
+        return Ok(());
+    }
+    let mut message = format!("this will take about {} on the CPU", rounded_time(expected_secs));
+    if let Some(clip) = clip {
+        let rule = model::video_tokens(request.checkpoint)?;
+        let text_tokens = prompt.tokens - prompt.visual_tokens;
+        let secs_with = |frames: usize| {
+            let distinct = frames.min(clip.info().frame_count);
+            secs(work.flops(distinct, text_tokens + rule.count(frames)), rate)
+        };
+        let frames = clip.plan.indices.len();
+        let halves = std::iter::successors(Some(frames / 2), |n| Some(n / 2)).take_while(|&n| n > 0);
+        // The largest that stays under a minute, else a single frame.
+        let fewer = halves.clone().find(|&n| secs_with(n) < LONG_WORK_SECS).or(halves.last());
+        if let Some(fewer) = fewer {
+            message += &format!("; `--frames {fewer}` would take about {}", rounded_time(secs_with(fewer)));
+        }
+    }
+    printer.note(&message);
+    Ok(())
+}
+
+/// A time in words, as exact as the estimate deserves.
+fn rounded_time(secs: f64) -> String {
+    match secs {
+        s if s < 90.0 => format!("{} s", s.ceil()),
+        s if s < 5400.0 => format!("{} min", (s / 60.0).round()),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}

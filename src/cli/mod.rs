@@ -1,0 +1,50 @@
+//! The command line: arguments in, library calls, answers and exit codes out. No work is done in this file.
+
+mod args;
+mod ask;
+mod exit;
+mod frames;
+mod output;
+mod record;
+mod request;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Command};
+use exit::Exit;
+use output::Printer;
+
+/// Parses, runs and reports; the whole life of the process.
+pub(crate) fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return output::usage(&error),
+    };
+    let mut printer = Printer::new(cli.verbose, cli.quiet);
+    let outcome = match cli.command {
+        Command::Ask(args) => ask::run(*args, &mut printer),
+        Command::Frames(args) => frames::run(&args, &mut printer),
+        Command::Completions { shell } => printer.completions(shell, &mut Cli::command()),
+    };
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => match Exit::of(&error) {
+            Exit::Failed => {
+                printer.error(&error);
+                Exit::Failed.into()
+            }
+            Exit::Usage => {
+                printer.error(&error);
+                Exit::Usage.into()
+            }
+            Exit::Interrupted(signal) => {
+                printer.note("interrupted");
+                Exit::Interrupted(signal).into()
+            }
+            Exit::Done => Exit::Done.into(),
+        },
+    }
+}

@@ -1,0 +1,172 @@
+//! The only file that prints: answers to stdout, everything else to stderr.
+
+#![expect(clippy::print_stderr, reason = "this file owns both streams")]
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap_complete::Shell;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::exit::{ClosedPipe, Exit};
+
+/// Both streams, and how talkative to be.
+pub(crate) struct Printer {
+    verbose: bool,
+    quiet: bool,
+    stdout_is_terminal: bool,
+    progress: Option<(&'static str, ProgressBar)>,
+}
+
+/// Prints what clap has to say: help and version to stdout, mistakes to stderr.
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
+    // A closed stream leaves nobody to tell.
+    let _ = error.print();
+    if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+}
+
+impl Printer {
+    pub(crate) fn new(verbose: bool, quiet: bool) -> Self {
+        Self { verbose, quiet, stdout_is_terminal: std::io::stdout().is_terminal(), progress: None }
+    }
+
+    /// A piece of the answer, shown at once.
+    pub(crate) fn answer(&mut self, piece: &str) -> Result<()> {
+        self.end_progress();
+        match self.stdout_is_terminal {
+            true => write_stdout(escape_controls(piece).as_bytes()),
+            false => write_stdout(piece.as_bytes()),
+        }
+    }
+
+    /// A whole line of machine-readable output.
+    pub(crate) fn line(&mut self, line: &str) -> Result<()> {
+        self.end_progress();
+        write_stdout(format!("{line}\n").as_bytes())
+    }
+
+    /// A shell's completion script.
+    pub(crate) fn completions(&mut self, shell: Shell, command: &mut clap::Command) -> Result<Exit> {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, command, "llava-video", &mut script);
+        write_stdout(&script)?;
+        Ok(Exit::Done)
+    }
+
+    /// Something that the user should know and that stops nothing.
+    pub(crate) fn warning(&mut self, message: &str) {
+        self.stderr_line("warning: ", message);
+    }
+
+    /// Something worth knowing.
+    pub(crate) fn note(&mut self, message: &str) {
+        self.stderr_line("note: ", message);
+    }
+
+    /// Something only `-v` asks for.
+    pub(crate) fn detail(&mut self, message: &str) {
+        if self.verbose {
+            self.stderr_line("", message);
+        }
+    }
+
+    /// Lines of a table, as they are.
+    pub(crate) fn table(&mut self, lines: &[String]) {
+        self.end_progress();
+        for line in lines {
+            eprintln!("{line}");
+        }
+    }
+
+    fn stderr_line(&mut self, prefix: &str, message: &str) {
+        self.end_progress();
+        if !self.quiet {
+            eprintln!("{prefix}{}", one_line(message));
+        }
+    }
+
+    /// The one error of a run, with its causes on the same line and a hint where something helps.
+    pub(crate) fn error(&mut self, error: &anyhow::Error) {
+        self.end_progress();
+        eprintln!("error: {}", one_line(&format!("{error:#}")));
+        if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<llava_video::Error>()?.hint()) {
+            eprintln!("hint: {}", one_line(&hint));
+        }
+    }
+
+    /// Progress of a long stage; shown on a terminal only.
+    pub(crate) fn progress(&mut self, stage: &'static str, unit: &str, done: usize, total: usize) {
+        if self.quiet {
+            return;
+        }
+        let is_current = self.progress.as_ref().is_some_and(|(current, _)| *current == stage);
+        if !is_current {
+            self.end_progress();
+            let bar = ProgressBar::new(total as u64);
+            let template = format!("{{msg}} {{wide_bar}} {{pos}}/{{len}} {unit} {{elapsed}}");
+            if let Ok(style) = ProgressStyle::with_template(&template) {
+                bar.set_style(style);
+            }
+            bar.set_message(stage);
+            bar.enable_steady_tick(Duration::from_millis(200));
+            self.progress = Some((stage, bar));
+        }
+        if let Some((_, bar)) = &self.progress {
+            bar.set_position(done as u64);
+        }
+    }
+
+    /// Clears the progress line, so that nothing is printed into it.
+    pub(crate) fn end_progress(&mut self) {
+        if let Some((_, bar)) = self.progress.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+fn write_stdout(bytes: &[u8]) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Err(ClosedPipe.into()),
+        Err(error) => Err(error).context("cannot write to standard output"),
+    }
+}
+
+/// Makes control characters visible, so that an answer cannot drive the terminal; line breaks and tabs stay.
+fn escape_controls(text: &str) -> String {
+    let escape = |c: char| match c {
+        '\n' | '\t' => c.to_string(),
+        c if c.is_control() || is_bidi_control(c) => c.escape_default().to_string(),
+        c => c.to_string(),
+    };
+    text.chars().map(escape).collect()
+}
+
+/// Characters that reorder the text around them.
+fn is_bidi_control(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A message on one line, whatever file names and causes it quotes.
+fn one_line(message: &str) -> String {
+    escape_controls(&message.replace(['\n', '\t'], " "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_cannot_drive_the_terminal() {
+        assert_eq!(escape_controls("a\tb\nc"), "a\tb\nc");
+        assert_eq!(escape_controls("\u{1b}[2Jx\r\u{202e}"), "\\u{1b}[2Jx\\r\\u{202e}");
+    }
+
+    #[test]
+    fn messages_stay_on_one_line() {
+        assert_eq!(one_line("cannot read `a\nb`: c"), "cannot read `a b`: c");
+    }
+}

@@ -1,0 +1,143 @@
+//! `--json` and `--timings`: one answer with everything that led to it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use llava_video::device::Placement;
+use llava_video::generate::StopReason;
+use serde_json::{Value, json};
+
+use super::request::PlannedClip;
+
+/// Everything that `--json` prints.
+pub(crate) struct Record<'a> {
+    pub(crate) answer: &'a str,
+    pub(crate) stop_reason: StopReason,
+    /// Generated ids, the stop id included.
+    pub(crate) token_ids: &'a [u32],
+    /// All positions of the prompt, visual tokens included.
+    pub(crate) prompt_tokens: usize,
+    pub(crate) visual_tokens: usize,
+    pub(crate) clip: Option<(&'a Path, &'a PlannedClip)>,
+    pub(crate) model: &'a str,
+    pub(crate) placement: &'a Placement,
+    /// Only where the answer was sampled.
+    pub(crate) seed: Option<u64>,
+    pub(crate) timings: &'a Timings,
+}
+
+impl Record<'_> {
+    pub(crate) fn to_json(&self) -> String {
+        let mut record = json!({
+            "answer": self.answer,
+            "stop_reason": self.stop_reason,
+            "token_ids": self.token_ids,
+            "prompt_tokens": self.prompt_tokens,
+            "visual_tokens": self.visual_tokens,
+            "completion_tokens": self.token_ids.len(),
+            "frames": self.clip.map_or_else(Vec::new, |(_, clip)| frames(clip)),
+            "video": self.clip.map(|(path, clip)| video(path, clip)),
+            "model": self.model,
+            "device": self.placement.device_name(),
+            "dtype": self.placement.dtype_name(),
+            "timings": self.timings.to_json(),
+        });
+        if let Some(seed) = self.seed {
+            record["seed"] = json!(seed);
+        }
+        record.to_string()
+    }
+}
+
+fn frames(clip: &PlannedClip) -> Vec<Value> {
+    let frame = |(index, time_secs): (&usize, f64)| json!({ "index": index, "time_secs": time_secs });
+    clip.plan.indices.iter().zip(clip.label_secs()).map(frame).collect()
+}
+
+fn video(path: &Path, clip: &PlannedClip) -> Value {
+    let info = clip.info();
+    json!({
+        "path": path.to_string_lossy(),
+        "duration_secs": info.duration_secs(),
+        "avg_fps": info.avg_fps,
+        "frame_count": info.frame_count,
+        "width": info.width,
+        "height": info.height,
+    })
+}
+
+/// Wall time of one stage; stays zero for a stage that did not run.
+#[derive(Debug, Default, Clone, Copy)]
+pub(crate) struct Stopwatch(Duration);
+
+impl Stopwatch {
+    /// Runs `work` and adds the time it takes, whether it succeeds or not.
+    pub(crate) fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let started = Instant::now();
+        let out = work();
+        self.0 += started.elapsed();
+        out
+    }
+}
+
+/// Wall time per stage.
+#[derive(Debug, Default)]
+pub(crate) struct Timings {
+    pub(crate) probe: Stopwatch,
+    pub(crate) video_decode: Stopwatch,
+    pub(crate) load: Stopwatch,
+    pub(crate) vision: Stopwatch,
+    pub(crate) prefill: Stopwatch,
+    pub(crate) decode: Stopwatch,
+    total: Duration,
+    prefill_tokens: usize,
+    decode_steps: usize,
+}
+
+impl Timings {
+    /// Fills in what is known at the end. The first token comes out of prefill, so that decode steps are one fewer than
+    /// tokens.
+    pub(crate) fn finish(&mut self, started: Instant, prompt_tokens: usize, completion_tokens: usize) {
+        self.total = started.elapsed();
+        self.prefill_tokens = prompt_tokens;
+        self.decode_steps = completion_tokens.saturating_sub(1);
+    }
+
+    fn stages(&self) -> [(&'static str, f64); 7] {
+        let secs = |stopwatch: Stopwatch| stopwatch.0.as_secs_f64();
+        [
+            ("probe", secs(self.probe)),
+            ("video_decode", secs(self.video_decode)),
+            ("load", secs(self.load)),
+            ("vision", secs(self.vision)),
+            ("prefill", secs(self.prefill)),
+            ("decode", secs(self.decode)),
+            ("total", self.total.as_secs_f64()),
+        ]
+    }
+
+    /// Tokens per second of prefill and of decode steps; `None` for a stage that did not run.
+    fn rates(&self) -> [(&'static str, Option<f64>); 2] {
+        let rate = |tokens: usize, stopwatch: Stopwatch| {
+            (tokens > 0 && stopwatch.0 > Duration::ZERO).then(|| tokens as f64 / stopwatch.0.as_secs_f64())
+        };
+        [("prefill", rate(self.prefill_tokens, self.prefill)), ("decode", rate(self.decode_steps, self.decode))]
+    }
+
+    fn to_json(&self) -> Value {
+        let stages = self.stages().into_iter().map(|(name, secs)| (format!("{name}_secs"), json!(secs)));
+        let rates = self.rates().into_iter().map(|(name, rate)| (format!("{name}_tokens_per_sec"), json!(rate)));
+        Value::Object(stages.chain(rates).collect())
+    }
+
+    /// A short table for people.
+    pub(crate) fn table(&self) -> Vec<String> {
+        let rates = self.rates();
+        let line = |(name, secs): (&str, f64)| {
+            let rate = rates.iter().find(|(stage, _)| *stage == name).and_then(|(_, rate)| *rate);
+            let rate = rate.map_or_else(String::new, |rate| format!("  {rate:8.1} tokens/s"));
+            format!("{name:<14}{secs:9.3} s{rate}")
+        };
+        self.stages().into_iter().map(line).collect()
+    }
+}

@@ -1,0 +1,102 @@
+//! What several commands need from their arguments: the clip's frames and the text of the question.
+
+use std::convert::Infallible;
+use std::ffi::OsStr;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use llava_video::Error;
+use llava_video::interrupt::Interrupt;
+use llava_video::video::{self, Clip, ClipInfo, ClipOptions, Frame, FramePlan, ReadError, SamplePolicy};
+
+use super::exit::UsageError;
+use super::output::Printer;
+
+/// A clip whose frames are planned.
+pub(crate) struct PlannedClip {
+    clip: Clip,
+    policy: SamplePolicy,
+    pub(crate) plan: FramePlan,
+}
+
+impl PlannedClip {
+    /// Opens the clip and plans its frames; nothing is decoded into pictures yet.
+    pub(crate) fn open(path: &Path, policy: SamplePolicy, printer: &mut Printer) -> Result<Self> {
+        let mut clip = Clip::open(path, &ClipOptions::default()).map_err(Error::from)?;
+        clip.take_warnings().iter().for_each(|warning| printer.warning(warning));
+        let plan = video::plan(clip.info().frame_count, clip.info().avg_fps, &policy);
+        Ok(Self { clip, policy, plan })
+    }
+
+    pub(crate) fn info(&self) -> &ClipInfo {
+        self.clip.info()
+    }
+
+    /// Number of distinct frames in the plan.
+    pub(crate) fn distinct_frames(&self) -> usize {
+        let mut indices = self.plan.indices.clone();
+        indices.dedup();
+        indices.len()
+    }
+
+    /// The labels as the model reads them: seconds with two decimals.
+    pub(crate) fn label_secs(&self) -> Vec<f64> {
+        // By way of the text, so that halves are rounded as they are in the prompt.
+        let as_told = |secs: &f64| format!("{secs:.2}").parse().unwrap_or(*secs);
+        self.plan.label_secs.iter().map(as_told).collect()
+    }
+
+    /// Decodes each distinct planned frame once, in order, and collects what `on_frame` makes of it. A clip that turns
+    /// out to hold another number of frames than its container says is planned anew and read again.
+    pub(crate) fn read<T>(
+        &mut self,
+        interrupt: &Interrupt,
+        printer: &mut Printer,
+        on_frame: impl Fn(Frame) -> T,
+    ) -> Result<Vec<T>> {
+        loop {
+            let total = self.distinct_frames();
+            let mut out = Vec::with_capacity(total);
+            let keep_going = || interrupt.signal().is_none();
+            let mut sink = |frame: Frame| {
+                out.push(on_frame(frame));
+                printer.progress("decoding", "frames", out.len(), total);
+                Ok::<(), Infallible>(())
+            };
+            let outcome = self.clip.read(&self.plan.indices, &keep_going, &mut sink);
+            printer.end_progress();
+            self.clip.take_warnings().iter().for_each(|warning| printer.warning(warning));
+            match outcome {
+                Ok(()) => return Ok(out),
+                Err(ReadError::Clip(video::Error::Recounted { .. })) => {
+                    self.plan = video::plan(self.info().frame_count, self.info().avg_fps, &self.policy);
+                }
+                Err(ReadError::Clip(error)) => {
+                    interrupt.check()?;
+                    return Err(Error::from(error).into());
+                }
+                Err(ReadError::Sink(never)) => match never {},
+            }
+        }
+    }
+}
+
+/// The question as given, or standard input where it is `-` (one final newline removed, nothing else).
+pub(crate) fn question(argument: &OsStr) -> Result<String> {
+    let question = if argument == "-" {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read the question from standard input")?;
+        if bytes.last() == Some(&b'\n') {
+            bytes.pop();
+        }
+        String::from_utf8(bytes).map_err(|_| UsageError("the question on standard input is not UTF-8".to_owned()))?
+    } else {
+        let text = argument.to_str().ok_or_else(|| UsageError("the question is not UTF-8".to_owned()))?;
+        text.to_owned()
+    };
+    match question.is_empty() {
+        true => Err(UsageError("the question is empty".to_owned()).into()),
+        false => Ok(question),
+    }
+}

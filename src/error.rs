@@ -1,0 +1,48 @@
+//! The library's error: one variant per module that can fail.
+
+use crate::interrupt::Interrupted;
+use crate::{checkpoint, device, prompt, video};
+
+/// Anything the library can fail with; each variant shows its module's message.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The checkpoint on disk.
+    #[error(transparent)]
+    Checkpoint(#[from] checkpoint::Error),
+    /// The device.
+    #[error(transparent)]
+    Device(#[from] device::Error),
+    /// The prompt.
+    #[error(transparent)]
+    Prompt(#[from] prompt::Error),
+    /// The video.
+    #[error(transparent)]
+    Video(#[from] video::Error),
+    /// The computation itself.
+    #[error("the computation failed")]
+    Compute(#[from] candle_core::Error),
+    /// Pooling that leaves no visual tokens.
+    #[error("mm_spatial_pool_stride {stride} leaves nothing of a patch grid of {grid}x{grid}")]
+    PoolStride {
+        /// The stride asked for.
+        stride: usize,
+        /// Patches a side.
+        grid: usize,
+    },
+    /// A signal asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
+}
+
+impl Error {
+    /// What the user can try, where something helps.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Checkpoint(error) => error.hint(),
+            Self::Device(error) => error.hint(),
+            Self::Prompt(error) => error.hint(),
+            Self::Video(error) => error.hint(),
+            Self::Compute(_) | Self::PoolStride { .. } | Self::Interrupted(_) => None,
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Logits -> the next id: repetition penalty, then greedy choice or temperature, top-k and top-p, in that order.
+//!
+//! Reference: transformers' `RepetitionPenaltyLogitsProcessor`, `TemperatureLogitsWarper`, `TopKLogitsWarper`,
+//! `TopPLogitsWarper`. Generation starts from embeddings, so only generated ids are ever penalised.
+
+use std::collections::BTreeSet;
+
+use candle_core::{Device, Result, Tensor};
+use candle_transformers::generation::{LogitsProcessor, Sampling};
+
+/// How the next token is chosen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SamplingParams {
+    /// 0 is greedy.
+    pub temperature: f64,
+    /// Smallest probability mass that the candidates must reach; used above temperature 0.
+    pub top_p: Option<f64>,
+    /// Number of candidates; used above temperature 0.
+    pub top_k: Option<usize>,
+    /// Makes ids already generated less likely; 1 does nothing. Active under greedy decoding too.
+    pub repetition_penalty: f64,
+    /// Seed of the random choice.
+    pub seed: u64,
+}
+
+impl SamplingParams {
+    /// Greedy decoding.
+    pub fn greedy(repetition_penalty: f64) -> Self {
+        Self { temperature: 0.0, top_p: None, top_k: None, repetition_penalty, seed: 0 }
+    }
+}
+
+/// Chooses ids; carries the state of the random choice.
+pub struct Sampler {
+    params: SamplingParams,
+    /// Draws from the candidates that top-k and top-p leave; `None` when greedy.
+    draw: Option<LogitsProcessor>,
+}
+
+impl std::fmt::Debug for Sampler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sampler").field("params", &self.params).finish_non_exhaustive()
+    }
+}
+
+impl Sampler {
+    /// A sampler at its first token.
+    pub fn new(params: &SamplingParams) -> Self {
+        let sampling = Sampling::All { temperature: params.temperature };
+        let draw = (params.temperature > 0.0).then(|| LogitsProcessor::from_sampling(params.seed, sampling));
+        Self { params: params.clone(), draw }
+    }
+
+    /// The next id, given logits of all ids and the ids generated so far.
+    ///
+    /// # Errors
+    /// Logits that are not numbers (an overflow in the arithmetic), from which no answer can be read.
+    pub fn next(&mut self, logits: &mut [f32], generated: &[u32]) -> Result<u32> {
+        if logits.iter().any(|logit| logit.is_nan()) {
+            candle_core::bail!(
+                "the model's logits are not numbers; its arithmetic overflowed (try --dtype f32 or bf16)"
+            );
+        }
+        penalize(logits, generated, self.params.repetition_penalty as f32);
+        match &mut self.draw {
+            None => Ok(argmax(logits)),
+            Some(draw) => {
+                keep_top_k(logits, self.params.top_k);
+                keep_top_p(logits, self.params.top_p, self.params.temperature);
+                draw.sample(&Tensor::new(&*logits, &Device::Cpu)?)
+            }
+        }
+    }
+}
+
+/// Divides positive logits and multiplies negative ones, once per distinct id.
+fn penalize(logits: &mut [f32], generated: &[u32], penalty: f32) {
+    if penalty == 1.0 {
+        return;
+    }
+    for id in generated.iter().copied().collect::<BTreeSet<_>>() {
+        if let Some(logit) = logits.get_mut(id as usize) {
+            *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
+        }
+    }
+}
+
+/// The first of the largest logits, as `torch.argmax` picks on the CPU.
+fn argmax(logits: &[f32]) -> u32 {
+    let mut best = 0;
+    for (id, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = id;
+        }
+    }
+    best as u32
+}
+
+/// Ids by falling logit; equal ones in order of id.
+fn by_falling_logit(logits: &[f32]) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..logits.len()).collect();
+    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+    order
+}
+
+/// Rules out all ids whose logit is below the k-th largest; ties with it stay, as in `TopKLogitsWarper`.
+fn keep_top_k(logits: &mut [f32], top_k: Option<usize>) {
+    let Some(k) = top_k.filter(|&k| k < logits.len()) else {
+        return;
+    };
+    let threshold = logits[by_falling_logit(logits)[k - 1]];
+    logits.iter_mut().filter(|logit| **logit < threshold).for_each(|logit| *logit = f32::NEG_INFINITY);
+}
+
+/// Keeps the most likely ids until their mass at this temperature reaches `top_p`; at least one stays.
+fn keep_top_p(logits: &mut [f32], top_p: Option<f64>, temperature: f64) {
+    let Some(top_p) = top_p.filter(|&p| p < 1.0) else {
+        return;
+    };
+    let order = by_falling_logit(logits);
+    let largest = f64::from(logits[order[0]]);
+    let mass = |logit: f32| ((f64::from(logit) - largest) / temperature).exp();
+    let total: f64 = logits.iter().map(|&logit| mass(logit)).sum();
+    let mut before = 0.0;
+    for (rank, &id) in order.iter().enumerate() {
+        let own = mass(logits[id]) / total;
+        if rank > 0 && before >= top_p {
+            logits[id] = f32::NEG_INFINITY;
+        }
+        before += own;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_penalty_counts_each_id_once_and_respects_signs() {
+        let mut logits = [2.0, -2.0, 1.0, 0.0];
+        penalize(&mut logits, &[0, 0, 1, 3], 2.0);
+        assert_eq!(logits, [1.0, -4.0, 1.0, 0.0]);
+    }
+
+    #[test]
+    fn greedy_takes_the_first_of_equals() {
+        let mut sampler = Sampler::new(&SamplingParams::greedy(1.0));
+        assert_eq!(sampler.next(&mut [1.0, 3.0, 3.0], &[]).expect("finite"), 1);
+    }
+
+    #[test]
+    fn greedy_with_a_penalty_moves_on() {
+        let mut sampler = Sampler::new(&SamplingParams::greedy(1.05));
+        assert_eq!(sampler.next(&mut [1.0, 3.0, 2.9], &[1]).expect("finite"), 2);
+    }
+
+    #[test]
+    fn nan_is_an_error_not_an_answer() {
+        let mut sampler = Sampler::new(&SamplingParams::greedy(1.0));
+        assert!(sampler.next(&mut [1.0, f32::NAN], &[]).is_err());
+    }
+
+    #[test]
+    fn sampling_stays_within_the_candidates_and_repeats_with_its_seed() {
+        let params =
+            SamplingParams { temperature: 1.5, top_k: Some(3), top_p: Some(0.9), repetition_penalty: 1.0, seed: 7 };
+        let draw = || {
+            let mut sampler = Sampler::new(&params);
+            let next = |_| sampler.next(&mut [0.0, 4.0, 3.5, -1.0, 3.9, 0.1], &[]).expect("finite");
+            (0..200).map(next).collect::<Vec<u32>>()
+        };
+        let first = draw();
+        assert_eq!(first, draw());
+        assert!(first.iter().all(|id| [1, 2, 4].contains(id)), "{first:?}");
+        assert!([1, 2, 4].iter().all(|id| first.contains(id)), "{first:?}");
+    }
+
+    #[test]
+    fn top_p_keeps_the_smallest_set_that_reaches_the_mass() {
+        // Probabilities 0.5, 0.3, 0.2.
+        let logits: [f32; 3] = [0.5f32.ln(), 0.3f32.ln(), 0.2f32.ln()];
+        for (top_p, kept) in [(0.4, 1), (0.6, 2), (0.79, 2), (0.95, 3), (0.0, 1)] {
+            let mut logits = logits;
+            keep_top_p(&mut logits, Some(top_p), 1.0);
+            assert_eq!(logits.iter().filter(|logit| logit.is_finite()).count(), kept, "{top_p}");
+        }
+    }
+}

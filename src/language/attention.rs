@@ -1,0 +1,123 @@
+//! Causal attention in query blocks, so that scores never take more than a fixed number of bytes.
+//!
+//! Grouped queries: each key-value head serves `G` query heads, which are stacked as rows of one product, so keys and
+//! values are never repeated. Reference: `Qwen2Attention.forward` (softmax in f32, then cast back).
+
+use candle_core::{DType, Device, Result, Tensor};
+
+/// How the query rows of one chunk are cut into blocks, with each block's mask; the same for every layer.
+#[derive(Debug)]
+pub(crate) struct CausalBlocks {
+    blocks: Vec<Block>,
+}
+
+#[derive(Debug)]
+struct Block {
+    first_row: usize,
+    rows: usize,
+    /// Keys that the last row of the block sees.
+    visible: usize,
+    /// `[rows, visible]`, 0 or minus infinity; absent for a single row, which sees every key there is.
+    mask: Option<Tensor>,
+}
+
+impl CausalBlocks {
+    /// Blocks for `rows` query rows, the first at `first_position`, of `heads` heads; the f32 scores of one block take
+    /// at most `max_scores_bytes` (but a block has at least one row).
+    pub(crate) fn new(
+        rows: usize,
+        first_position: usize,
+        heads: usize,
+        max_scores_bytes: usize,
+        device: &Device,
+    ) -> Result<Self> {
+        let row_bytes = heads * (first_position + rows) * DType::F32.size_in_bytes();
+        let block_rows = (max_scores_bytes / row_bytes).clamp(1, rows);
+        let block = |first_row: usize| {
+            let rows = block_rows.min(rows - first_row);
+            let visible = first_position + first_row + rows;
+            let mask = if rows == 1 { None } else { Some(causal_mask(rows, visible, device)?) };
+            Ok(Block { first_row, rows, visible, mask })
+        };
+        Ok(Self { blocks: (0..rows).step_by(block_rows).map(block).collect::<Result<_>>()? })
+    }
+
+    /// Attends `q: [H, S, d]` to `k, v: [K, L, d]`, where query row `i` sits at position `L - S + i` and sees all keys
+    /// up to itself. Returns `[H, S, d]`.
+    pub(crate) fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+        let (heads, rows, head_dim) = q.dims3()?;
+        let kv_heads = k.dim(0)?;
+        let group = heads / kv_heads;
+        let q = (q * (1.0 / (head_dim as f64).sqrt()))?.reshape((kv_heads, group, rows, head_dim))?;
+        let attend_block = |block: &Block| {
+            let &Block { first_row, rows, visible, .. } = block;
+            let q = q.narrow(2, first_row, rows)?.reshape((kv_heads, group * rows, head_dim))?;
+            let scores = q.matmul(&k.narrow(1, 0, visible)?.t()?)?.to_dtype(DType::F32)?;
+            let scores = match &block.mask {
+                None => scores,
+                Some(mask) => scores.reshape((kv_heads, group, rows, visible))?.broadcast_add(mask)?.reshape((
+                    kv_heads,
+                    group * rows,
+                    visible,
+                ))?,
+            };
+            let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?;
+            let attended = weights.matmul(&v.narrow(1, 0, visible)?)?;
+            attended.reshape((kv_heads, group, rows, head_dim))
+        };
+        let attended = self.blocks.iter().map(attend_block).collect::<Result<Vec<_>>>()?;
+        Tensor::cat(&attended, 2)?.reshape((heads, rows, head_dim))
+    }
+}
+
+/// `[rows, visible]`: 0 where the key is at or before the row's position, minus infinity after it.
+fn causal_mask(rows: usize, visible: usize, device: &Device) -> Result<Tensor> {
+    let offset = visible - rows;
+    let value = |row: usize, key: usize| {
+        if key > offset + row { f32::NEG_INFINITY } else { 0.0 }
+    };
+    let mask: Vec<f32> = (0..rows).flat_map(|row| (0..visible).map(move |key| value(row, key))).collect();
+    Tensor::from_vec(mask, (rows, visible), device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Attention written down from its definition, in f64, one query at a time.
+    fn by_definition(q: &[Vec<Vec<f32>>], k: &[Vec<Vec<f32>>], v: &[Vec<Vec<f32>>]) -> Vec<Vec<Vec<f32>>> {
+        let group = q.len() / k.len();
+        let offset = k[0].len() - q[0].len();
+        let row = |head: usize, i: usize| {
+            let (query, keys, values) = (&q[head][i], &k[head / group], &v[head / group]);
+            let dot = |key: &Vec<f32>| query.iter().zip(key).map(|(a, b)| f64::from(a * b)).sum::<f64>();
+            let scale = (query.len() as f64).sqrt();
+            let powers: Vec<f64> = keys[..=offset + i].iter().map(|key| (dot(key) / scale).exp()).collect();
+            let total: f64 = powers.iter().sum();
+            (0..query.len())
+                .map(|d| {
+                    powers.iter().zip(values).map(|(p, value)| p / total * f64::from(value[d])).sum::<f64>() as f32
+                })
+                .collect::<Vec<f32>>()
+        };
+        (0..q.len()).map(|head| (0..q[0].len()).map(|i| row(head, i)).collect()).collect()
+    }
+
+    #[test]
+    fn blocks_of_any_size_match_the_definition() -> Result<()> {
+        let device = Device::Cpu;
+        let (heads, kv_heads, rows, keys, dim) = (6, 2, 7, 19, 8);
+        let q = Tensor::randn(0f32, 1.0, (heads, rows, dim), &device)?;
+        let k = Tensor::randn(0f32, 1.0, (kv_heads, keys, dim), &device)?;
+        let v = Tensor::randn(0f32, 1.0, (kv_heads, keys, dim), &device)?;
+        let expected = by_definition(&q.to_vec3()?, &k.to_vec3()?, &v.to_vec3()?);
+        for bytes in [0, heads * keys * 4 * 2, heads * keys * 4 * 3, 1 << 20] {
+            let blocks = CausalBlocks::new(rows, keys - rows, heads, bytes, &device)?;
+            let got = blocks.attend(&q, &k, &v)?.to_vec3::<f32>()?;
+            for (got, expected) in got.iter().flatten().flatten().zip(expected.iter().flatten().flatten()) {
+                assert!((got - expected).abs() < 1e-5, "{got} {expected} with blocks of {bytes} bytes");
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,37 @@
+//! Answers questions about videos with the LLaVA-Video family of models.
+//!
+//! The whole way of one answer, each stage in the module that owns it:
+//!
+//! | stage | in -> out | module |
+//! | --- | --- | --- |
+//! | probe and plan | file -> clip facts -> frame indices and their labels | [`video`] |
+//! | video decode | indices -> RGB frames `[H, W, 3]` u8 | [`video`] |
+//! | preprocess | frames -> pixel_values `[T, 3, S, S]` | [`vision::preprocess`] |
+//! | vision tower | pixel_values -> patch features `[T, P, D_v]` | [`vision`] |
+//! | projector | patch features -> `[T, P, D]` | [`vision`] |
+//! | pooling | patch grid -> visual tokens `[N_v, D]`, newline tokens included | [`vision::pool`] |
+//! | prompt | question, times -> token ids with a place for the visual tokens | [`prompt`] |
+//! | prefill | embeddings `[S, D]` -> KV cache, logits of the last position | [`language`] |
+//! | decode steps | logits -> id -> logits ... | [`generate`] |
+//! | text | ids -> valid UTF-8 pieces | [`generate::TextStream`] |
+//!
+//! Letters: T frames, S pixels a side (or, for the decoder, positions), P patches of a frame, D_v width of the tower,
+//! D width of the decoder, N_v visual tokens of a clip.
+//!
+//! [`checkpoint`] knows what is on disk, [`device`] where things run, [`model`] puts the stages together. The library
+//! never prints and never exits; the binary's `cli` does.
+
+pub mod checkpoint;
+pub mod device;
+mod error;
+pub mod estimate;
+pub mod generate;
+pub mod interrupt;
+pub mod language;
+pub mod model;
+pub mod prompt;
+pub mod trace;
+pub mod video;
+pub mod vision;
+
+pub use error::Error;

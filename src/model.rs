@@ -1,0 +1,241 @@
+//! The loaded model: clip frames to visual tokens, prompt to embeddings, prefill to a session that decodes.
+
+use std::collections::BTreeSet;
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::Layout;
+use crate::device::Placement;
+use crate::error::Error;
+use crate::generate::Decoder;
+use crate::interrupt::Interrupt;
+use crate::language::{KvCache, Qwen2};
+use crate::prompt::{Prompt, Segment, Tokenizer};
+use crate::trace::Trace;
+use crate::vision::pool::{ExtraTokens, VideoTokens};
+use crate::vision::preprocess;
+use crate::vision::{Projector, VisionTower};
+
+/// A long stage, for progress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Reading weights, counted in layers.
+    Load,
+    /// The vision tower, counted in distinct frames.
+    Vision,
+    /// Prefill, counted in positions.
+    Prefill,
+}
+
+/// Told how far a stage is: stage, done, total.
+pub type Progress<'p> = dyn FnMut(Stage, usize, usize) + 'p;
+
+/// The frames of one clip as the tower takes them: resized, each distinct one once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClipFrames {
+    /// Distinct frames, `[S, S, 3]` u8 each.
+    pub distinct: Vec<Vec<u8>>,
+    /// For each sampled frame in order, which of `distinct` it is; ascending.
+    pub slots: Vec<usize>,
+}
+
+impl ClipFrames {
+    /// Frames sampled at `indices` (ascending, repeats allowed), of which `distinct` holds one for each value.
+    pub fn new(distinct: Vec<Vec<u8>>, indices: &[usize]) -> Self {
+        let values: Vec<usize> = indices.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        debug_assert_eq!(values.len(), distinct.len());
+        let slots = indices.iter().filter_map(|index| values.binary_search(index).ok()).collect();
+        Self { distinct, slots }
+    }
+}
+
+/// The rule that turns a clip into visual tokens under this checkpoint's config.
+///
+/// # Errors
+/// [`Error::PoolStride`] if pooling would leave nothing.
+pub fn video_tokens(checkpoint: &Checkpoint) -> Result<VideoTokens, Error> {
+    let config = checkpoint.config.video_tokens;
+    let grid = checkpoint.vision.grid();
+    VideoTokens::new(config, grid).ok_or(Error::PoolStride { stride: config.pool_stride, grid })
+}
+
+/// How many ids can be generated. The original loader resizes the vocabulary to the tokenizer's length, special tokens
+/// that it adds itself included (`load_pretrained_model` in `builder.py`); the HF class keeps all rows.
+pub fn vocab_len(checkpoint: &Checkpoint, tokenizer: &Tokenizer) -> usize {
+    match checkpoint.config.layout {
+        Layout::HuggingFace => checkpoint.embedding_rows,
+        Layout::Original => {
+            let added = &checkpoint.config.loader_added_tokens;
+            let new = added.iter().filter(|token| tokenizer.special_id(token).is_none()).count();
+            (tokenizer.len() + new).min(checkpoint.embedding_rows)
+        }
+    }
+}
+
+/// What only clips need.
+#[derive(Debug)]
+struct VisionStack {
+    tower: VisionTower,
+    projector: Projector,
+    rule: VideoTokens,
+    extra: ExtraTokens,
+    image_size: usize,
+}
+
+/// The model on its device.
+#[derive(Debug)]
+pub struct LlavaVideo {
+    placement: Placement,
+    vision: Option<VisionStack>,
+    language: Qwen2,
+}
+
+impl LlavaVideo {
+    /// Loads the weights: all of them, or the language model alone if `with_vision` is false.
+    ///
+    /// # Errors
+    /// A tensor that cannot be loaded, pooling that leaves nothing, or an interrupt.
+    pub fn load(
+        checkpoint: &Checkpoint,
+        vocab_len: usize,
+        with_vision: bool,
+        placement: &Placement,
+        interrupt: &Interrupt,
+        progress: &mut Progress<'_>,
+    ) -> Result<Self, Error> {
+        let vision = match with_vision {
+            true => Some(VisionStack::load(checkpoint, placement)?),
+            false => None,
+        };
+        let (config, weights) = (&checkpoint.config.language, &checkpoint.weights);
+        let mut on_layer = |done, total| {
+            progress(Stage::Load, done, total);
+            Ok(interrupt.check()?)
+        };
+        let language = Qwen2::load(config, weights, vocab_len, placement, &mut on_layer)?;
+        Ok(Self { placement: placement.clone(), vision, language })
+    }
+
+    /// A clip's visual tokens `[N_v, D]`. The tower runs once per distinct frame, in batches.
+    ///
+    /// # Errors
+    /// An interrupt or a failing device.
+    ///
+    /// # Panics
+    /// If the model was loaded without vision.
+    pub fn encode_clip(
+        &self,
+        clip: &ClipFrames,
+        interrupt: &Interrupt,
+        progress: &mut Progress<'_>,
+        trace: &mut Trace,
+    ) -> Result<Tensor, Error> {
+        let vision = self.vision.as_ref().expect("a model loaded with vision");
+        let batch_frames = self.placement.vision_batch_frames();
+        let total = clip.distinct.len();
+        let mut tokens = Vec::new();
+        let mut slot = 0;
+        for (batch_index, batch) in clip.distinct.chunks(batch_frames).enumerate() {
+            interrupt.check()?;
+            let first_distinct = batch_index * batch_frames;
+            progress(Stage::Vision, first_distinct, total);
+            let projected = vision.project(batch, &self.placement.device, trace)?;
+            // Repeats of these frames follow each other; they are pooled a batch at a time, too.
+            let end = clip.slots.partition_point(|&distinct| distinct < first_distinct + batch.len());
+            for slots in clip.slots[slot..end].chunks(batch_frames) {
+                let rows: Vec<u32> = slots.iter().map(|&distinct| (distinct - first_distinct) as u32).collect();
+                let rows = Tensor::new(rows, &self.placement.device)?;
+                tokens.push(vision.rule.frames(&projected.index_select(&rows, 0)?, slot, &vision.extra)?);
+                slot += slots.len();
+            }
+        }
+        progress(Stage::Vision, total, total);
+        tokens.extend(vision.rule.after_clip(&vision.extra)?);
+        let sequence = Tensor::cat(&tokens, 0)?;
+        trace.record("video_sequence", &sequence)?;
+        Ok(sequence)
+    }
+
+    /// Embeds a prompt, visual tokens spliced in: `[S, D]`.
+    ///
+    /// # Errors
+    /// A failing device.
+    pub fn embed_prompt(&self, prompt: &Prompt, visual: Option<&Tensor>, trace: &mut Trace) -> Result<Tensor, Error> {
+        let embed = |segment: &Segment| match (segment, visual) {
+            (Segment::Tokens(ids), _) => self.language.embed(ids),
+            (Segment::Visual, Some(visual)) => Ok(visual.clone()),
+            (Segment::Visual, None) => {
+                candle_core::bail!("the prompt has a place for visual tokens, but there are none")
+            }
+        };
+        let parts = prompt.segments.iter().map(embed).collect::<candle_core::Result<Vec<_>>>()?;
+        let embeds = Tensor::cat(&parts, 0)?;
+        trace.record("inputs_embeds", &embeds)?;
+        Ok(embeds)
+    }
+
+    /// Runs the prompt and returns the session that continues it, with the logits of its last position. The cache holds
+    /// the prompt and `max_new_tokens` more.
+    ///
+    /// # Errors
+    /// An interrupt or a failing device.
+    pub fn prefill<'m>(
+        &'m self,
+        embeds: &Tensor,
+        max_new_tokens: usize,
+        interrupt: &'m Interrupt,
+        progress: &mut Progress<'_>,
+        trace: &mut Trace,
+    ) -> Result<(Session<'m>, Vec<f32>), Error> {
+        let mut cache = self.language.new_cache(embeds.dim(0)? + max_new_tokens);
+        let mut on_chunk = |done, total| progress(Stage::Prefill, done, total);
+        let logits = self.language.prefill(embeds, &mut cache, interrupt, &mut on_chunk)?;
+        trace.record("prefill_logits_last", &logits)?;
+        Ok((Session { language: &self.language, cache, interrupt }, logits.to_vec1()?))
+    }
+}
+
+impl VisionStack {
+    fn load(checkpoint: &Checkpoint, placement: &Placement) -> Result<Self, Error> {
+        let token = |name: &str| match checkpoint.weights.shape(name) {
+            Some(_) => checkpoint.weights.load(name, Some(placement.dtype), &placement.device).map(Some),
+            None => Ok(None),
+        };
+        Ok(Self {
+            tower: VisionTower::load(checkpoint, placement)?,
+            projector: Projector::load(checkpoint, placement)?,
+            rule: video_tokens(checkpoint)?,
+            extra: ExtraTokens { newline: token("model.image_newline")?, faster: token("model.faster_token")? },
+            image_size: checkpoint.vision.image_size,
+        })
+    }
+
+    /// Resized frames -> projected patch features `[T, P, D]`.
+    fn project(&self, frames: &[Vec<u8>], device: &Device, trace: &mut Trace) -> Result<Tensor, Error> {
+        let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
+        let pixel_values = preprocess::pixel_values(&frames, self.image_size, device)?;
+        trace.record("pixel_values", &pixel_values)?;
+        let features = self.tower.forward(&pixel_values)?;
+        trace.record("vision_features", &features)?;
+        let projected = self.projector.forward(&features)?;
+        trace.record("projected", &projected)?;
+        Ok(projected)
+    }
+}
+
+/// A prompt that has been run, ready for decode steps.
+#[derive(Debug)]
+pub struct Session<'m> {
+    language: &'m Qwen2,
+    cache: KvCache,
+    interrupt: &'m Interrupt,
+}
+
+impl Decoder for Session<'_> {
+    fn step(&mut self, id: u32) -> Result<Vec<f32>, Error> {
+        let embeds = self.language.embed(&[id])?;
+        let logits = self.language.prefill(&embeds, &mut self.cache, self.interrupt, &mut |_, _| ())?;
+        Ok(logits.to_dtype(DType::F32)?.to_vec1()?)
+    }
+}

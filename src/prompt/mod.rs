@@ -1,0 +1,105 @@
+//! Conversation -> prompt: ordered segments of text token ids and visual tokens, their lengths known before compute.
+
+mod template;
+mod time_instruction;
+mod tokenizer;
+
+pub use template::{Conversation, DEFAULT_SYSTEM, Part, Turn, encode};
+pub use time_instruction::{TimeInstruction, user_message};
+pub use tokenizer::Tokenizer;
+
+/// Everything that can go wrong on the text side.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No tokenizer files.
+    #[error("no tokenizer in `{}`: neither tokenizer.json nor vocab.json with merges.txt", dir.display())]
+    NoTokenizer {
+        /// The checkpoint directory.
+        dir: std::path::PathBuf,
+    },
+    /// A tokenizer file that cannot be read or understood.
+    #[error("cannot use tokenizer file `{}`: {message}", path.display())]
+    BadTokenizer {
+        /// The file.
+        path: std::path::PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A special token that the chat template needs.
+    #[error("the tokenizer has no `{token}`, which the chat template needs")]
+    NoSpecialToken {
+        /// The token.
+        token: &'static str,
+    },
+    /// Text that could not be tokenised.
+    #[error("cannot tokenise the prompt: {message}")]
+    Encode {
+        /// The tokenizer's reason.
+        message: String,
+    },
+    /// A prompt that leaves no room for an answer.
+    #[error("{}", too_long(*prompt_tokens, *context_length, *frames_that_fit))]
+    TooLong {
+        /// Positions of the prompt, visual tokens included.
+        prompt_tokens: usize,
+        /// Positions the model can hold, answer included.
+        context_length: usize,
+        /// The largest number of frames with which the prompt fits, if one does.
+        frames_that_fit: Option<usize>,
+    },
+}
+
+impl Error {
+    /// What the user can try, where something helps.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::TooLong { frames_that_fit: Some(frames), .. } => Some(format!("use `--frames {frames}` or fewer")),
+            Self::TooLong { .. } => Some("shorten the question".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+fn too_long(prompt_tokens: usize, context_length: usize, frames_that_fit: Option<usize>) -> String {
+    let fits = match frames_that_fit {
+        Some(frames) => format!("{frames} frames would fit"),
+        None => "it would not fit with a single frame either".to_owned(),
+    };
+    format!("the prompt takes {prompt_tokens} positions, the model holds fewer than {context_length}; {fits}")
+}
+
+/// A stretch of the prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Segment {
+    /// Text, as token ids.
+    Tokens(Vec<u32>),
+    /// The place of a clip's visual tokens.
+    Visual,
+}
+
+/// A prompt ready to be embedded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompt {
+    /// Its stretches, in order.
+    pub segments: Vec<Segment>,
+}
+
+impl Prompt {
+    /// Ids of all text segments, with `placeholder` where visual tokens go (the reference writes -200).
+    pub fn ids_with_placeholder(&self, placeholder: i64) -> Vec<i64> {
+        let ids = |segment: &Segment| match segment {
+            Segment::Tokens(ids) => ids.iter().copied().map(i64::from).collect(),
+            Segment::Visual => vec![placeholder],
+        };
+        self.segments.iter().flat_map(ids).collect()
+    }
+
+    /// Positions that the prompt takes, each visual segment counting `visual_tokens`.
+    pub fn len(&self, visual_tokens: usize) -> usize {
+        let len = |segment: &Segment| match segment {
+            Segment::Tokens(ids) => ids.len(),
+            Segment::Visual => visual_tokens,
+        };
+        self.segments.iter().map(len).sum()
+    }
+}

@@ -1,0 +1,181 @@
+//! Decoded pictures to packed RGB24, as libswscale's bilinear scaler makes them.
+//!
+//! The settings were measured to be bit-exact with decord 0.6.0, whose frames the model was trained on:
+//! `SWS_BILINEAR` alone, and the colour matrix and range of the frame itself. An untagged frame is BT.601 in limited
+//! range whatever its size; no tone is mapped, no field is woven and alpha is dropped.
+
+use std::ffi::c_int;
+use std::ptr::NonNull;
+
+use ffmpeg_next::ffi;
+use ffmpeg_next::software::scaling::Flags;
+
+use super::error::Fault;
+use super::ffi::{OUT_OF_MEMORY, Picture, check};
+use super::orientation::Orientation;
+use super::plane;
+
+/// A `SwsContext` made for one kind of picture.
+struct Scaler {
+    context: NonNull<ffi::SwsContext>,
+    kind: Kind,
+    /// Where swscale writes; its lines are padded. (With lines of exactly `3 * width` bytes swscale leaves the last
+    /// `width % 8` columns unwritten.)
+    rgb: Picture,
+}
+
+// SAFETY: the context and the picture belong to the scaler alone, and neither is tied to a thread.
+unsafe impl Send for Scaler {}
+
+impl Drop for Scaler {
+    fn drop(&mut self) {
+        // SAFETY: ours, and not used afterwards.
+        unsafe { ffi::sws_freeContext(self.context.as_ptr()) };
+    }
+}
+
+/// Everything a scaler depends on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Kind {
+    width: c_int,
+    height: c_int,
+    format: ffi::AVPixelFormat,
+    space: c_int,
+    full_range: bool,
+}
+
+/// Converts pictures of one stream; the scaler is kept while pictures stay of a kind.
+pub(super) struct Converter {
+    orientation: Orientation,
+    /// Shown size in pixels; pictures of another size are scaled to it.
+    size: (u32, u32),
+    scaler: Option<Scaler>,
+    turned: plane::Turner,
+}
+
+impl Converter {
+    /// A converter to pictures of `size` pixels (width, height; as shown, after `orientation`).
+    pub(super) fn new(orientation: Orientation, size: (u32, u32)) -> Converter {
+        Converter { orientation, size, scaler: None, turned: plane::Turner::new(orientation) }
+    }
+
+    /// The picture as rows of packed RGB, `3 * width * height` bytes.
+    pub(super) fn rgb(&mut self, picture: &Picture) -> Result<Vec<u8>, Fault> {
+        // Like FFmpeg's own filter chain, turn the planes first where that can be done, since chroma that is
+        // interpolated down the rows is not the chroma that is interpolated along them.
+        match self.turned.turn(picture)? {
+            Some(turned) => {
+                let (width, height) = self.size;
+                scale(&mut self.scaler, turned, (width, height))?;
+                self.copy(Orientation::NONE)
+            }
+            None => {
+                let stored_size = self.orientation.size(self.size.0, self.size.1);
+                scale(&mut self.scaler, picture, stored_size)?;
+                self.copy(self.orientation)
+            }
+        }
+    }
+
+    /// The scaler's rows without their padding, turned if they are not yet.
+    fn copy(&self, orientation: Orientation) -> Result<Vec<u8>, Fault> {
+        let Some(scaler) = &self.scaler else {
+            return Err(OUT_OF_MEMORY);
+        };
+        let (width, height) = (self.size.0 as usize, self.size.1 as usize);
+        let (rows, stride) = plane::rows(&scaler.rgb, 0, scaler.rgb.get().height, 3 * scaler.rgb.get().width)?;
+        let mut rgb = vec![0; 3 * width * height];
+        orientation.apply(rows, stride, &mut rgb, 3 * width, (width, height), 3);
+        Ok(rgb)
+    }
+}
+
+/// Scales `picture` into the picture of `scaler`, which is made anew if it is for another kind.
+fn scale(scaler: &mut Option<Scaler>, picture: &Picture, (width, height): (u32, u32)) -> Result<(), Fault> {
+    let kind = kind_of(picture)?;
+    let fits = |scaler: &Scaler| {
+        let rgb = scaler.rgb.get();
+        scaler.kind == kind && (rgb.width as u32, rgb.height as u32) == (width, height)
+    };
+    let ready = match scaler.take() {
+        Some(old) if fits(&old) => old,
+        _ => new_scaler(kind, width, height)?,
+    };
+    let scaler = scaler.insert(ready);
+    let from = picture.get();
+    let to = scaler.rgb.get();
+    // SAFETY: the context was made for the size and format of `from` and of `to`; both own all the lines they name.
+    check(unsafe {
+        ffi::sws_scale(
+            scaler.context.as_ptr(),
+            from.data.as_ptr().cast(),
+            from.linesize.as_ptr(),
+            0,
+            from.height,
+            to.data.as_ptr(),
+            to.linesize.as_ptr(),
+        )
+    })?;
+    Ok(())
+}
+
+/// What of a picture matters to the scaler.
+fn kind_of(picture: &Picture) -> Result<Kind, Fault> {
+    let frame = picture.get();
+    let format = plane::pixel_format(frame.format).ok_or(Fault(ffi::AVERROR_INVALIDDATA))?;
+    use ffi::AVPixelFormat::{
+        AV_PIX_FMT_YUVJ411P, AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ440P, AV_PIX_FMT_YUVJ444P,
+    };
+    let full_by_name =
+        [AV_PIX_FMT_YUVJ411P, AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ440P, AV_PIX_FMT_YUVJ444P];
+    Ok(Kind {
+        width: frame.width,
+        height: frame.height,
+        format,
+        space: frame.colorspace as c_int,
+        full_range: frame.color_range == ffi::AVColorRange::AVCOL_RANGE_JPEG || full_by_name.contains(&format),
+    })
+}
+
+fn new_scaler(kind: Kind, width: u32, height: u32) -> Result<Scaler, Fault> {
+    let rgb24 = ffi::AVPixelFormat::AV_PIX_FMT_RGB24;
+    let too_large = Fault(ffi::AVERROR(ffi::EINVAL));
+    let to_width = c_int::try_from(width).map_err(|_| too_large)?;
+    let to_height = c_int::try_from(height).map_err(|_| too_large)?;
+    let rgb = Picture::allocate(rgb24 as c_int, to_width, to_height)?;
+    // SAFETY: plain numbers in; NULL out is handled.
+    let context = NonNull::new(unsafe {
+        ffi::sws_getContext(
+            kind.width,
+            kind.height,
+            kind.format,
+            to_width,
+            to_height,
+            rgb24,
+            Flags::BILINEAR.bits(),
+            std::ptr::null_mut(),
+            std::ptr::null_mut(),
+            std::ptr::null(),
+        )
+    })
+    .ok_or(Fault(ffi::AVERROR(ffi::EINVAL)))?;
+    let scaler = Scaler { context, kind, rgb };
+    // SAFETY: returns a static table for every number, the BT.601 one where it knows no better.
+    let table = unsafe { ffi::sws_getCoefficients(kind.space) };
+    // Neutral brightness, contrast and saturation, in 16.16 fixed point. A refusal (sources that are RGB already)
+    // leaves the context usable, so it is not looked at.
+    // SAFETY: a valid context and table.
+    unsafe {
+        ffi::sws_setColorspaceDetails(
+            scaler.context.as_ptr(),
+            table,
+            c_int::from(kind.full_range),
+            table,
+            0,
+            0,
+            1 << 16,
+            1 << 16,
+        );
+    }
+    Ok(scaler)
+}

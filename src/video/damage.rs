@@ -1,0 +1,113 @@
+//! Words for what is lost in a damaged clip.
+
+use super::index::Index;
+use super::linear::Outcome;
+
+/// Ranges of frame numbers that are named one by one; more are only counted.
+const MAX_NAMED: usize = 3;
+
+/// What a decode of the whole clip lost, one sentence each; empty for a sound clip.
+///
+/// `promised` is the number of frames the container speaks of, which may be more than it has.
+pub(super) fn report(index: &Index, promised: usize, outcome: &Outcome) -> Vec<String> {
+    let mut report = Vec::new();
+    let lost = lost_frames(index, promised, outcome);
+    let has_errors = outcome.error_count > 0 || outcome.fault.is_some() || index.corrupt_count > 0;
+    let is_short = outcome.frame_count < promised;
+    // Frames can be missing without an error and without a loss: two fields in two packets make one frame.
+    if (has_errors && is_short) || promised > index.presented.len() {
+        report.push(describe(&lost, promised, outcome.frame_count));
+    } else if outcome.error_count > 0 {
+        report.push(format!("{} packets could not be decoded in full", outcome.error_count));
+    }
+    if let Some(fault) = outcome.fault {
+        report.push(format!("reading stopped before the end of the file: {fault}"));
+    }
+    if outcome.damaged_count > 0 {
+        report.push(format!(
+            "{} of {} frames are damaged, and shown as far as they could be decoded",
+            outcome.damaged_count, outcome.frame_count
+        ));
+    }
+    report
+}
+
+/// Ranges (first, last) of the frames the container speaks of that were not decoded.
+fn lost_frames(index: &Index, promised: usize, outcome: &Outcome) -> Vec<(usize, usize)> {
+    let mut times = outcome.times.clone();
+    times.sort_unstable();
+    let timed = times.len() == outcome.frame_count;
+    let mut lost: Vec<(usize, usize)> = Vec::new();
+    for number in 0..promised {
+        let is_there = match index.presented.get(number) {
+            Some(&position) => match index.entries[position as usize].pts {
+                Some(pts) if timed => times.binary_search(&pts).is_ok(),
+                _ => number < outcome.frame_count,
+            },
+            None => false,
+        };
+        match lost.last_mut() {
+            _ if is_there => {}
+            Some(range) if range.1 + 1 == number => range.1 = number,
+            _ => lost.push((number, number)),
+        }
+    }
+    lost
+}
+
+fn describe(lost: &[(usize, usize)], promised: usize, used: usize) -> String {
+    let name = |&(first, last): &(usize, usize)| match first == last {
+        true => format!("{first}"),
+        false => format!("{first}-{last}"),
+    };
+    match lost {
+        [] => format!("{} of {promised} frames could not be decoded", promised.saturating_sub(used)),
+        [(first, last)] if last + 1 == promised && *first == used => {
+            let frames = if first == last { "frame" } else { "frames" };
+            format!("{frames} {} could not be decoded, using the {used} before", name(&lost[0]))
+        }
+        _ if lost.len() <= MAX_NAMED => {
+            let names: Vec<String> = lost.iter().map(name).collect();
+            format!("frames {} could not be decoded, using the other {used}", names.join(", "))
+        }
+        [first, ..] => {
+            let count: usize = lost.iter().map(|(first, last)| last - first + 1).sum();
+            format!(
+                "{count} of {promised} frames could not be decoded, the first of them frame {}, using the other {used}",
+                first.0
+            )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::index::{CountSource, tests::entry};
+    use super::*;
+
+    fn outcome(times: impl IntoIterator<Item = i64>, error_count: usize) -> Outcome {
+        let times: Vec<i64> = times.into_iter().collect();
+        Outcome { frame_count: times.len(), times, error_count, ..Outcome::default() }
+    }
+
+    #[test]
+    fn losses_are_named() {
+        let entries = (0..100).map(|pts| entry(pts, pts == 0)).collect();
+        let index = Index::new(entries, 1, CountSource::Packets);
+        assert!(report(&index, 100, &outcome(0..100, 0)).is_empty());
+        // Half the packets make a frame each, without an error: field pairs.
+        assert!(report(&index, 100, &outcome((0..100).step_by(2), 0)).is_empty());
+        assert_eq!(
+            report(&index, 111, &outcome(0..40, 3)),
+            ["frames 40-110 could not be decoded, using the 40 before"]
+        );
+        assert_eq!(
+            report(&index, 100, &outcome((0..20).chain(30..50).chain(51..100), 1)),
+            ["frames 20-29, 50 could not be decoded, using the other 89"]
+        );
+        assert_eq!(
+            report(&index, 100, &outcome((0..100).step_by(2), 50)),
+            ["50 of 100 frames could not be decoded, the first of them frame 1, using the other 50"]
+        );
+    }
+}

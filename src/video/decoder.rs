@@ -1,0 +1,101 @@
+//! A video decoder: packets in, pictures out.
+
+use std::ffi::c_int;
+use std::ptr::{self, NonNull};
+
+use ffmpeg_next::ffi;
+
+use super::error::Fault;
+use super::ffi::{AGAIN, END, OUT_OF_MEMORY, Packet, Picture, check, text};
+use super::source::Source;
+
+/// What a decoder has for its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Received {
+    /// A picture was filled.
+    Picture,
+    /// Nothing until the next packet.
+    Hungry,
+    /// Nothing any more.
+    End,
+}
+
+/// An open `AVCodecContext`.
+pub(super) struct Decoder(NonNull<ffi::AVCodecContext>);
+
+// SAFETY: the context belongs to the decoder alone; FFmpeg ties none to a thread.
+unsafe impl Send for Decoder {}
+
+impl Decoder {
+    /// Opens FFmpeg's default decoder for the chosen stream, with `threads` threads of its own.
+    ///
+    /// Pictures of more than `max_pixels` pixels are refused by the decoder before it takes memory for them.
+    pub(super) fn open(source: &Source, threads: usize, max_pixels: u64) -> Result<Decoder, Fault> {
+        let parameters = source.parameters();
+        // SAFETY: looks a number up; the codec is static.
+        let codec = unsafe { ffi::avcodec_find_decoder(parameters.codec_id) };
+        if codec.is_null() {
+            return Err(Fault(ffi::AVERROR_DECODER_NOT_FOUND));
+        }
+        // SAFETY: allocates; NULL is handled.
+        let context = NonNull::new(unsafe { ffi::avcodec_alloc_context3(codec) }).ok_or(OUT_OF_MEMORY)?;
+        let mut decoder = Decoder(context);
+        // SAFETY: both are valid; the parameters are copied.
+        check(unsafe { ffi::avcodec_parameters_to_context(decoder.0.as_ptr(), parameters) })?;
+        // SAFETY: valid, and not shared before it is opened.
+        let fields = unsafe { decoder.0.as_mut() };
+        fields.pkt_timebase = source.stream().time_base;
+        fields.max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
+        fields.thread_count = c_int::try_from(threads).unwrap_or(1).max(1);
+        // SAFETY: the context was allocated for this codec.
+        check(unsafe { ffi::avcodec_open2(decoder.0.as_ptr(), codec, ptr::null_mut()) })?;
+        Ok(decoder)
+    }
+
+    /// FFmpeg's name of the decoder, for example `libdav1d`.
+    pub(super) fn name(&self) -> String {
+        // SAFETY: an open context has a codec, with a static name.
+        unsafe { text((*(*self.0.as_ptr()).codec).name) }
+    }
+
+    /// Gives the decoder a packet, or `None` to have it hand out what it holds back.
+    ///
+    /// The decoder must have been emptied with [`Decoder::receive`] before.
+    pub(super) fn send(&mut self, packet: Option<&Packet>) -> Result<(), Fault> {
+        let packet = packet.map_or(ptr::null(), Packet::as_ptr);
+        // SAFETY: an open context, and a valid packet or NULL.
+        check(unsafe { ffi::avcodec_send_packet(self.0.as_ptr(), packet) }).map(drop)
+    }
+
+    /// Takes the next picture, if there is one.
+    pub(super) fn receive(&mut self, picture: &mut Picture) -> Result<Received, Fault> {
+        // SAFETY: an open context and a valid frame, which FFmpeg empties first.
+        match check(unsafe { ffi::avcodec_receive_frame(self.0.as_ptr(), picture.as_mut_ptr()) }) {
+            Ok(_) => Ok(Received::Picture),
+            Err(AGAIN) => Ok(Received::Hungry),
+            Err(END) => Ok(Received::End),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Forgets everything, for use after a seek.
+    pub(super) fn flush(&mut self) {
+        // SAFETY: an open context.
+        unsafe { ffi::avcodec_flush_buffers(self.0.as_ptr()) };
+    }
+
+    /// Whether pictures that no other picture refers to are left out, from the next packet on.
+    pub(super) fn skip_unreferenced(&mut self, skip: bool) {
+        let discard = if skip { ffi::AVDiscard::AVDISCARD_NONREF } else { ffi::AVDiscard::AVDISCARD_DEFAULT };
+        // SAFETY: an open context; the field is meant to be changed between packets.
+        unsafe { (*self.0.as_ptr()).skip_frame = discard };
+    }
+}
+
+impl Drop for Decoder {
+    fn drop(&mut self) {
+        let mut context = self.0.as_ptr();
+        // SAFETY: ours, and not used afterwards.
+        unsafe { ffi::avcodec_free_context(&mut context) };
+    }
+}

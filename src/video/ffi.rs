@@ -1,0 +1,323 @@
+//! Owners of FFmpeg's objects, and every call whose form depends on FFmpeg's version.
+
+use std::ffi::{CStr, CString, c_int, c_void};
+use std::fmt;
+use std::path::Path;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ffmpeg_next::codec::packet::side_data::Type as SideDataType;
+use ffmpeg_next::ffi;
+use ffmpeg_next::format::context::Input;
+use ffmpeg_next::frame;
+
+use super::error::Fault;
+
+/// AVERROR(ENOMEM).
+pub(super) const OUT_OF_MEMORY: Fault = Fault(-12);
+/// AVERROR_EOF.
+pub(super) const END: Fault = Fault(ffi::AVERROR_EOF);
+/// AVERROR(EAGAIN): the decoder wants more input, or the demuxer another try.
+pub(super) const AGAIN: Fault = Fault(ffi::AVERROR(ffi::EAGAIN));
+/// `AV_NOPTS_VALUE`, which the bindings do not carry.
+const NO_TIME: i64 = i64::MIN;
+
+impl fmt::Display for Fault {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut buffer = [0; 128];
+        // SAFETY: the buffer is writable for the length given, and av_strerror ends it with a NUL.
+        unsafe { ffi::av_strerror(self.0, buffer.as_mut_ptr(), buffer.len()) };
+        // SAFETY: as above; the buffer was zeroed, so it ends in a NUL in any case.
+        let text = unsafe { CStr::from_ptr(buffer.as_ptr()) };
+        let text = text.to_string_lossy();
+        // FFmpeg capitalises its messages; ours continue a sentence.
+        let mut letters = text.chars();
+        match letters.next() {
+            Some(first) => write!(formatter, "{}{}", first.to_lowercase(), letters.as_str()),
+            None => write!(formatter, "error {}", self.0),
+        }
+    }
+}
+
+/// Turns FFmpeg's "negative is an error" into a `Result`.
+pub(super) fn check(code: c_int) -> Result<c_int, Fault> {
+    if code < 0 { Err(Fault(code)) } else { Ok(code) }
+}
+
+/// A time stamp, unless it is FFmpeg's mark for none.
+pub(super) fn time(stamp: i64) -> Option<i64> {
+    (stamp != NO_TIME).then_some(stamp)
+}
+
+/// Silences FFmpeg's own log, once; a damaged file makes it write thousands of lines.
+pub(super) fn quiet() {
+    static ONCE: Once = Once::new();
+    // SAFETY: sets one global integer.
+    ONCE.call_once(|| unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) });
+}
+
+/// A C string of FFmpeg's as text; empty for NULL.
+///
+/// # Safety
+/// `text` is NULL or points to a NUL-terminated string that is not changed meanwhile.
+pub(super) unsafe fn text(text: *const std::ffi::c_char) -> String {
+    if text.is_null() {
+        return String::new();
+    }
+    // SAFETY: not NULL, the rest is promised by the caller.
+    unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned()
+}
+
+/// An `AVDictionary` of options.
+struct Options(*mut ffi::AVDictionary);
+
+impl Options {
+    fn new(pairs: &[(&CStr, &CStr)]) -> Result<Options, Fault> {
+        let mut options = Options(ptr::null_mut());
+        for (key, value) in pairs {
+            // SAFETY: both are C strings, which av_dict_set copies; the dictionary pointer is ours.
+            check(unsafe { ffi::av_dict_set(&mut options.0, key.as_ptr(), value.as_ptr(), 0) })?;
+        }
+        Ok(options)
+    }
+}
+
+impl Drop for Options {
+    fn drop(&mut self) {
+        // SAFETY: the dictionary is ours, or NULL, which is allowed.
+        unsafe { ffi::av_dict_free(&mut self.0) };
+    }
+}
+
+/// Called by FFmpeg from within reads; true stops them.
+extern "C" fn stop_requested(flag: *mut c_void) -> c_int {
+    // SAFETY: the opaque pointer set in `open_input` is that of an `AtomicBool` which outlives the context.
+    let flag = unsafe { &*flag.cast_const().cast::<AtomicBool>() };
+    c_int::from(flag.load(Ordering::Relaxed))
+}
+
+/// The name FFmpeg opens a local file by: the `file:` protocol spelled out, so that neither a colon, a leading dash
+/// nor a `%d` in the name means anything.
+fn file_url(path: &Path) -> Result<CString, Fault> {
+    let mut url = b"file:".to_vec();
+    #[cfg(unix)]
+    url.extend_from_slice(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
+    #[cfg(not(unix))]
+    url.extend_from_slice(path.to_string_lossy().as_bytes());
+    CString::new(url).map_err(|_| Fault(-2))
+}
+
+/// Opens a local file with one of `demuxers` (comma separated) and the `file` protocol alone.
+///
+/// `stop` must live as long as the returned input; [`super::source::Source`] sees to that.
+pub(super) fn open_input(path: &Path, demuxers: &CStr, stop: &Arc<AtomicBool>) -> Result<Input, Fault> {
+    quiet();
+    let url = file_url(path)?;
+    let mut options = Options::new(&[
+        (c"protocol_whitelist", c"file"),
+        (c"format_whitelist", demuxers),
+        // mov: chapter tracks are read by jumping about the file, and nobody looks at them here.
+        (c"ignore_chapters", c"1"),
+        // mov: data outside the file stays unread (also the default).
+        (c"enable_drefs", c"0"),
+    ])?;
+    // SAFETY: allocates; NULL is handled.
+    let mut context = unsafe { ffi::avformat_alloc_context() };
+    let Some(mut fields) = NonNull::new(context) else {
+        return Err(OUT_OF_MEMORY);
+    };
+    // SAFETY: freshly allocated and ours alone.
+    unsafe {
+        fields.as_mut().interrupt_callback =
+            ffi::AVIOInterruptCB { callback: Some(stop_requested), opaque: Arc::as_ptr(stop).cast_mut().cast() };
+    }
+    // SAFETY: the context is ours; on failure FFmpeg frees it. The options are a valid dictionary.
+    check(unsafe { ffi::avformat_open_input(&mut context, url.as_ptr(), ptr::null(), &mut options.0) })?;
+    // SAFETY: an opened input context, handed over to its owner.
+    Ok(unsafe { Input::wrap(context) })
+}
+
+/// True once a stop flag is raised.
+pub(super) fn was_stopped(stop: &AtomicBool) -> bool {
+    stop.load(Ordering::Relaxed)
+}
+
+/// Looks into the file for what its header does not say; frames over `max_pixels` are not decoded for it.
+pub(super) fn find_streams(input: &mut Input, max_pixels: u64) -> Result<(), Fault> {
+    let limit = CString::new(max_pixels.to_string()).map_err(|_| OUT_OF_MEMORY)?;
+    // SAFETY: an open context.
+    let count = unsafe { (*input.as_ptr()).nb_streams as usize };
+    let mut options = Vec::with_capacity(count);
+    for _ in 0..count {
+        options.push(Options::new(&[(c"max_pixels", &limit)])?);
+    }
+    let mut dictionaries: Vec<*mut ffi::AVDictionary> = options.iter().map(|options| options.0).collect();
+    // SAFETY: an open context and one dictionary for each of its streams, as the call asks for.
+    let result = unsafe { ffi::avformat_find_stream_info(input.as_mut_ptr(), dictionaries.as_mut_ptr()) };
+    // FFmpeg takes out of each dictionary what it used, which may leave another (or no) dictionary behind.
+    for (options, dictionary) in options.iter_mut().zip(dictionaries) {
+        options.0 = dictionary;
+    }
+    check(result).map(drop)
+}
+
+/// The nine numbers of a stream's display matrix, if it has one.
+///
+/// FFmpeg 5 keeps it with the stream, FFmpeg 7 with the codec parameters; ffmpeg-next's iterator knows.
+pub(super) fn display_matrix(input: &Input, stream: usize) -> Option<[i32; 9]> {
+    let stream = input.stream(stream)?;
+    let side = stream.side_data().find(|side| side.kind() == SideDataType::DisplayMatrix)?;
+    let bytes = side.data();
+    let mut matrix = [0; 9];
+    for (number, four) in matrix.iter_mut().zip(bytes.chunks_exact(4)) {
+        *number = i32::from_ne_bytes(four.try_into().ok()?);
+    }
+    (bytes.len() >= 36).then_some(matrix)
+}
+
+/// An `AVPacket`.
+pub(super) struct Packet(NonNull<ffi::AVPacket>);
+
+// SAFETY: a packet is plain data with atomically counted buffers and no tie to a thread.
+unsafe impl Send for Packet {}
+
+impl Packet {
+    pub(super) fn new() -> Result<Packet, Fault> {
+        // SAFETY: allocates; NULL is handled.
+        NonNull::new(unsafe { ffi::av_packet_alloc() }).map(Packet).ok_or(OUT_OF_MEMORY)
+    }
+
+    pub(super) fn as_ptr(&self) -> *const ffi::AVPacket {
+        self.0.as_ptr()
+    }
+
+    pub(super) fn as_mut_ptr(&mut self) -> *mut ffi::AVPacket {
+        self.0.as_ptr()
+    }
+
+    /// Presentation time in stream units.
+    pub(super) fn pts(&self) -> Option<i64> {
+        // SAFETY: a valid packet.
+        time(unsafe { self.0.as_ref() }.pts)
+    }
+
+    /// Duration in stream units, 0 where unknown.
+    pub(super) fn duration(&self) -> i64 {
+        // SAFETY: a valid packet.
+        unsafe { self.0.as_ref() }.duration.max(0)
+    }
+
+    pub(super) fn stream(&self) -> usize {
+        // SAFETY: a valid packet.
+        usize::try_from(unsafe { self.0.as_ref() }.stream_index).unwrap_or(usize::MAX)
+    }
+
+    fn has(&self, flag: c_int) -> bool {
+        // SAFETY: a valid packet.
+        unsafe { self.0.as_ref() }.flags & flag != 0
+    }
+
+    pub(super) fn is_key(&self) -> bool {
+        self.has(ffi::AV_PKT_FLAG_KEY)
+    }
+
+    pub(super) fn is_discard(&self) -> bool {
+        self.has(ffi::AV_PKT_FLAG_DISCARD)
+    }
+
+    pub(super) fn is_corrupt(&self) -> bool {
+        self.has(ffi::AV_PKT_FLAG_CORRUPT)
+    }
+
+    /// True where the packet changes the codec's parameters for those after it.
+    pub(super) fn changes_parameters(&self) -> bool {
+        use ffi::AVPacketSideDataType::{AV_PKT_DATA_NEW_EXTRADATA, AV_PKT_DATA_PARAM_CHANGE};
+        [AV_PKT_DATA_NEW_EXTRADATA, AV_PKT_DATA_PARAM_CHANGE].into_iter().any(|kind| {
+            // SAFETY: a valid packet; the size is not asked for.
+            !unsafe { ffi::av_packet_get_side_data(self.as_ptr(), kind, ptr::null_mut()) }.is_null()
+        })
+    }
+
+    pub(super) fn data(&self) -> &[u8] {
+        // SAFETY: a valid packet.
+        let packet = unsafe { self.0.as_ref() };
+        match usize::try_from(packet.size) {
+            // SAFETY: FFmpeg keeps `size` readable bytes at `data` for as long as the packet is not changed.
+            Ok(size) if !packet.data.is_null() => unsafe { std::slice::from_raw_parts(packet.data, size) },
+            _ => &[],
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        // SAFETY: a valid packet.
+        unsafe { ffi::av_packet_unref(self.0.as_ptr()) };
+    }
+}
+
+impl Drop for Packet {
+    fn drop(&mut self) {
+        let mut packet = self.0.as_ptr();
+        // SAFETY: ours, and not used afterwards.
+        unsafe { ffi::av_packet_free(&mut packet) };
+    }
+}
+
+/// An `AVFrame` of pictures.
+pub(super) struct Picture(NonNull<ffi::AVFrame>);
+
+impl Picture {
+    pub(super) fn new() -> Result<Picture, Fault> {
+        // SAFETY: allocates; NULL is handled.
+        NonNull::new(unsafe { ffi::av_frame_alloc() }).map(Picture).ok_or(OUT_OF_MEMORY)
+    }
+
+    /// A picture with memory of its own, lines padded as FFmpeg likes them.
+    pub(super) fn allocate(format: c_int, width: c_int, height: c_int) -> Result<Picture, Fault> {
+        let mut picture = Picture::new()?;
+        let frame = picture.get_mut();
+        (frame.format, frame.width, frame.height) = (format, width, height);
+        // SAFETY: format and size are set, as the call asks for.
+        check(unsafe { ffi::av_frame_get_buffer(picture.as_mut_ptr(), 0) })?;
+        Ok(picture)
+    }
+
+    pub(super) fn get(&self) -> &ffi::AVFrame {
+        // SAFETY: a valid frame for as long as `self` lives.
+        unsafe { self.0.as_ref() }
+    }
+
+    pub(super) fn get_mut(&mut self) -> &mut ffi::AVFrame {
+        // SAFETY: a valid frame, borrowed mutably through `self`.
+        unsafe { self.0.as_mut() }
+    }
+
+    pub(super) fn as_mut_ptr(&mut self) -> *mut ffi::AVFrame {
+        self.0.as_ptr()
+    }
+
+    /// FFmpeg's best idea of the presentation time, in stream units.
+    pub(super) fn best_time(&self) -> Option<i64> {
+        time(self.get().best_effort_timestamp)
+    }
+
+    /// True where the decoder had to invent part of the picture.
+    pub(super) fn is_damaged(&self) -> bool {
+        self.get().decode_error_flags != 0 || self.get().flags & ffi::AV_FRAME_FLAG_CORRUPT != 0
+    }
+
+    /// True for pictures woven from two fields.
+    pub(super) fn is_interlaced(&self) -> bool {
+        // SAFETY: the borrowed view does not free the frame, and lives shorter than `self`.
+        unsafe { frame::Video::wrap(self.0.as_ptr()) }.is_interlaced()
+    }
+}
+
+impl Drop for Picture {
+    fn drop(&mut self) {
+        let mut frame = self.0.as_ptr();
+        // SAFETY: ours, and not used afterwards.
+        unsafe { ffi::av_frame_free(&mut frame) };
+    }
+}

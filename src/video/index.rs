@@ -1,0 +1,155 @@
+//! The packets of a clip in decoding order, and the order in which their frames are presented.
+
+use super::ffi::Packet;
+use super::hidden::is_hidden;
+use super::source::Source;
+
+/// Where a clip's number of frames comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CountSource {
+    /// The container's own table of samples.
+    Container,
+    /// The packets of the whole file, counted.
+    Packets,
+    /// The frames of the whole file, decoded.
+    Decoded,
+}
+
+impl CountSource {
+    /// A short name for reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            CountSource::Container => "container index",
+            CountSource::Packets => "packet scan",
+            CountSource::Decoded => "decoded frames",
+        }
+    }
+}
+
+/// One packet of the chosen stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// Presentation time in stream units.
+    pub(super) pts: Option<i64>,
+    /// Bytes of data.
+    pub(super) size: u32,
+    /// Decoding can start here, says the container.
+    pub(super) key: bool,
+    /// Decoded, but not presented: cut away by an edit list.
+    pub(super) discard: bool,
+    /// Decoded for the sake of other frames only, says the packet itself.
+    pub(super) hidden: bool,
+}
+
+impl Entry {
+    pub(super) fn of(packet: &Packet, codec: &str) -> Entry {
+        Entry {
+            pts: packet.pts(),
+            size: u32::try_from(packet.data().len()).unwrap_or(u32::MAX),
+            key: packet.is_key(),
+            discard: packet.is_discard(),
+            hidden: is_hidden(codec, packet.data()),
+        }
+    }
+
+    pub(super) fn is_presented(&self) -> bool {
+        !self.discard && !self.hidden
+    }
+}
+
+/// All packets of the chosen stream.
+#[derive(Debug, Clone)]
+pub(super) struct Index {
+    /// In decoding order.
+    pub(super) entries: Vec<Entry>,
+    /// Positions in `entries` of the presented frames, in the order of their time stamps; in decoding order where
+    /// some have none.
+    pub(super) presented: Vec<u32>,
+    /// Duration of the last presented frame in stream units, 0 where unknown.
+    pub(super) last_duration: i64,
+    pub(super) source: CountSource,
+    /// What stopped the scan before the end of the file, in FFmpeg's words.
+    pub(super) fault: Option<String>,
+    /// Packets that the demuxer knows to be incomplete.
+    pub(super) corrupt_count: usize,
+    /// True where a packet brings new codec parameters.
+    pub(super) changes_parameters: bool,
+}
+
+impl Index {
+    pub(super) fn new(entries: Vec<Entry>, last_duration: i64, source: CountSource) -> Index {
+        let mut presented: Vec<u32> =
+            (0u32..).zip(&entries).filter(|(_, entry)| entry.is_presented()).map(|(position, _)| position).collect();
+        if presented.iter().all(|&position| entries[position as usize].pts.is_some()) {
+            presented.sort_by_key(|&position| entries[position as usize].pts);
+        }
+        Index { entries, presented, last_duration, source, fault: None, corrupt_count: 0, changes_parameters: false }
+    }
+
+    /// Reads every packet from where `source` stands to the end of the file.
+    ///
+    /// Returns `None` if the caller asked to stop.
+    pub(super) fn scan(source: &mut Source, packet: &mut Packet, codec: &str) -> Option<Index> {
+        let mut entries = Vec::new();
+        let mut last = (i64::MIN, 0);
+        let (mut fault, mut corrupt_count, mut changes_parameters) = (None, 0, false);
+        loop {
+            if source.stopped() {
+                return None;
+            }
+            match source.read(packet) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    fault = Some(error.to_string());
+                    break;
+                }
+            }
+            let entry = Entry::of(packet, codec);
+            if let (Some(pts), true) = (entry.pts, entry.is_presented())
+                && pts >= last.0
+            {
+                last = (pts, packet.duration());
+            }
+            entries.push(entry);
+            corrupt_count += usize::from(packet.is_corrupt());
+            changes_parameters |= packet.changes_parameters();
+        }
+        if source.stopped() {
+            return None;
+        }
+        Some(Index { fault, corrupt_count, changes_parameters, ..Index::new(entries, last.1, CountSource::Packets) })
+    }
+
+    /// First to last presented time stamp, the last frame's duration included, in stream units; `None` with fewer
+    /// than two timed frames.
+    pub(super) fn span(&self) -> Option<i64> {
+        let mut stamps = self.presented.iter().filter_map(|&position| self.entries[position as usize].pts);
+        let first = stamps.next()?;
+        let (low, high, count) =
+            stamps.fold((first, first, 1), |(low, high, count), pts| (pts.min(low), pts.max(high), count + 1));
+        (count >= 2).then(|| high.saturating_sub(low).saturating_add(self.last_duration))
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in super::super) fn entry(pts: i64, key: bool) -> Entry {
+        Entry { pts: Some(pts), size: 100, key, discard: false, hidden: false }
+    }
+
+    #[test]
+    fn presentation_is_by_time_without_what_is_cut() {
+        let mut entries: Vec<Entry> = [0, 3, 1, 2, 4].into_iter().map(|pts| entry(pts, pts == 0)).collect();
+        entries[2].discard = true;
+        let index = Index::new(entries.clone(), 1, CountSource::Packets);
+        assert_eq!(index.presented, [0, 3, 1, 4]);
+        assert_eq!(index.span(), Some(5));
+        entries[1].pts = None;
+        let index = Index::new(entries, 1, CountSource::Packets);
+        assert_eq!(index.presented, [0, 1, 3, 4]);
+        assert_eq!(Index::new(vec![entry(7, true)], 1, CountSource::Packets).span(), None);
+    }
+}

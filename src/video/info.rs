@@ -1,0 +1,83 @@
+//! What is known of a clip before its frames are read.
+
+use std::ffi::c_int;
+
+use ffmpeg_next::ffi;
+
+use super::ffi::text;
+use super::index::CountSource;
+use super::orientation::Orientation;
+use super::plane;
+use super::rate::RateSource;
+use super::source::Source;
+
+/// How frames are reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Access {
+    /// By seeking to the groups of pictures that hold them.
+    Seek,
+    /// By passing over the packets of the groups that hold none.
+    Skip,
+    /// By decoding everything, and why.
+    Linear(&'static str),
+}
+
+/// Facts about a clip and its chosen stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClipInfo {
+    /// Number of presented frames.
+    pub frame_count: usize,
+    /// Average frames per second.
+    pub avg_fps: f64,
+    /// Width in pixels, as shown.
+    pub width: u32,
+    /// Height in pixels, as shown.
+    pub height: u32,
+    /// How stored pixels are turned to be shown.
+    pub orientation: Orientation,
+    /// FFmpeg's names of the container, for example `mov,mp4,m4a,3gp,3g2,mj2`.
+    pub container: String,
+    /// FFmpeg's name of the codec, for example `h264`.
+    pub codec: String,
+    /// FFmpeg's name of the decoder in use, for example `libdav1d`.
+    pub decoder: String,
+    /// Number of the chosen stream in the container, from 0.
+    pub stream_index: usize,
+    /// How `frame_count` was found.
+    pub count_source: CountSource,
+    /// How `avg_fps` was found.
+    pub rate_source: RateSource,
+    /// How frames are reached.
+    pub access: Access,
+    /// Time of the first presented frame in seconds on the container's clock.
+    pub start_secs: Option<f64>,
+    /// FFmpeg's name of the pixel format, for example `yuv420p`; empty where unknown.
+    pub pixel_format: String,
+    /// FFmpeg's name of the colour matrix, for example `bt709`; `unknown` is converted as BT.601.
+    pub color_space: String,
+    /// FFmpeg's name of the colour range: `tv`, `pc` or `unknown`, which is taken as `tv`.
+    pub color_range: String,
+    /// Sample aspect ratio (width, height) as stated, which is not applied; zeros where unknown.
+    pub sample_aspect: (i32, i32),
+}
+
+impl ClipInfo {
+    /// Length in seconds as the reference reckons it: frames over average rate.
+    pub fn duration_secs(&self) -> f64 {
+        self.frame_count as f64 / self.avg_fps
+    }
+}
+
+/// The stated colour facts of a stream: pixel format, matrix, range.
+pub(super) fn colour(source: &Source) -> (String, String, String) {
+    let parameters = source.parameters();
+    let format = plane::description(parameters.format as c_int).map_or_else(String::new, |description| {
+        // SAFETY: descriptions are static, their names too.
+        unsafe { text(description.name) }
+    });
+    // SAFETY: both return a static string or NULL for every number.
+    let (space, range) = unsafe {
+        (text(ffi::av_color_space_name(parameters.color_space)), text(ffi::av_color_range_name(parameters.color_range)))
+    };
+    (format, space, range)
+}

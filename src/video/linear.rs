@@ -1,0 +1,84 @@
+//! Decoding from the first packet to the last: slow, and by definition right.
+
+use std::ops::ControlFlow;
+
+use super::decoder::{Decoder, Received};
+use super::error::Fault;
+use super::ffi::{Packet, Picture};
+use super::source::Source;
+
+/// Errors in a row after which a decoder that is being emptied is left alone.
+const MAX_DRAIN_ERRORS: usize = 256;
+
+/// What a whole decode came to.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// Frames presented.
+    pub(super) frame_count: usize,
+    /// Their time stamps where known, in stream units.
+    pub(super) times: Vec<i64>,
+    /// Duration of the last packet with a time stamp of its own, in stream units; 0 where unknown.
+    pub(super) last_duration: i64,
+    /// Packets the decoder refused, wholly or in part.
+    pub(super) error_count: usize,
+    /// Frames the decoder had to patch.
+    pub(super) damaged_count: usize,
+    /// What stopped the demuxer before the end of the file.
+    pub(super) fault: Option<Fault>,
+}
+
+/// Decodes what `source` has left, and shows each presented frame with its number to `visit`.
+///
+/// `visit` and `keep_going` (asked before every packet) can end it. Errors of single packets are counted, as
+/// FFmpeg's command line does, and decoding goes on.
+pub(super) fn decode<B>(
+    source: &mut Source,
+    decoder: &mut Decoder,
+    keep_going: &dyn Fn() -> ControlFlow<B>,
+    visit: &mut dyn FnMut(usize, &Picture) -> ControlFlow<B>,
+) -> Result<ControlFlow<B, Outcome>, Fault> {
+    let mut packet = Packet::new()?;
+    let mut picture = Picture::new()?;
+    let mut outcome = Outcome::default();
+    let mut open = true;
+    while open {
+        if let ControlFlow::Break(reason) = keep_going() {
+            return Ok(ControlFlow::Break(reason));
+        }
+        open = match source.read(&mut packet) {
+            Ok(more) => more,
+            Err(fault) => {
+                outcome.fault = Some(fault);
+                false
+            }
+        };
+        if open && packet.duration() > 0 {
+            outcome.last_duration = packet.duration();
+        }
+        if decoder.send(open.then_some(&packet)).is_err() {
+            outcome.error_count += 1;
+        }
+        let mut errors_in_a_row = 0;
+        loop {
+            match decoder.receive(&mut picture) {
+                Ok(Received::Picture) => errors_in_a_row = 0,
+                Ok(Received::Hungry | Received::End) => break,
+                Err(_) => {
+                    outcome.error_count += 1;
+                    errors_in_a_row += 1;
+                    if errors_in_a_row == MAX_DRAIN_ERRORS {
+                        break;
+                    }
+                    continue;
+                }
+            }
+            outcome.damaged_count += usize::from(picture.is_damaged());
+            outcome.times.extend(picture.best_time());
+            if let ControlFlow::Break(reason) = visit(outcome.frame_count, &picture) {
+                return Ok(ControlFlow::Break(reason));
+            }
+            outcome.frame_count += 1;
+        }
+    }
+    Ok(ControlFlow::Continue(outcome))
+}

@@ -1,0 +1,51 @@
+//! Video files to RGB frames: which frames there are, which to take, and their exact pixels.
+//!
+//! Frame `k` is the `k`-th presented frame of a decode from start to end, whatever the container: packets that an
+//! edit list cuts away do not count, nor do packets that are never shown. Pixels are those of libswscale's bilinear
+//! conversion with the frame's own colour matrix and range, turned as the display matrix says.
+//!
+//! [`Clip::open`] finds the stream, counts its frames and works out its rate; [`sample::plan`] chooses indices;
+//! [`Clip::read`] decodes them. Reading takes the shortest way that can be verified (only the groups of pictures
+//! that hold a wanted frame, without the pictures nobody needs), and decodes everything where it cannot.
+
+mod clip;
+mod convert;
+mod damage;
+mod decoder;
+mod error;
+mod ffi;
+mod hidden;
+mod index;
+mod info;
+mod linear;
+mod orientation;
+mod plane;
+mod rate;
+mod source;
+mod version;
+
+pub mod sample;
+
+pub use clip::{Clip, ClipOptions};
+pub use error::{Error, ReadError};
+pub use index::CountSource;
+pub use info::{Access, ClipInfo};
+pub use orientation::Orientation;
+pub use rate::RateSource;
+pub use sample::{FramePlan, SamplePolicy, label_text, plan};
+pub use version::ffmpeg_versions;
+
+/// One frame as shown.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// Its number among the presented frames, from 0.
+    pub index: usize,
+    /// When it is shown, in seconds on the container's clock; `None` where the container has none.
+    pub pts_secs: Option<f64>,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Packed RGB24, row by row, `3 * width * height` bytes.
+    pub rgb: Vec<u8>,
+}

@@ -1,0 +1,168 @@
+//! The planes of a decoded picture as slices, and turning them before they are converted.
+
+use std::ffi::c_int;
+
+use ffmpeg_next::ffi;
+
+use super::error::Fault;
+use super::ffi::Picture;
+use super::orientation::Orientation;
+
+/// A picture FFmpeg describes in a way that does not add up.
+const BROKEN: Fault = Fault(ffi::AVERROR_INVALIDDATA);
+
+/// A frame's pixel format as the bindings' enumeration.
+pub(super) fn pixel_format(format: c_int) -> Option<ffi::AVPixelFormat> {
+    let known = 0..ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int;
+    // SAFETY: the enumeration has the representation of a C int and, being made from the headers of the very FFmpeg
+    // that is linked, a variant for every number below AV_PIX_FMT_NB.
+    known.contains(&format).then(|| unsafe { std::mem::transmute::<c_int, ffi::AVPixelFormat>(format) })
+}
+
+/// FFmpeg's description of a pixel format.
+pub(super) fn description(format: c_int) -> Option<&'static ffi::AVPixFmtDescriptor> {
+    // SAFETY: returns NULL or a pointer to a static description.
+    unsafe { ffi::av_pix_fmt_desc_get(pixel_format(format)?).as_ref() }
+}
+
+/// The bytes of `row_count` rows of `row_bytes` bytes in plane `index`, and their distance in bytes.
+pub(super) fn rows(
+    picture: &Picture,
+    index: usize,
+    row_count: c_int,
+    row_bytes: c_int,
+) -> Result<(&[u8], usize), Fault> {
+    let length = length(picture, index, row_count, row_bytes)?;
+    let frame = picture.get();
+    // SAFETY: FFmpeg owns `height` lines of `linesize` bytes from `data` on; the length covers no more than the
+    // last line's pixels, and was checked to be positive with the pointer not NULL.
+    let bytes = unsafe { std::slice::from_raw_parts(frame.data[index], length) };
+    Ok((bytes, frame.linesize[index] as usize))
+}
+
+/// As [`rows`], to write to.
+fn rows_mut(
+    picture: &mut Picture,
+    index: usize,
+    row_count: c_int,
+    row_bytes: c_int,
+) -> Result<(&mut [u8], usize), Fault> {
+    let length = length(picture, index, row_count, row_bytes)?;
+    let frame = picture.get_mut();
+    // SAFETY: as in `rows`; the picture was allocated here, so nobody else reads or writes it.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(frame.data[index], length) };
+    Ok((bytes, frame.linesize[index] as usize))
+}
+
+/// Length in bytes from the start of a plane to the end of its last row.
+fn length(picture: &Picture, index: usize, row_count: c_int, row_bytes: c_int) -> Result<usize, Fault> {
+    let frame = picture.get();
+    let stride = usize::try_from(frame.linesize[index]).map_err(|_| BROKEN)?;
+    let row_count = usize::try_from(row_count).map_err(|_| BROKEN)?;
+    let row_bytes = usize::try_from(row_bytes).map_err(|_| BROKEN)?;
+    if frame.data[index].is_null() || row_count == 0 || row_bytes == 0 || stride < row_bytes {
+        return Err(BROKEN);
+    }
+    Ok(stride * (row_count - 1) + row_bytes)
+}
+
+/// One plane of a format: bytes a pixel, and the chroma shift of its size.
+#[derive(Clone, Copy)]
+struct Plane {
+    step: c_int,
+    shift: u8,
+}
+
+/// The planes of formats whose pixels can be moved about whole: no packed or uneven subsampling, no bit streams, no
+/// palettes, no hardware.
+fn planes(format: c_int) -> Option<Vec<Plane>> {
+    let description = description(format)?;
+    // AV_PIX_FMT_FLAG_PAL, _BITSTREAM, _HWACCEL and _BAYER of libavutil/pixdesc.h.
+    const UNMOVABLE: u64 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 8;
+    let shift = description.log2_chroma_w;
+    if description.flags & UNMOVABLE != 0 || shift != description.log2_chroma_h {
+        return None;
+    }
+    let mut planes: Vec<Option<Plane>> = vec![None; 4];
+    for (index, component) in description.comp.iter().take(usize::from(description.nb_components)).enumerate() {
+        let chroma = matches!(index, 1 | 2);
+        let shift = if chroma { shift } else { 0 };
+        let place = planes.get_mut(usize::try_from(component.plane).ok()?)?;
+        match place {
+            // Luma and subsampled chroma in one plane.
+            Some(plane) if plane.shift != shift || plane.step != component.step => return None,
+            _ => *place = Some(Plane { step: component.step, shift }),
+        }
+    }
+    let count = planes.iter().take_while(|plane| plane.is_some()).count();
+    let planes: Vec<Plane> = planes.into_iter().flatten().collect();
+    (count == planes.len() && planes.iter().all(|plane| (1..=16).contains(&plane.step))).then_some(planes)
+}
+
+/// Turns whole pictures, and keeps the memory for the next.
+pub(super) struct Turner {
+    orientation: Orientation,
+    turned: Option<Picture>,
+}
+
+// SAFETY: the picture belongs to the turner alone, and is not tied to a thread.
+unsafe impl Send for Turner {}
+
+impl Turner {
+    pub(super) fn new(orientation: Orientation) -> Turner {
+        Turner { orientation, turned: None }
+    }
+
+    /// The picture as shown, or `None` where there is nothing to turn or its format cannot be turned as it is.
+    pub(super) fn turn(&mut self, picture: &Picture) -> Result<Option<&Picture>, Fault> {
+        let frame = picture.get();
+        if self.orientation == Orientation::NONE {
+            return Ok(None);
+        }
+        let Some(planes) = planes(frame.format) else {
+            return Ok(None);
+        };
+        let (width, height) = self.orientation.size(frame.width as u32, frame.height as u32);
+        let (width, height) = (width as c_int, height as c_int);
+        let fits = |old: &Picture| {
+            let old = old.get();
+            (old.format, old.width, old.height) == (frame.format, width, height)
+        };
+        let mut turned = match self.turned.take() {
+            Some(old) if fits(&old) => old,
+            _ => Picture::allocate(frame.format, width, height)?,
+        };
+        turned.get_mut().colorspace = frame.colorspace;
+        turned.get_mut().color_range = frame.color_range;
+        for (index, plane) in planes.iter().enumerate() {
+            let part = |length: c_int| (length + (1 << plane.shift) - 1) >> plane.shift;
+            let (from, from_stride) = rows(picture, index, part(frame.height), part(frame.width) * plane.step)?;
+            let (to, to_stride) = rows_mut(&mut turned, index, part(height), part(width) * plane.step)?;
+            let size = (part(width) as usize, part(height) as usize);
+            self.orientation.apply(from, from_stride, to, to_stride, size, plane.step as usize);
+        }
+        Ok(Some(self.turned.insert(turned)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ffi::AVPixelFormat::*;
+
+    #[test]
+    fn formats_that_can_be_turned() {
+        let count = |format: ffi::AVPixelFormat| planes(format as c_int).map(|planes| planes.len());
+        assert_eq!(count(AV_PIX_FMT_YUV420P), Some(3));
+        assert_eq!(count(AV_PIX_FMT_YUV420P10LE), Some(3));
+        assert_eq!(count(AV_PIX_FMT_YUVA420P), Some(4));
+        assert_eq!(count(AV_PIX_FMT_NV12), Some(2));
+        assert_eq!(count(AV_PIX_FMT_GRAY8), Some(1));
+        assert_eq!(count(AV_PIX_FMT_RGB24), Some(1));
+        assert_eq!(count(AV_PIX_FMT_GBRP), Some(3));
+        for format in [AV_PIX_FMT_YUV422P, AV_PIX_FMT_YUYV422, AV_PIX_FMT_PAL8, AV_PIX_FMT_MONOBLACK] {
+            assert_eq!(count(format), None, "{format:?}");
+        }
+        assert!(planes(-1).is_none() && planes(c_int::MAX).is_none());
+    }
+}

@@ -1,0 +1,210 @@
+//! A local file opened with FFmpeg: the demuxer, the chosen stream, and its packets.
+
+use std::ffi::{CStr, c_int};
+use std::path::Path;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use ffmpeg_next::ffi;
+use ffmpeg_next::format::context::Input;
+
+use super::error::{Error, Fault};
+use super::ffi::{self as wrap, AGAIN, Packet, check, text, time};
+use super::orientation::Orientation;
+use super::rate::StatedRate;
+
+/// Demuxers that may be used. What is not here cannot be opened: playlists and scripts that name other files (hls,
+/// dash, concat, imf, sdp, rtsp, image2, vobsub, ...), text that FFmpeg would draw as a picture (tty, bin, ...), and
+/// devices. Audio formats are here so that "has no video stream" can be said of them.
+const DEMUXERS: &CStr =
+    c"mov,matroska,webm,avi,mpegts,mpegtsraw,mpeg,mpegvideo,flv,live_flv,kux,asf,asf_o,ogg,nut,mxf,gxf,wtv,\
+dv,ivf,obu,av1,h264,hevc,vvc,evc,m4v,h263,h261,vc1,vc1test,dirac,cavsvideo,avs2,avs3,ipu,mjpeg,mjpeg_2000,mpjpeg,\
+smjpeg,dnxhd,ingenient,yuv4mpegpipe,gif,apng,rm,ivr,rl2,roq,nuv,nsv,vivo,swf,smk,bink,bfi,bethsoftvid,c93,cdxl,\
+cine,dsicin,dxa,ea,film_cpk,filmstrip,flic,4xm,anm,argo_brp,avr,avs,bmv,cdg,dfa,dhav,hnm,idcin,iff,ifv,ipmovie,iv8,\
+jv,lmlm4,lvf,lxf,mgsts,mlv,mm,moflex,msnwctcp,mtv,mv,mvi,mxg,nc,paf,pmp,pp_bnk,psxstr,pva,r3d,rpl,scd,sdr2,ser,sga,\
+siff,simbiosis_imx,sol,thp,tiertexseq,tmv,ty,txd,vid,vividas,vmd,vpk,wc3movie,wsvqa,wtv,wv,xa,xmv,yop,viv,argo_asf,\
+aac,ac3,aiff,amr,ape,au,caf,dts,eac3,flac,mp3,opus,oma,tta,voc,w64,wav,xwma,\
+bmp_pipe,dds_pipe,dpx_pipe,exr_pipe,gif_pipe,j2k_pipe,jpeg_pipe,jpegls_pipe,jpegxl_pipe,jpegxl_anim,pam_pipe,pbm_pipe,\
+pcx_pipe,pgm_pipe,png_pipe,ppm_pipe,psd_pipe,qoi_pipe,sgi_pipe,sunrast_pipe,tiff_pipe,webp_pipe,xbm_pipe,xpm_pipe,\
+xwd_pipe";
+
+/// How often a demuxer may ask for another try in a row.
+const MAX_RETRIES: usize = 1000;
+
+/// An open container with one stream of it chosen; the packets of the others are not read.
+pub(super) struct Source {
+    // Before `stop`, which FFmpeg looks at while it closes.
+    input: Input,
+    stream: usize,
+    /// The stop flag FFmpeg's interrupt callback points to; kept alive for it.
+    stop: Arc<AtomicBool>,
+}
+
+impl Source {
+    /// Opens `path` and chooses the stream `av_find_best_stream` does, cover art apart.
+    pub(super) fn open(path: &Path, max_pixels: u64, stop: &Arc<AtomicBool>) -> Result<Source, Error> {
+        let not_video = |fault: Fault| {
+            if super::ffi::was_stopped(stop) {
+                return Error::Interrupted { path: path.to_owned() };
+            }
+            Error::NotVideo {
+                path: path.to_owned(),
+                // EINVAL is what FFmpeg answers for a format that is not on the list.
+                reason: if fault == Fault(ffi::AVERROR(ffi::EINVAL)) {
+                    "the format is not one of those allowed".to_owned()
+                } else {
+                    fault.to_string()
+                },
+            }
+        };
+        let input = wrap::open_input(path, DEMUXERS, stop).map_err(not_video)?;
+        let mut source = Source { input, stream: 0, stop: Arc::clone(stop) };
+        wrap::find_streams(&mut source.input, max_pixels).map_err(not_video)?;
+        source.stream = source.choose_stream(path)?;
+        for index in 0..source.stream_count() {
+            if index != source.stream {
+                // SAFETY: the index is below the number of streams.
+                unsafe { (*source.raw_stream(index)).discard = ffi::AVDiscard::AVDISCARD_ALL };
+            }
+        }
+        Ok(source)
+    }
+
+    fn choose_stream(&self, path: &Path) -> Result<usize, Error> {
+        let no_video = |cover_art| Error::NoVideoStream { path: path.to_owned(), cover_art };
+        let video: Vec<usize> = (0..self.stream_count()).filter(|&index| self.is_video(index)).collect();
+        let moving: Vec<usize> = video.iter().copied().filter(|&index| !self.is_cover_art(index)).collect();
+        let Some(&first) = moving.first() else {
+            return Err(no_video(!video.is_empty()));
+        };
+        let mut decoder = ptr::null();
+        let kind = ffi::AVMediaType::AVMEDIA_TYPE_VIDEO;
+        // SAFETY: an open context; no stream is preferred, and the decoder pointer is writable.
+        let best = unsafe { ffi::av_find_best_stream(self.input.as_ptr().cast_mut(), kind, -1, -1, &mut decoder, 0) };
+        match usize::try_from(best) {
+            Ok(best) if moving.contains(&best) => Ok(best),
+            // Cover art won; take the first stream that moves and can be decoded.
+            Ok(_) => Ok(moving.iter().copied().find(|&index| self.decoder(index).is_some()).unwrap_or(first)),
+            Err(_) if best == ffi::AVERROR_DECODER_NOT_FOUND => {
+                Err(Error::DecoderMissing { path: path.to_owned(), codec: self.codec_name(first) })
+            }
+            Err(_) => Err(no_video(false)),
+        }
+    }
+
+    fn stream_count(&self) -> usize {
+        // SAFETY: an open context.
+        unsafe { (*self.input.as_ptr()).nb_streams as usize }
+    }
+
+    /// A stream by a number below `stream_count`.
+    fn raw_stream(&self, index: usize) -> *mut ffi::AVStream {
+        debug_assert!(index < self.stream_count());
+        // SAFETY: an open context, whose list of streams has more than `index` entries and never shrinks.
+        unsafe { *(*self.input.as_ptr()).streams.add(index) }
+    }
+
+    /// The chosen stream.
+    pub(super) fn stream(&self) -> &ffi::AVStream {
+        // SAFETY: streams live as long as the context, at the same place.
+        unsafe { &*self.raw_stream(self.stream) }
+    }
+
+    pub(super) fn stream_index(&self) -> usize {
+        self.stream
+    }
+
+    /// The codec parameters of the chosen stream.
+    pub(super) fn parameters(&self) -> &ffi::AVCodecParameters {
+        // SAFETY: every stream has parameters, for as long as it lives.
+        unsafe { &*self.stream().codecpar }
+    }
+
+    fn is_video(&self, index: usize) -> bool {
+        // SAFETY: as in `stream` and `parameters`.
+        unsafe { (*(*self.raw_stream(index)).codecpar).codec_type == ffi::AVMediaType::AVMEDIA_TYPE_VIDEO }
+    }
+
+    fn is_cover_art(&self, index: usize) -> bool {
+        // SAFETY: as in `stream`.
+        unsafe { (*self.raw_stream(index)).disposition & ffi::AV_DISPOSITION_ATTACHED_PIC != 0 }
+    }
+
+    fn decoder(&self, index: usize) -> Option<ptr::NonNull<ffi::AVCodec>> {
+        // SAFETY: looks a number up; the codec is static.
+        let codec = unsafe { ffi::avcodec_find_decoder((*(*self.raw_stream(index)).codecpar).codec_id) };
+        ptr::NonNull::new(codec.cast_mut())
+    }
+
+    fn codec_name(&self, index: usize) -> String {
+        // SAFETY: returns a static string for every number.
+        unsafe { text(ffi::avcodec_get_name((*(*self.raw_stream(index)).codecpar).codec_id)) }
+    }
+
+    /// FFmpeg's name of the chosen stream's codec, for example `h264`.
+    pub(super) fn codec(&self) -> String {
+        self.codec_name(self.stream)
+    }
+
+    /// FFmpeg's names of the container, for example `matroska,webm`.
+    pub(super) fn container(&self) -> String {
+        // SAFETY: an open context always has a format, with a static name.
+        unsafe { text((*(*self.input.as_ptr()).iformat).name) }
+    }
+
+    /// Seconds in a number of the stream's time units.
+    pub(super) fn seconds(&self, stamp: i64) -> f64 {
+        let base = self.stream().time_base;
+        stamp as f64 * f64::from(base.num) / f64::from(base.den.max(1))
+    }
+
+    pub(super) fn orientation(&self) -> Orientation {
+        wrap::display_matrix(&self.input, self.stream)
+            .map_or(Orientation::NONE, |matrix| Orientation::from_matrix(&matrix))
+    }
+
+    pub(super) fn stated_rate(&self) -> StatedRate {
+        let stream = self.stream();
+        // SAFETY: an open context.
+        let file_us = unsafe { (*self.input.as_ptr()).duration };
+        let duration_secs = time(stream.duration)
+            .map(|duration| self.seconds(duration))
+            .or_else(|| time(file_us).map(|duration_us| duration_us as f64 / 1e6))
+            .filter(|&secs| secs > 0.0);
+        StatedRate {
+            average: (stream.avg_frame_rate.num, stream.avg_frame_rate.den),
+            base: (stream.r_frame_rate.num, stream.r_frame_rate.den),
+            duration_secs,
+        }
+    }
+
+    /// Reads the next packet of the chosen stream; false at the end of the file.
+    pub(super) fn read(&mut self, packet: &mut Packet) -> Result<bool, Fault> {
+        let mut retries = 0;
+        loop {
+            packet.clear();
+            // SAFETY: an open context and an empty packet.
+            match check(unsafe { ffi::av_read_frame(self.input.as_mut_ptr(), packet.as_mut_ptr()) }) {
+                Ok(_) if packet.stream() == self.stream => return Ok(true),
+                Ok(_) => retries = 0,
+                Err(wrap::END) => return Ok(false),
+                Err(AGAIN) if retries < MAX_RETRIES => retries += 1,
+                Err(fault) => return Err(fault),
+            }
+        }
+    }
+
+    /// Seeks to the last keyframe at or before a time stamp, as far as the container knows; check what comes.
+    pub(super) fn seek(&mut self, pts: i64) -> Result<(), Fault> {
+        let stream = self.stream as c_int;
+        // SAFETY: an open context and the number of one of its streams.
+        check(unsafe { ffi::av_seek_frame(self.input.as_mut_ptr(), stream, pts, ffi::AVSEEK_FLAG_BACKWARD) })?;
+        Ok(())
+    }
+
+    /// True once the caller asked to stop.
+    pub(super) fn stopped(&self) -> bool {
+        super::ffi::was_stopped(&self.stop)
+    }
+}

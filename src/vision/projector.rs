@@ -1,0 +1,45 @@
+//! The projector: patch features `[T, P, D_v]` -> language width `[T, P, D]`; linear layers with erf GELU between.
+//!
+//! Reference: `build_vision_projector` of LLaVA-NeXT `multimodal_projector/builder.py`. This GELU is exact, unlike the
+//! tower's tanh approximation.
+
+use candle_core::{Result, Tensor};
+use candle_nn::{Linear, Module};
+
+use crate::checkpoint::{Checkpoint, Error};
+use crate::device::Placement;
+
+/// The projector.
+#[derive(Debug)]
+pub struct Projector {
+    layers: Vec<Linear>,
+}
+
+impl Projector {
+    /// Loads the projector.
+    ///
+    /// # Errors
+    /// A tensor that cannot be loaded.
+    pub fn load(checkpoint: &Checkpoint, placement: &Placement) -> std::result::Result<Self, Error> {
+        let tensor = |name: &str| checkpoint.weights.load(name, Some(placement.dtype), &placement.device);
+        let linear = |prefix: &String| {
+            Ok(Linear::new(tensor(&format!("{prefix}.weight"))?, Some(tensor(&format!("{prefix}.bias"))?)))
+        };
+        Ok(Self { layers: checkpoint.projector.layers.iter().map(linear).collect::<std::result::Result<_, Error>>()? })
+    }
+
+    /// `[T, P, D_v]` -> `[T, P, D]`.
+    ///
+    /// # Errors
+    /// A failing device.
+    pub fn forward(&self, features: &Tensor) -> Result<Tensor> {
+        let mut x = features.clone();
+        for (index, layer) in self.layers.iter().enumerate() {
+            if index > 0 {
+                x = x.gelu_erf()?;
+            }
+            x = layer.forward(&x)?;
+        }
+        Ok(x)
+    }
+}

@@ -1,0 +1,132 @@
+//! The SigLIP vision tower: pixel_values `[T, 3, S, S]` -> patch features `[T, P, D_v]`.
+//!
+//! All stored layers run (LLaVA-NeXT deletes the published last one) and the output is taken before post_layernorm.
+//! Reference: `SigLipVisionTower` and `SigLipVisionModel` in LLaVA-NeXT `siglip_encoder.py`. candle-transformers has a
+//! `siglip` too, which always applies post_layernorm and multiplies patches by a slow convolution.
+
+use candle_core::{DType, Result, Tensor};
+use candle_nn::{LayerNorm, Linear, Module};
+
+use crate::checkpoint::{Checkpoint, Error, VisionShape};
+use crate::device::Placement;
+
+/// Prefix of the tower's tensor names.
+const PREFIX: &str = crate::checkpoint::TOWER_PREFIX;
+
+#[derive(Debug)]
+struct EncoderLayer {
+    layer_norm1: LayerNorm,
+    q_proj: Linear,
+    k_proj: Linear,
+    v_proj: Linear,
+    out_proj: Linear,
+    layer_norm2: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+}
+
+/// The vision tower.
+#[derive(Debug)]
+pub struct VisionTower {
+    shape: VisionShape,
+    dtype: DType,
+    /// The patch convolution as a matrix `[D_v, 3 * patch * patch]`; kernel and stride are equal.
+    patch_embedding: Linear,
+    /// `[P, D_v]`
+    position_embedding: Tensor,
+    layers: Vec<EncoderLayer>,
+}
+
+impl VisionTower {
+    /// Loads the tower.
+    ///
+    /// # Errors
+    /// A tensor that cannot be loaded.
+    pub fn load(checkpoint: &Checkpoint, placement: &Placement) -> std::result::Result<Self, Error> {
+        let shape = checkpoint.vision;
+        let tensor =
+            |name: &str| checkpoint.weights.load(&format!("{PREFIX}.{name}"), Some(placement.dtype), &placement.device);
+        let linear = |name: &str| {
+            Ok::<_, Error>(Linear::new(tensor(&format!("{name}.weight"))?, Some(tensor(&format!("{name}.bias"))?)))
+        };
+        let norm = |name: &str| {
+            let (weight, bias) = (tensor(&format!("{name}.weight"))?, tensor(&format!("{name}.bias"))?);
+            Ok::<_, Error>(LayerNorm::new(weight, bias, shape.layer_norm_eps))
+        };
+        let layer = |index: usize| {
+            let name = |rest: &str| format!("encoder.layers.{index}.{rest}");
+            Ok(EncoderLayer {
+                layer_norm1: norm(&name("layer_norm1"))?,
+                q_proj: linear(&name("self_attn.q_proj"))?,
+                k_proj: linear(&name("self_attn.k_proj"))?,
+                v_proj: linear(&name("self_attn.v_proj"))?,
+                out_proj: linear(&name("self_attn.out_proj"))?,
+                layer_norm2: norm(&name("layer_norm2"))?,
+                fc1: linear(&name("mlp.fc1"))?,
+                fc2: linear(&name("mlp.fc2"))?,
+            })
+        };
+        let patch = linear("embeddings.patch_embedding")?;
+        let flat = patch
+            .weight()
+            .flatten_from(1)
+            .map_err(|source| Error::Load { name: format!("{PREFIX}.embeddings.patch_embedding.weight"), source })?;
+        Ok(Self {
+            shape,
+            dtype: placement.dtype,
+            patch_embedding: Linear::new(flat, patch.bias().cloned()),
+            position_embedding: tensor("embeddings.position_embedding.weight")?,
+            layers: (0..shape.num_layers).map(layer).collect::<std::result::Result<_, Error>>()?,
+        })
+    }
+
+    /// `[T, 3, S, S]` -> `[T, P, D_v]`. All frames run at once: the caller bounds T.
+    ///
+    /// # Errors
+    /// A failing device.
+    pub fn forward(&self, pixel_values: &Tensor) -> Result<Tensor> {
+        let patches = self.patches(&pixel_values.to_dtype(self.dtype)?)?;
+        let mut x = self.patch_embedding.forward(&patches)?.broadcast_add(&self.position_embedding)?;
+        for layer in &self.layers {
+            x = self.layer(layer, &x)?;
+        }
+        Ok(x)
+    }
+
+    /// `[T, 3, S, S]` -> `[T, P, 3 * patch * patch]`, patches row-major; pixels beyond the last patch are dropped.
+    fn patches(&self, pixel_values: &Tensor) -> Result<Tensor> {
+        let (frames, channels, _, _) = pixel_values.dims4()?;
+        let (grid, patch) = (self.shape.grid(), self.shape.patch_size);
+        pixel_values
+            .narrow(2, 0, grid * patch)?
+            .narrow(3, 0, grid * patch)?
+            .reshape(&[frames, channels, grid, patch, grid, patch])?
+            .permute([0, 2, 4, 1, 3, 5])?
+            .reshape((frames, grid * grid, channels * patch * patch))
+    }
+
+    fn layer(&self, layer: &EncoderLayer, x: &Tensor) -> Result<Tensor> {
+        let x = (x + self.attention(layer, &layer.layer_norm1.forward(x)?)?)?;
+        let mlp = layer.fc1.forward(&layer.layer_norm2.forward(&x)?)?;
+        // `Tensor::gelu` is the tanh approximation, which is what SigLIP was trained with.
+        x + layer.fc2.forward(&mlp.gelu()?)?
+    }
+
+    /// Every patch attends to every patch of its own frame; softmax in f32.
+    fn attention(&self, layer: &EncoderLayer, x: &Tensor) -> Result<Tensor> {
+        let (frames, patches, width) = x.dims3()?;
+        let heads = self.shape.num_heads;
+        let head_dim = width / heads;
+        // [T, P, heads * d] -> [T * heads, P, d]
+        let split = |x: Tensor| {
+            x.reshape((frames, patches, heads, head_dim))?.transpose(1, 2)?.reshape((frames * heads, patches, head_dim))
+        };
+        let q = (split(layer.q_proj.forward(x)?)? * (1.0 / (head_dim as f64).sqrt()))?;
+        let k = split(layer.k_proj.forward(x)?)?;
+        let v = split(layer.v_proj.forward(x)?)?;
+        let scores = q.matmul(&k.t()?)?.to_dtype(DType::F32)?;
+        let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?;
+        let attended = weights.matmul(&v)?.reshape((frames, heads, patches, head_dim))?;
+        layer.out_proj.forward(&attended.transpose(1, 2)?.reshape((frames, patches, width))?)
+    }
+}

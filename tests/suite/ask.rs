@@ -1,0 +1,370 @@
+//! `ask` from end to end: the real binary, a lossless clip, the reference's ids.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use candle_core::Device;
+use serde_json::{Value, json};
+
+use super::support::{Case, CheckpointCopy, assert_close, command, fixtures, golden, ids, lossless, rgb_frames, run};
+use super::support::{Run, llava_video};
+
+/// The golden clips' rate: their stamps were made with it.
+const FPS: i32 = 2;
+
+/// A case as a user would ask it: its clip, and the arguments that lead to its prompt.
+struct Asked {
+    clip: tempfile::NamedTempFile,
+    question: String,
+    time_instruction: &'static str,
+    frames: usize,
+}
+
+impl Asked {
+    fn of(case: &Case) -> Self {
+        let (frames, width, height) = case.frames();
+        let content = case.str("prompt").split("<|im_start|>user\n<image>").nth(1).unwrap();
+        let content = content.strip_suffix("<|im_end|>\n<|im_start|>assistant\n").unwrap();
+        let (time_instruction, question) = match content.split_once("related to this video.\n") {
+            Some((instruction, question)) if instruction.starts_with('\n') => ("newline", question),
+            Some((_, question)) => ("inline", question),
+            None => ("none", content.strip_prefix('\n').unwrap()),
+        };
+        Self {
+            clip: lossless_clip(&frames, width, height),
+            question: question.to_owned(),
+            time_instruction,
+            frames: frames.len(),
+        }
+    }
+
+    fn args(&self, checkpoint: &Path) -> Vec<String> {
+        let clip = self.clip.path().to_str().unwrap();
+        let (frames, model) = (self.frames.to_string(), checkpoint.to_str().unwrap());
+        ["ask", clip, &self.question, "--model", model, "--frames", &frames, "--device", "cpu", "--dtype", "f32"]
+            .into_iter()
+            .chain(["--time-instruction", self.time_instruction, "--max-new-tokens", "32"])
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+fn lossless_clip(frames: &[Vec<u8>], width: usize, height: usize) -> tempfile::NamedTempFile {
+    let clip = tempfile::Builder::new().suffix(".mkv").tempfile().unwrap();
+    lossless::write(clip.path(), frames, width, height, FPS);
+    clip
+}
+
+fn set_flags(overrides: &Value) -> Vec<String> {
+    let overrides = overrides.as_object().into_iter().flatten();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    overrides.flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={}", text(value))]).collect()
+}
+
+fn tiny() -> PathBuf {
+    golden().join("ckpt/a_9x9_untied_sharded_bf16")
+}
+
+fn bunny() -> PathBuf {
+    fixtures().join("clips/real/sk_bigbuckbunny.mp4")
+}
+
+/// Arguments for a quick question to the tiny checkpoint about a real clip.
+fn quick(extra: &[&str]) -> Vec<String> {
+    let (clip, model) = (bunny(), tiny());
+    let base = ["ask", clip.to_str().unwrap(), "What is this?", "--model", model.to_str().unwrap()];
+    let rest = ["--frames", "3", "--max-new-tokens", "12", "--device", "cpu"];
+    base.into_iter().chain(rest).chain(extra.iter().copied()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_video_case_through_the_binary() {
+    for case in Case::all("video") {
+        let dir = case.checkpoint();
+        let asked = Asked::of(&case);
+        let mut args = asked.args(dir.path());
+        args.extend(set_flags(&case.facts["config_overrides"]));
+        args.push("--json".to_owned());
+        let record = llava_video(&args).json();
+        assert_eq!(ids(&record["token_ids"]), case.ids("generated_ids"), "{}", case.name);
+        assert_eq!(record["visual_tokens"], case.facts["num_video_tokens"], "{}", case.name);
+        assert_eq!(record["prompt_tokens"], case.facts["seq_len"], "{}", case.name);
+        assert_eq!(record["answer"], case.facts["generated_text_stripped"], "{}", case.name);
+        assert_eq!(record["completion_tokens"], json!(case.ids("generated_ids").len()), "{}", case.name);
+    }
+}
+
+#[test]
+fn text_cases_without_a_video() {
+    for case in Case::all("text_only") {
+        let question = case.str("prompt").split("user\n").nth(1).unwrap().split("<|im_end|>").next().unwrap();
+        let dir = case.checkpoint();
+        let model = dir.path().to_str().unwrap();
+        let args = ["ask", "--no-video", question, "--model", model, "--device", "cpu", "--dtype", "f32"];
+        let record = llava_video(args.into_iter().chain(["--max-new-tokens", "32", "--json"])).json();
+        assert_eq!(ids(&record["token_ids"]), case.ids("generated_ids"), "{}", case.name);
+        assert_eq!((&record["video"], &record["frames"]), (&Value::Null, &json!([])));
+    }
+}
+
+#[test]
+fn the_hf_layout_case() {
+    let facts = super::support::json(&golden().join("hf/b_7x7_tied_single_bf16_hf_case.json"));
+    let tensors = golden().join("hf/b_7x7_tied_single_bf16_hf_case.safetensors");
+    let tensors = candle_core::safetensors::load(tensors, &Device::Cpu).unwrap();
+    let (frames, width, height) = rgb_frames(&tensors["frames"]);
+    let asked = Asked {
+        clip: lossless_clip(&frames, width, height),
+        question: "How many colors? Answer with a single word.".to_owned(),
+        time_instruction: "none",
+        frames: frames.len(),
+    };
+    let mut args = asked.args(&golden().join("hf/b_7x7_tied_single_bf16_hf"));
+    args.push("--json".to_owned());
+    assert_eq!(ids(&llava_video(args).json()["token_ids"]), ids(&facts["generated_ids"]));
+}
+
+/// One generation config with two stop ids; one case runs into the first of them, another into the second.
+#[test]
+fn each_of_two_stop_ids_ends_an_answer() {
+    for (name, generated) in [("frame_bilinear_s2_a", 4), ("grid_max_s2_a", 3)] {
+        let case = Case::load(name);
+        let copy = CheckpointCopy::of(&golden().join("ckpt").join(case.str("ckpt")));
+        copy.edit_json("generation_config.json", |config| config["eos_token_id"] = json!([95, 314]));
+        let asked = Asked::of(&case);
+        let mut args = asked.args(copy.path());
+        args.extend(set_flags(&case.facts["config_overrides"]));
+        args.push("--json".to_owned());
+        let record = llava_video(args).json();
+        assert_eq!(ids(&record["token_ids"]), case.ids("generated_ids")[..generated], "{name}");
+        assert_eq!(record["stop_reason"], "stop", "{name}");
+    }
+}
+
+#[test]
+fn dumped_tensors_are_the_references() {
+    let case = Case::load("grid_average_s2_b");
+    let (asked, dir, out) = (Asked::of(&case), case.checkpoint(), tempfile::tempdir().unwrap());
+    let file = out.path().join("seams.safetensors");
+    let mut args = asked.args(dir.path());
+    args.extend(set_flags(&case.facts["config_overrides"]));
+    args.extend(["--dump-tensors".to_owned(), file.to_str().unwrap().to_owned()]);
+    llava_video(args).stdout_of_success();
+    let seams = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+    for (seam, tolerance) in [
+        ("frames", 0.0),
+        ("vision_features", 1e-4),
+        ("projected", 1e-4),
+        ("video_sequence", 1e-4),
+        ("inputs_embeds", 1e-4),
+        ("prefill_logits_last", 2e-3),
+    ] {
+        assert_close(seam, &seams[seam], &case.tensors[seam], tolerance);
+    }
+    let first = seams["pixel_values"].narrow(0, 0, 1).unwrap();
+    assert_close("pixel_values", &first, &case.tensors["pixel_values_first"], 0.0);
+    assert_eq!(seams["generated_ids"].to_vec1::<i64>().unwrap(), case.ids("generated_ids"));
+}
+
+#[test]
+fn stdout_is_the_answer_and_one_newline() {
+    let text = llava_video(quick(&[]));
+    let record = llava_video(quick(&["--json"])).json();
+    assert_eq!(text.stdout_of_success(), format!("{}\n", record["answer"].as_str().unwrap()));
+    assert_eq!(text.stderr, "", "nothing on stderr where it is not a terminal and all is well");
+}
+
+#[test]
+fn the_json_record_holds_everything() {
+    let record = llava_video(quick(&["--json", "--fps", "2", "--frames", "8"])).json();
+    let keys: Vec<&str> = record.as_object().unwrap().keys().map(String::as_str).collect();
+    let expected = [
+        "answer",
+        "stop_reason",
+        "token_ids",
+        "prompt_tokens",
+        "visual_tokens",
+        "completion_tokens",
+        "frames",
+        "video",
+        "model",
+        "device",
+        "dtype",
+        "timings",
+    ];
+    assert_eq!(keys, expected);
+    assert_eq!(
+        (&record["device"], &record["dtype"], &record["stop_reason"]),
+        (&json!("cpu"), &json!("f32"), &json!("length"))
+    );
+    let video = &record["video"];
+    assert_eq!((&video["frame_count"], &video["width"], &video["height"]), (&json!(132), &json!(1280), &json!(720)));
+    let duration = video["frame_count"].as_f64().unwrap() / video["avg_fps"].as_f64().unwrap();
+    assert_eq!(video["duration_secs"].as_f64().unwrap(), duration);
+    let frames = record["frames"].as_array().unwrap();
+    assert_eq!(frames.len(), 8, "2 frames a second of 5.28 s are more than 8, so the plan is the uniform one");
+    assert_eq!(frames[7], json!({ "index": 131, "time_secs": 5.24 }));
+    assert!(record["timings"]["total_secs"].as_f64().unwrap() > 0.0);
+    assert!(record["timings"]["prefill_tokens_per_sec"].as_f64().unwrap() > 0.0);
+}
+
+#[test]
+fn timings_go_to_stderr() {
+    let timed = llava_video(quick(&["--timings"]));
+    assert_eq!(timed.stdout_of_success(), llava_video(quick(&[])).stdout);
+    for stage in ["probe", "video_decode", "load", "vision", "prefill", "decode", "total"] {
+        assert!(timed.stderr.lines().any(|line| line.starts_with(stage)), "{stage}: {}", timed.stderr);
+    }
+}
+
+fn ask_on_stdin(question: &[u8], args: &[&str]) -> Run {
+    let mut child =
+        command().args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The program may refuse its arguments without reading.
+    let _ = child.stdin.take().unwrap().write_all(question);
+    Run::of(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn a_dash_reads_the_question_from_stdin() {
+    let args = quick(&["--json"]);
+    let mut with_dash: Vec<&str> = args.iter().map(String::as_str).collect();
+    with_dash[2] = "-";
+    let expected = llava_video(&args).json();
+    assert_eq!(ask_on_stdin(b"What is this?\n", &with_dash).json()["token_ids"], expected["token_ids"]);
+    assert_eq!(ask_on_stdin(b"What is this?", &with_dash).json()["token_ids"], expected["token_ids"]);
+    // One newline is removed and no more.
+    let two = ask_on_stdin(b"What is this?\n\n", &with_dash).json();
+    assert_eq!(two["prompt_tokens"].as_u64().unwrap(), expected["prompt_tokens"].as_u64().unwrap() + 1);
+    for empty in [&b""[..], b"\n"] {
+        assert_eq!(ask_on_stdin(empty, &with_dash).code, Some(2));
+    }
+    let model = tiny();
+    assert_eq!(ask_on_stdin(b"\n", &["ask", "-", "-", "--model", model.to_str().unwrap()]).code, Some(2));
+    assert_eq!(ask_on_stdin(b"a", &["ask", "-", "-", "--model", model.to_str().unwrap()]).code, Some(2));
+}
+
+#[test]
+fn a_long_prompt_is_refused_with_the_number_of_frames_that_fit() {
+    let copy = CheckpointCopy::of(&tiny());
+    copy.edit_json("config.json", |config| config["tokenizer_model_max_length"] = json!(300));
+    let model = copy.path().to_str().unwrap().to_owned();
+    let (clip, clip_text) = (bunny(), "x");
+    let clip = clip.to_str().unwrap();
+    let base = ["ask", clip, clip_text, "--model", &model, "--max-new-tokens", "2", "--device", "cpu"];
+    let refused = llava_video(base.into_iter().chain(["--frames", "40"]));
+    // A 9x9 grid pools to 5x5: 30 tokens a frame with newlines.
+    refused.fails_with(&["1233 positions", "300", "hint: use `--frames 8`"]);
+    assert_eq!(llava_video(base.into_iter().chain(["--frames", "8"])).code, Some(0));
+    llava_video(base.into_iter().chain(["--frames", "9"])).fails_with(&["8 frames would fit"]);
+}
+
+#[test]
+fn the_context_ends_an_answer() {
+    let copy = CheckpointCopy::of(&tiny());
+    copy.edit_json("generation_config.json", |config| config["eos_token_id"] = json!([100_000]));
+    copy.edit_json("config.json", |config| config["max_position_embeddings"] = json!(130));
+    let args = quick(&["--json", "--max-new-tokens", "100", "--model", copy.path().to_str().unwrap()]);
+    let record = llava_video(args).json();
+    let total = record["prompt_tokens"].as_u64().unwrap() + record["completion_tokens"].as_u64().unwrap();
+    assert_eq!((&record["stop_reason"], total), (&json!("context"), 130));
+}
+
+#[test]
+fn config_keys_can_be_set_and_unknown_ones_are_refused() {
+    let bilinear = llava_video(quick(&["--json"])).json();
+    let average = llava_video(quick(&["--json", "--set", "mm_spatial_pool_mode=average"])).json();
+    // 9x9: bilinear pools to 5x5, average to 4x4.
+    assert_eq!((&bilinear["visual_tokens"], &average["visual_tokens"]), (&json!(3 * 5 * 6), &json!(3 * 4 * 5)));
+    assert_eq!(llava_video(quick(&["--set", "no_such_key=1"])).code, Some(2));
+    llava_video(quick(&["--set", "mm_spatial_pool_mode=median"])).fails_with(&["mm_spatial_pool_mode", "median"]);
+    llava_video(quick(&["--set", "mm_spatial_pool_stride=50", "--set", "mm_spatial_pool_mode=max"]))
+        .fails_with(&["stride 50", "9x9"]);
+}
+
+#[test]
+fn the_system_message_can_be_changed_or_left_out() {
+    let tokens = |extra: &[&str]| {
+        let args = quick(&[&["--json"], extra].concat());
+        llava_video(args).json()["prompt_tokens"].as_u64().unwrap()
+    };
+    let sentence = tokens(&["--system", "You are a helpful assistant."]);
+    assert_eq!(tokens(&[]), sentence);
+    assert!(tokens(&["--system", ""]) < sentence);
+    assert!(tokens(&["--system", "You are a helpful assistant. Be brief."]) > sentence);
+}
+
+#[test]
+fn sampling_repeats_with_its_seed() {
+    let answer = |seed: &str| {
+        let args = quick(&["--json", "--temperature", "1.5", "--seed", seed]);
+        let record = llava_video(args).json();
+        assert_eq!(record["seed"].to_string(), seed);
+        record["token_ids"].clone()
+    };
+    assert_eq!(answer("1"), answer("1"));
+    assert_ne!(answer("1"), answer("2"));
+    let greedy = llava_video(quick(&["--json", "--seed", "1"])).json();
+    assert_eq!(greedy["token_ids"], llava_video(quick(&["--json"])).json()["token_ids"]);
+}
+
+#[test]
+fn a_closed_pipe_ends_quietly() {
+    let mut child = command()
+        .args(
+            quick(&["--max-new-tokens", "2000"]).iter().enumerate().filter(|(i, _)| *i != 7 && *i != 8).map(|(_, a)| a),
+        )
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let out = run_to_end(child);
+    assert_eq!((out.code, out.stderr.as_str()), (Some(0), ""));
+}
+
+fn run_to_end(child: std::process::Child) -> Run {
+    Run::of(child.wait_with_output().unwrap())
+}
+
+#[test]
+fn a_repository_id_resolves_from_the_hub_cache() {
+    let home = tempfile::tempdir().unwrap();
+    let repo = home.path().join("hub/models--someone--tiny");
+    let snapshot = repo.join("snapshots/0123abcd");
+    std::fs::create_dir_all(&snapshot).unwrap();
+    std::fs::create_dir_all(repo.join("refs")).unwrap();
+    std::fs::write(repo.join("refs/main"), "0123abcd").unwrap();
+    for entry in std::fs::read_dir(tiny()).unwrap() {
+        let path = entry.unwrap().path();
+        std::fs::copy(&path, snapshot.join(path.file_name().unwrap())).unwrap();
+    }
+    let mut args = quick(&["--json"]);
+    args[4] = "someone/tiny".to_owned();
+    let record = run(command().args(&args).env("HF_HOME", home.path())).json();
+    assert_eq!(record["model"], "someone/tiny");
+    args[4] = "someone/else".to_owned();
+    run(command().args(&args).env("HF_HOME", home.path())).fails_with(&[
+        "someone/else",
+        home.path().to_str().unwrap(),
+        "hint: ",
+        "download",
+    ]);
+}
+
+#[test]
+fn version_names_ffmpeg_and_features() {
+    let version = llava_video(["--version"]);
+    let text = version.stdout_of_success();
+    for part in [env!("CARGO_PKG_VERSION"), "libavcodec", "libswscale", "features: "] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn completions_are_printed() {
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(llava_video(["completions", shell]).stdout_of_success().contains("llava-video"));
+    }
+}

@@ -1,0 +1,14 @@
+//! Integration tests: the library against the reference's numbers, and the real binary on real clips.
+//!
+//! One test binary holds them all, so that the heavy dependencies are linked once.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
+
+mod ask;
+mod bad_input;
+mod frames;
+mod parity;
+mod preprocess;
+mod prompts;
+mod signals;
+mod support;

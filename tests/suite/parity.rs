@@ -1,0 +1,203 @@
+//! The library against the reference, seam by seam: numbers within the stated tolerance, ids exactly equal.
+//!
+//! Tolerances in f32 on a CPU, as the golden data states them: 1e-4 for features and embeddings, 2e-3 for logits.
+
+use candle_core::{DType, Device, Tensor};
+use llava_video::checkpoint::Checkpoint;
+use llava_video::device::{DeviceRequest, DtypeRequest, Placement};
+use llava_video::generate::{Sampler, SamplingParams, StopRule, generate};
+use llava_video::interrupt::Interrupt;
+use llava_video::model::{ClipFrames, LlavaVideo, vocab_len};
+use llava_video::prompt::Tokenizer;
+use llava_video::trace::Trace;
+use llava_video::vision::preprocess;
+use sha2::{Digest, Sha256};
+
+use super::prompts;
+use super::support::{Case, CheckpointCopy, assert_close, golden, ids, json, rgb_frames};
+
+const FEATURES: f32 = 1e-4;
+const LOGITS: f32 = 2e-3;
+
+fn cpu(dtype: DtypeRequest) -> Placement {
+    Placement::open(DeviceRequest::Cpu, dtype).unwrap()
+}
+
+fn load(checkpoint: &Checkpoint, placement: &Placement, with_vision: bool) -> (LlavaVideo, Tokenizer) {
+    let tokenizer = Tokenizer::open(&checkpoint.dir).unwrap();
+    let vocab = vocab_len(checkpoint, &tokenizer);
+    let model = LlavaVideo::load(checkpoint, vocab, with_vision, placement, &Interrupt::default(), &mut |_, _, _| ());
+    (model.unwrap(), tokenizer)
+}
+
+/// Runs a prompt to the end and returns the generated ids.
+fn answer(
+    model: &LlavaVideo,
+    checkpoint: &Checkpoint,
+    prompt: &llava_video::prompt::Prompt,
+    frames: Option<&ClipFrames>,
+    max_new_tokens: usize,
+    trace: &mut Trace,
+) -> Vec<i64> {
+    let interrupt = Interrupt::default();
+    let visual = frames.map(|frames| model.encode_clip(frames, &interrupt, &mut |_, _, _| (), trace).unwrap());
+    let embeds = model.embed_prompt(prompt, visual.as_ref(), trace).unwrap();
+    let prefilled = model.prefill(&embeds, max_new_tokens, &interrupt, &mut |_, _, _| (), trace);
+    let (mut session, logits) = prefilled.unwrap();
+    let rule = StopRule::new(checkpoint.generation.eos_token_ids.clone(), max_new_tokens, prompt.len(0), None);
+    let mut sampler = Sampler::new(&SamplingParams::greedy(checkpoint.generation.repetition_penalty));
+    let mut ignore = |_| Ok::<(), llava_video::Error>(());
+    let (ids, _) = generate(logits, &mut session, &mut sampler, &rule, &interrupt, &mut ignore).unwrap();
+    ids.into_iter().map(i64::from).collect()
+}
+
+fn resized(frames: &[Vec<u8>], width: usize, height: usize, checkpoint: &Checkpoint) -> ClipFrames {
+    let size = checkpoint.vision.image_size;
+    let distinct = frames.iter().map(|frame| preprocess::resize(frame, width, height, size)).collect();
+    ClipFrames::new(distinct, &(0..frames.len()).collect::<Vec<_>>())
+}
+
+#[test]
+fn every_seam_of_every_video_case() {
+    let cases = Case::all("video");
+    assert!(cases.len() >= 9, "only {} cases", cases.len());
+    for case in &cases {
+        let dir = case.checkpoint();
+        let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
+        let (model, tokenizer) = load(&checkpoint, &cpu(DtypeRequest::F32), true);
+        let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
+        assert_eq!(prompt.ids_with_placeholder(-200), case.ids("input_ids"), "{}", case.name);
+
+        let (frames, width, height) = case.frames();
+        let frames = resized(&frames, width, height, &checkpoint);
+        let mut trace = Trace::recording();
+        let max_new_tokens = case.facts["max_new_tokens"].as_u64().unwrap() as usize;
+        let generated = answer(&model, &checkpoint, &prompt, Some(&frames), max_new_tokens, &mut trace);
+
+        let seams = trace.tensors().unwrap();
+        assert_eq!(digest(&seams["pixel_values"]), case.str("pixel_values_sha256_f32_le"), "{}", case.name);
+        for seam in ["vision_features", "projected", "video_sequence", "inputs_embeds"] {
+            assert_close(&format!("{} {seam}", case.name), &seams[seam], &case.tensors[seam], FEATURES);
+        }
+        let logits = &case.tensors["prefill_logits_last"];
+        assert_close(&format!("{} logits", case.name), &seams["prefill_logits_last"], logits, LOGITS);
+        assert_eq!(generated, case.ids("generated_ids"), "{}", case.name);
+    }
+}
+
+#[test]
+fn text_cases_through_the_language_model_alone() {
+    let cases = Case::all("text_only");
+    assert!(!cases.is_empty());
+    for case in &cases {
+        let dir = case.checkpoint();
+        let checkpoint = Checkpoint::open(dir.path(), &[]).unwrap();
+        let (model, tokenizer) = load(&checkpoint, &cpu(DtypeRequest::F32), false);
+        let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
+        assert_eq!(prompt.ids_with_placeholder(-200), case.ids("input_ids"));
+        let mut trace = Trace::recording();
+        let generated = answer(&model, &checkpoint, &prompt, None, 32, &mut trace);
+        let logits = &trace.tensors().unwrap()["prefill_logits_last"];
+        assert_close(&case.name, logits, &case.tensors["prefill_logits_last"], LOGITS);
+        assert_eq!(generated, case.ids("generated_ids"), "{}", case.name);
+    }
+}
+
+#[test]
+fn the_hf_layout_gives_the_hf_logits_and_ids() {
+    let dir = golden().join("hf");
+    let facts = json(&dir.join("b_7x7_tied_single_bf16_hf_case.json"));
+    let tensors = candle_core::safetensors::load(dir.join("b_7x7_tied_single_bf16_hf_case.safetensors"), &Device::Cpu);
+    let tensors = tensors.unwrap();
+    let checkpoint = Checkpoint::open(&dir.join("b_7x7_tied_single_bf16_hf"), &[]).unwrap();
+    let (model, tokenizer) = load(&checkpoint, &cpu(DtypeRequest::F32), true);
+    // What transformers writes as `<video>` is the same place that the original writes as `<image>`.
+    let prompt = facts["prompt"].as_str().unwrap().replace("<video>", "<image>");
+    let prompt = prompts::encode_reference_prompt(&prompt, &tokenizer);
+    let expanded = ids(&facts["input_ids_expanded"]);
+    let visual_tokens = facts["num_video_tokens"].as_u64().unwrap() as usize;
+    assert_eq!(prompt.len(visual_tokens), expanded.len());
+
+    let (frames, width, height) = rgb_frames(&tensors["frames"]);
+    let frames = resized(&frames, width, height, &checkpoint);
+    let mut trace = Trace::recording();
+    let generated = answer(&model, &checkpoint, &prompt, Some(&frames), 32, &mut trace);
+    let seams = trace.tensors().unwrap();
+    assert_eq!(seams["video_sequence"].dims()[0], visual_tokens);
+    assert_close("hf logits", &seams["prefill_logits_last"], &tensors["prefill_logits_last"], LOGITS);
+    assert_eq!(generated, ids(&facts["generated_ids"]));
+}
+
+/// The same weights stored as bf16, f16 and f32, tied or not, in one file: the same ids. (All golden weights are bf16
+/// values small enough for f16 to hold them closely.)
+#[test]
+fn storage_dtype_and_tying_do_not_change_the_answer() {
+    let case = Case::load("grid_average_s2_b");
+    let original = golden().join("ckpt").join(case.str("ckpt"));
+    for (dtype, untie) in [(DType::F32, false), (DType::F16, false), (DType::F32, true)] {
+        let copy = CheckpointCopy::of(&original);
+        copy.edit_tensors(|tensors| {
+            for tensor in tensors.values_mut() {
+                *tensor = tensor.to_dtype(dtype).unwrap();
+            }
+            if untie {
+                let head = tensors["model.embed_tokens.weight"].copy().unwrap();
+                tensors.insert("lm_head.weight".to_owned(), head);
+            }
+        });
+        copy.edit_json("config.json", |config| config["tie_word_embeddings"] = (!untie).into());
+        let checkpoint = Checkpoint::open(copy.path(), &case.overrides()).unwrap();
+        let (model, tokenizer) = load(&checkpoint, &cpu(DtypeRequest::F32), true);
+        let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
+        let (frames, width, height) = case.frames();
+        let frames = resized(&frames, width, height, &checkpoint);
+        let generated = answer(&model, &checkpoint, &prompt, Some(&frames), 32, &mut Trace::default());
+        assert_eq!(generated, case.ids("generated_ids"), "{dtype:?} untied {untie}");
+    }
+}
+
+/// Computing in bf16 and f16 stays near the f32 logits: a wrong cast or a table in the wrong dtype would not.
+#[test]
+fn half_precision_stays_near_the_reference() {
+    let case = Case::load("grid_bilinear_s2_a");
+    let dir = case.checkpoint();
+    let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
+    for (dtype, tolerance) in [(DtypeRequest::Bf16, 0.4), (DtypeRequest::F16, 0.1)] {
+        let (model, tokenizer) = load(&checkpoint, &cpu(dtype), true);
+        let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
+        let (frames, width, height) = case.frames();
+        let frames = resized(&frames, width, height, &checkpoint);
+        let mut trace = Trace::recording();
+        answer(&model, &checkpoint, &prompt, Some(&frames), 1, &mut trace);
+        let logits = &trace.tensors().unwrap()["prefill_logits_last"];
+        assert_close(&format!("{dtype:?}"), logits, &case.tensors["prefill_logits_last"], tolerance);
+    }
+}
+
+/// A clip's repeats run through the tower once, and give what each slot would give alone.
+#[test]
+fn repeated_frames_give_repeated_tokens() {
+    let case = Case::load("grid_bilinear_s2_a");
+    let dir = case.checkpoint();
+    let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
+    let (model, _) = load(&checkpoint, &cpu(DtypeRequest::F32), true);
+    let (frames, width, height) = case.frames();
+    let encode = |clip: &ClipFrames| {
+        model.encode_clip(clip, &Interrupt::default(), &mut |_, _, _| (), &mut Trace::default()).unwrap()
+    };
+    let once = resized(&frames, width, height, &checkpoint);
+    let repeats = ClipFrames::new(once.distinct.clone(), &[0, 0, 0, 1, 1, 2, 2, 2, 2]);
+    let (once, repeated) = (encode(&once), encode(&repeats));
+    let per_frame = once.dims()[0] / 3;
+    for (slot, frame) in repeats.slots.iter().enumerate() {
+        let got = repeated.narrow(0, slot * per_frame, per_frame).unwrap();
+        let expected = once.narrow(0, frame * per_frame, per_frame).unwrap();
+        assert_close(&format!("slot {slot}"), &got, &expected, 1e-6);
+    }
+}
+
+fn digest(tensor: &Tensor) -> String {
+    let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,227 @@
+//! Golden data, checkpoints made from it, lossless clips, and runs of the binary.
+
+pub(crate) mod lossless;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use candle_core::{DType, Device, Tensor};
+use llava_video::checkpoint::ConfigOverride;
+use serde_json::Value;
+
+/// The folder of committed test data.
+pub(crate) fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
+}
+
+/// The golden data of the reference.
+pub(crate) fn golden() -> PathBuf {
+    fixtures().join("golden")
+}
+
+/// A JSON file.
+pub(crate) fn json(path: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+/// One golden case: its facts and its tensors.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    pub(crate) facts: Value,
+    pub(crate) tensors: HashMap<String, Tensor>,
+}
+
+impl Case {
+    pub(crate) fn load(name: &str) -> Self {
+        let dir = golden().join("cases").join(name);
+        let tensors = candle_core::safetensors::load(dir.join("tensors.safetensors"), &Device::Cpu).unwrap();
+        Self { name: name.to_owned(), facts: json(&dir.join("case.json")), tensors }
+    }
+
+    /// All cases of a kind; a case without a `kind` is a video case.
+    pub(crate) fn all(kind: &str) -> Vec<Self> {
+        let mut names: Vec<String> = std::fs::read_dir(golden().join("cases"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        let cases: Vec<Self> = names.iter().map(|name| Self::load(name)).collect();
+        cases.into_iter().filter(|case| case.facts["kind"].as_str().unwrap_or("video") == kind).collect()
+    }
+
+    pub(crate) fn str(&self, key: &str) -> &str {
+        self.facts[key].as_str().unwrap()
+    }
+
+    pub(crate) fn ids(&self, key: &str) -> Vec<i64> {
+        ids(&self.facts[key])
+    }
+
+    /// The checkpoint it was made with; a copy that holds `model.faster_token` where the case has one.
+    pub(crate) fn checkpoint(&self) -> CheckpointDir {
+        let original = golden().join("ckpt").join(self.str("ckpt"));
+        match self.tensors.get("faster_token") {
+            None => CheckpointDir::Original(original),
+            Some(token) => {
+                let copy = CheckpointCopy::of(&original);
+                copy.edit_tensors(|tensors| {
+                    tensors.insert("model.faster_token".to_owned(), token.clone());
+                });
+                CheckpointDir::Copy(copy)
+            }
+        }
+    }
+
+    pub(crate) fn overrides(&self) -> Vec<ConfigOverride> {
+        let overrides = self.facts["config_overrides"].as_object().into_iter().flatten();
+        overrides.map(|(key, value)| ConfigOverride { key: key.clone(), value: value.clone() }).collect()
+    }
+
+    /// The frames as packed RGB, with their width and height.
+    pub(crate) fn frames(&self) -> (Vec<Vec<u8>>, usize, usize) {
+        rgb_frames(&self.tensors["frames"])
+    }
+}
+
+/// `[T, H, W, 3]` u8 -> packed frames, width, height.
+pub(crate) fn rgb_frames(tensor: &Tensor) -> (Vec<Vec<u8>>, usize, usize) {
+    let (count, height, width, _) = tensor.dims4().unwrap();
+    let frame = |i: usize| tensor.get(i).unwrap().flatten_all().unwrap().to_vec1::<u8>().unwrap();
+    ((0..count).map(frame).collect(), width, height)
+}
+
+pub(crate) fn ids(value: &Value) -> Vec<i64> {
+    value.as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect()
+}
+
+/// Where a case's checkpoint lies.
+pub(crate) enum CheckpointDir {
+    Original(PathBuf),
+    Copy(CheckpointCopy),
+}
+
+impl CheckpointDir {
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Original(path) => path,
+            Self::Copy(copy) => copy.path(),
+        }
+    }
+}
+
+/// A checkpoint that a test may change; gone with the test.
+pub(crate) struct CheckpointCopy(tempfile::TempDir);
+
+impl CheckpointCopy {
+    pub(crate) fn of(original: &Path) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(original).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), dir.path().join(entry.file_name())).unwrap();
+        }
+        Self(dir)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// Changes the tensors; they are written back as one file, whatever they were before.
+    pub(crate) fn edit_tensors(&self, edit: impl FnOnce(&mut HashMap<String, Tensor>)) {
+        let mut tensors = HashMap::new();
+        for entry in std::fs::read_dir(self.path()).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            if name.ends_with(".safetensors") {
+                tensors.extend(candle_core::safetensors::load(&path, &Device::Cpu).unwrap());
+            }
+            if name.ends_with(".safetensors") || name.ends_with(".safetensors.index.json") {
+                std::fs::remove_file(&path).unwrap();
+            }
+        }
+        edit(&mut tensors);
+        candle_core::safetensors::save(&tensors, self.path().join("model.safetensors")).unwrap();
+    }
+
+    /// Changes a JSON file of the checkpoint.
+    pub(crate) fn edit_json(&self, name: &str, edit: impl FnOnce(&mut Value)) {
+        let path = self.path().join(name);
+        let mut value = json(&path);
+        edit(&mut value);
+        std::fs::write(&path, value.to_string()).unwrap();
+    }
+}
+
+/// A run of the binary, without standard input and without a hub cache of the user's.
+pub(crate) fn llava_video<I: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = I>) -> Run {
+    run(command().args(args))
+}
+
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_llava-video"));
+    command.stdin(Stdio::null()).env("HF_HOME", std::env::temp_dir().join("llava-video-no-such-hub-cache"));
+    command
+}
+
+pub(crate) fn run(command: &mut Command) -> Run {
+    Run::of(command.output().unwrap())
+}
+
+/// What a run of the binary left.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    pub(crate) fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Asserts success and returns stdout.
+    #[track_caller]
+    pub(crate) fn stdout_of_success(&self) -> &str {
+        assert_eq!(self.code, Some(0), "{self:?}");
+        &self.stdout
+    }
+
+    /// The one JSON object on stdout.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(self.stdout_of_success()).unwrap()
+    }
+
+    /// Asserts a failure that says what went wrong in one `error:` line holding all `parts`, and nothing on stdout.
+    #[track_caller]
+    pub(crate) fn fails_with(&self, parts: &[&str]) {
+        assert_eq!(self.code, Some(1), "{self:?}");
+        assert_eq!(self.stdout, "", "{self:?}");
+        let errors: Vec<&str> = self.stderr.lines().filter(|line| line.starts_with("error: ")).collect();
+        assert_eq!(errors.len(), 1, "{self:?}");
+        for part in parts {
+            assert!(self.stderr.contains(part), "`{part}` is not in: {}", self.stderr);
+        }
+        assert!(!self.stderr.contains("panicked"), "{self:?}");
+    }
+}
+
+/// Asserts that two tensors agree within `tolerance`, and says by how much they do not.
+#[track_caller]
+pub(crate) fn assert_close(what: &str, got: &Tensor, expected: &Tensor, tolerance: f32) {
+    assert_eq!(got.dims(), expected.dims(), "{what}: shapes");
+    let flat = |tensor: &Tensor| tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let (got, expected) = (flat(got), flat(expected));
+    let differences = got.iter().zip(&expected).map(|(a, b)| (a - b).abs());
+    // NaN compares false with everything, so it must not be let through by a maximum.
+    assert!(differences.clone().all(f32::is_finite), "{what}: not all numbers");
+    let (max, sum) = differences.fold((0f32, 0f32), |(max, sum), difference| (max.max(difference), sum + difference));
+    let mean = sum / got.len() as f32;
+    assert!(max <= tolerance, "{what}: differs by up to {max:.2e}, {mean:.2e} on average; {tolerance:.0e} is allowed");
+}
