@@ -21,6 +21,7 @@
 //! [`checkpoint`] knows what is on disk, [`device`] where things run, [`model`] puts the stages together. The library
 //! never prints and never exits; the binary's `cli` does.
 
+mod attention;
 pub mod checkpoint;
 pub mod device;
 mod error;

@@ -137,10 +137,9 @@ impl LlavaVideo {
         let mut tokens = Vec::new();
         let mut slot = 0;
         for (batch_index, batch) in clip.distinct.chunks(batch_frames).enumerate() {
-            interrupt.check()?;
             let first_distinct = batch_index * batch_frames;
             progress(Stage::Vision, first_distinct, total);
-            let projected = vision.project(batch, &self.placement.device, trace)?;
+            let projected = vision.project(batch, &self.placement.device, interrupt, trace)?;
             // Repeats of these frames follow each other; they are pooled a batch at a time, too.
             let end = clip.slots.partition_point(|&distinct| distinct < first_distinct + batch.len());
             for slots in clip.slots[slot..end].chunks(batch_frames) {
@@ -212,11 +211,17 @@ impl VisionStack {
     }
 
     /// Resized frames -> projected patch features `[T, P, D]`.
-    fn project(&self, frames: &[Vec<u8>], device: &Device, trace: &mut Trace) -> Result<Tensor, Error> {
+    fn project(
+        &self,
+        frames: &[Vec<u8>],
+        device: &Device,
+        interrupt: &Interrupt,
+        trace: &mut Trace,
+    ) -> Result<Tensor, Error> {
         let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
         let pixel_values = preprocess::pixel_values(&frames, self.image_size, device)?;
         trace.record("pixel_values", &pixel_values)?;
-        let features = self.tower.forward(&pixel_values)?;
+        let features = self.tower.forward(&pixel_values, interrupt)?;
         trace.record("vision_features", &features)?;
         let projected = self.projector.forward(&features)?;
         trace.record("projected", &projected)?;

@@ -46,6 +46,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     let tokenizer = Tokenizer::open(&dir).map_err(Error::from)?;
     let request = Request { args: &args, question: &question, tokenizer: &tokenizer, checkpoint: &checkpoint };
     let mut prompt = request.prompt(clip.as_ref())?;
+    request.describe(&dir, &placement, clip.as_ref(), &prompt, printer);
     announce_long_work(&request, clip.as_ref(), &prompt, &placement, printer)?;
 
     let frames = match &mut clip {
@@ -246,6 +247,31 @@ impl Request<'_> {
             trace.record("frames", &Tensor::from_vec(frame.rgb, shape, &Device::Cpu)?)?;
         }
         Ok(ClipFrames::new(resized, &clip.plan.indices))
+    }
+
+    /// Says what is about to be done, for `-v`.
+    fn describe(
+        &self,
+        dir: &Path,
+        placement: &Placement,
+        clip: Option<&PlannedClip>,
+        prompt: &SizedPrompt,
+        printer: &mut Printer,
+    ) {
+        let megabytes = self.checkpoint.weights.total_bytes() / 1_000_000;
+        let (device, dtype) = (placement.device_name(), placement.dtype_name());
+        printer.detail(&format!("model: `{}`, {megabytes} MB of weights, on {device} in {dtype}", dir.display()));
+        if let Some(clip) = clip {
+            let info = clip.info();
+            printer.detail(&format!(
+                "video: {} in {}, {}x{}, {} frames at {:.3} frames per second",
+                info.codec, info.container, info.width, info.height, info.frame_count, info.avg_fps
+            ));
+            let (sampled, distinct) = (clip.plan.indices.len(), clip.distinct_frames());
+            printer.detail(&format!("sampled: {sampled} frames, {distinct} of them distinct"));
+        }
+        let SizedPrompt { tokens, visual_tokens, .. } = prompt;
+        printer.detail(&format!("prompt: {tokens} positions, {visual_tokens} of them visual tokens"));
     }
 
     fn sampling(&self) -> SamplingParams {

@@ -105,7 +105,7 @@ impl Printer {
         if !is_current {
             self.end_progress();
             let bar = ProgressBar::new(total as u64);
-            let template = format!("{{msg}} {{wide_bar}} {{pos}}/{{len}} {unit} {{elapsed}}");
+            let template = format!("{{msg:<9}} {{bar:30}} {{pos}}/{{len}} {unit} {{elapsed}}");
             if let Ok(style) = ProgressStyle::with_template(&template) {
                 bar.set_style(style);
             }

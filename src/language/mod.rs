@@ -1,6 +1,5 @@
 //! The Qwen2 decoder over embeddings: prefill in chunks, decode step by step, a KV cache written in place.
 
-mod attention;
 mod qwen2;
 mod rope;
 

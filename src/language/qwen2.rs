@@ -6,8 +6,8 @@
 use candle_core::{D, DType, IndexOp, Result, Tensor};
 use candle_nn::{Linear, Module, RmsNorm};
 
-use super::attention::CausalBlocks;
 use super::rope::{Angles, Rope};
+use crate::attention::CausalBlocks;
 use crate::checkpoint::{Error, LanguageConfig, Weights};
 use crate::device::Placement;
 use crate::interrupt::Interrupt;

@@ -5,7 +5,7 @@ use super::Part;
 /// Where the time instruction stands (`--time-instruction`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum TimeInstruction {
-    /// None: `<image>\n{question}`, as this model's card has it.
+    /// No time instruction: `<image>\n{question}`, as this model's card has it.
     #[default]
     None,
     /// On a line of its own: `<image>\n{instruction}\n{question}`, as in training and lmms-eval.

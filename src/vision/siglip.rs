@@ -7,8 +7,10 @@
 use candle_core::{DType, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, Module};
 
+use crate::attention;
 use crate::checkpoint::{Checkpoint, Error, VisionShape};
 use crate::device::Placement;
+use crate::interrupt::Interrupt;
 
 /// Prefix of the tower's tensor names.
 const PREFIX: &str = crate::checkpoint::TOWER_PREFIX;
@@ -83,11 +85,12 @@ impl VisionTower {
     /// `[T, 3, S, S]` -> `[T, P, D_v]`. All frames run at once: the caller bounds T.
     ///
     /// # Errors
-    /// A failing device.
-    pub fn forward(&self, pixel_values: &Tensor) -> Result<Tensor> {
+    /// An interrupt or a failing device.
+    pub fn forward(&self, pixel_values: &Tensor, interrupt: &Interrupt) -> std::result::Result<Tensor, crate::Error> {
         let patches = self.patches(&pixel_values.to_dtype(self.dtype)?)?;
         let mut x = self.patch_embedding.forward(&patches)?.broadcast_add(&self.position_embedding)?;
         for layer in &self.layers {
+            interrupt.check()?;
             x = self.layer(layer, &x)?;
         }
         Ok(x)
@@ -112,7 +115,7 @@ impl VisionTower {
         x + layer.fc2.forward(&mlp.gelu()?)?
     }
 
-    /// Every patch attends to every patch of its own frame; softmax in f32.
+    /// Every patch attends to every patch of its own frame.
     fn attention(&self, layer: &EncoderLayer, x: &Tensor) -> Result<Tensor> {
         let (frames, patches, width) = x.dims3()?;
         let heads = self.shape.num_heads;
@@ -121,12 +124,8 @@ impl VisionTower {
         let split = |x: Tensor| {
             x.reshape((frames, patches, heads, head_dim))?.transpose(1, 2)?.reshape((frames * heads, patches, head_dim))
         };
-        let q = (split(layer.q_proj.forward(x)?)? * (1.0 / (head_dim as f64).sqrt()))?;
-        let k = split(layer.k_proj.forward(x)?)?;
-        let v = split(layer.v_proj.forward(x)?)?;
-        let scores = q.matmul(&k.t()?)?.to_dtype(DType::F32)?;
-        let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?;
-        let attended = weights.matmul(&v)?.reshape((frames, heads, patches, head_dim))?;
+        let [q, k, v] = [&layer.q_proj, &layer.k_proj, &layer.v_proj].map(|linear| split(linear.forward(x)?));
+        let attended = attention::full(&q?, &k?, &v?)?.reshape((frames, heads, patches, head_dim))?;
         layer.out_proj.forward(&attended.transpose(1, 2)?.reshape((frames, patches, width))?)
     }
 }

@@ -1,9 +1,12 @@
 //! Causal attention in query blocks, so that scores never take more than a fixed number of bytes.
 //!
 //! Grouped queries: each key-value head serves `G` query heads, which are stacked as rows of one product, so keys and
-//! values are never repeated. Reference: `Qwen2Attention.forward` (softmax in f32, then cast back).
+//! values are never repeated.
 
 use candle_core::{DType, Device, Result, Tensor};
+
+use super::softmax::Visible;
+use super::{scaled, weighted_sum};
 
 /// How the query rows of one chunk are cut into blocks, with each block's mask; the same for every layer.
 #[derive(Debug)]
@@ -17,7 +20,7 @@ struct Block {
     rows: usize,
     /// Keys that the last row of the block sees.
     visible: usize,
-    /// `[rows, visible]`, 0 or minus infinity; absent for a single row, which sees every key there is.
+    /// `[rows, visible]`, 0 or minus infinity; absent on the CPU, and for a single row, which sees every key there is.
     mask: Option<Tensor>,
 }
 
@@ -36,7 +39,7 @@ impl CausalBlocks {
         let block = |first_row: usize| {
             let rows = block_rows.min(rows - first_row);
             let visible = first_position + first_row + rows;
-            let mask = if rows == 1 { None } else { Some(causal_mask(rows, visible, device)?) };
+            let mask = if rows == 1 || device.is_cpu() { None } else { Some(causal_mask(rows, visible, device)?) };
             Ok(Block { first_row, rows, visible, mask })
         };
         Ok(Self { blocks: (0..rows).step_by(block_rows).map(block).collect::<Result<_>>()? })
@@ -48,22 +51,13 @@ impl CausalBlocks {
         let (heads, rows, head_dim) = q.dims3()?;
         let kv_heads = k.dim(0)?;
         let group = heads / kv_heads;
-        let q = (q * (1.0 / (head_dim as f64).sqrt()))?.reshape((kv_heads, group, rows, head_dim))?;
+        let q = scaled(q)?.reshape((kv_heads, group, rows, head_dim))?;
         let attend_block = |block: &Block| {
             let &Block { first_row, rows, visible, .. } = block;
             let q = q.narrow(2, first_row, rows)?.reshape((kv_heads, group * rows, head_dim))?;
-            let scores = q.matmul(&k.narrow(1, 0, visible)?.t()?)?.to_dtype(DType::F32)?;
-            let scores = match &block.mask {
-                None => scores,
-                Some(mask) => scores.reshape((kv_heads, group, rows, visible))?.broadcast_add(mask)?.reshape((
-                    kv_heads,
-                    group * rows,
-                    visible,
-                ))?,
-            };
-            let weights = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(v.dtype())?;
-            let attended = weights.matmul(&v.narrow(1, 0, visible)?)?;
-            attended.reshape((kv_heads, group, rows, head_dim))
+            let (k, v) = (k.narrow(1, 0, visible)?, v.narrow(1, 0, visible)?);
+            let seen = Visible::Causal { block_rows: rows, mask: block.mask.as_ref() };
+            weighted_sum(&q, &k, &v, seen)?.reshape((kv_heads, group, rows, head_dim))
         };
         let attended = self.blocks.iter().map(attend_block).collect::<Result<Vec<_>>>()?;
         Tensor::cat(&attended, 2)?.reshape((heads, rows, head_dim))
