@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
@@ -20,6 +21,9 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     };
     format!("{}\nFFmpeg: {}\nfeatures: {features}", env!("CARGO_PKG_VERSION"), ffmpeg_versions())
 });
+
+/// The hidden command that reads a clip in a process of its own.
+pub(crate) const DECODE_WORKER: &str = "decode-worker";
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C), 143 terminated.";
 
@@ -52,11 +56,18 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Read one clip for the process that started this one.
+    #[command(name = DECODE_WORKER, hide = true)]
+    DecodeWorker,
 }
 
-/// Which frames of the clip are taken.
+/// Which clip, and which of its frames are taken.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct SampleArgs {
+pub(crate) struct ClipArgs {
+    /// The video file.
+    #[arg(value_name = "VIDEO")]
+    pub(crate) video: OsString,
+
     /// Take exactly N frames, uniform over the whole clip (a short clip repeats some); with --fps, at most N.
     #[arg(long, value_name = "N", default_value = "110", value_parser = at_least_one)]
     frames: usize,
@@ -64,9 +75,22 @@ pub(crate) struct SampleArgs {
     /// Take one frame every round(rate / R) instead, unless that gives more than --frames.
     #[arg(long, value_name = "R", value_parser = positive)]
     fps: Option<f64>,
+
+    /// Refuse a damaged clip instead of using what can be decoded.
+    #[arg(long)]
+    pub(crate) strict: bool,
+
+    /// Give a clip up when opening or reading it takes longer. [default: scaled with the clip]
+    #[arg(long, value_name = "SECS", value_parser = positive)]
+    decode_timeout: Option<f64>,
 }
 
-impl SampleArgs {
+impl ClipArgs {
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        // What no clock can hold is no limit.
+        self.decode_timeout.and_then(|secs| Duration::try_from_secs_f64(secs).ok())
+    }
+
     pub(crate) fn policy(&self) -> SamplePolicy {
         SamplePolicy { max_frames: self.frames, fps: self.fps }
     }
@@ -74,9 +98,8 @@ impl SampleArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct AskArgs {
-    /// The video file.
-    #[arg(value_name = "VIDEO")]
-    pub(crate) video: OsString,
+    #[command(flatten)]
+    pub(crate) clip: ClipArgs,
 
     /// The question; `-` reads it from standard input. With --no-video it is the only argument.
     #[arg(value_name = "QUESTION", required_unless_present = "no_video")]
@@ -85,9 +108,6 @@ pub(crate) struct AskArgs {
     /// Checkpoint: a directory, or a repository id that is in the hub cache.
     #[arg(long, value_name = "DIR|REPO", default_value = DEFAULT_MODEL)]
     pub(crate) model: String,
-
-    #[command(flatten)]
-    pub(crate) sample: SampleArgs,
 
     /// Tell the model when its frames were taken, and where in the prompt.
     #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
@@ -152,12 +172,8 @@ pub(crate) struct AskArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct FramesArgs {
-    /// The video file.
-    #[arg(value_name = "VIDEO")]
-    pub(crate) video: OsString,
-
     #[command(flatten)]
-    pub(crate) sample: SampleArgs,
+    pub(crate) clip: ClipArgs,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

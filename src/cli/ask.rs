@@ -14,7 +14,8 @@ use llava_video::interrupt::Interrupt;
 use llava_video::model::{self, ClipFrames, LlavaVideo, Stage};
 use llava_video::prompt::{self, Conversation, DEFAULT_SYSTEM, Part, Prompt, Tokenizer, Turn, user_message};
 use llava_video::trace::Trace;
-use llava_video::video::{self, Frame};
+use llava_video::video;
+use llava_video::video::isolated::View;
 use llava_video::vision::pool::VideoTokens;
 use llava_video::vision::preprocess;
 
@@ -38,7 +39,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     // Everything that can be refused is refused before weights are loaded.
     let placement = Placement::open(args.device, args.dtype).map_err(Error::from)?;
     let mut clip = match video {
-        Some(video) => Some(timings.probe.time(|| PlannedClip::open(video, args.sample.policy(), printer))?),
+        Some(_) => Some(timings.probe.time(|| PlannedClip::open(&args.clip, &interrupt, printer))?),
         None => None,
     };
     let dir = checkpoint::locate(&args.model).map_err(Error::from)?;
@@ -137,15 +138,15 @@ fn progress(printer: &mut Printer) -> impl FnMut(Stage, usize, usize) {
 /// The video, if one is asked about, and the question. With `--no-video` a lone argument is the question.
 fn inputs<'a>(args: &'a AskArgs, printer: &mut Printer) -> Result<(Option<&'a Path>, String)> {
     match (&args.question, args.no_video) {
-        (Some(question), false) if question == "-" && args.video == "-" => {
+        (Some(question), false) if question == "-" && args.clip.video == "-" => {
             Err(UsageError("standard input can hold the video or the question, not both".to_owned()).into())
         }
-        (Some(question), false) => Ok((Some(Path::new(&args.video)), request::question(question)?)),
+        (Some(question), false) => Ok((Some(Path::new(&args.clip.video)), request::question(question)?)),
         (Some(question), true) => {
-            printer.warning(&format!("--no-video: `{}` is not looked at", args.video.display()));
+            printer.warning(&format!("--no-video: `{}` is not looked at", args.clip.video.display()));
             Ok((None, request::question(question)?))
         }
-        (None, _) => Ok((None, request::question(&args.video)?)),
+        (None, _) => Ok((None, request::question(&args.clip.video)?)),
     }
 }
 
@@ -227,7 +228,7 @@ impl Request<'_> {
         Ok((fitting > 0).then_some(fitting))
     }
 
-    /// Decodes the planned frames; each is resized as it comes, so that one picture of full size is held at a time.
+    /// Decodes the planned frames. They come resized, unless full pictures are to be dumped.
     fn frames(
         &self,
         clip: &mut PlannedClip,
@@ -236,13 +237,14 @@ impl Request<'_> {
         printer: &mut Printer,
     ) -> Result<ClipFrames> {
         let size = self.checkpoint.vision.image_size;
-        let keep_full = trace.is_recording();
-        let resize = |frame: Frame| {
-            let resized = preprocess::resize(&frame.rgb, frame.width as usize, frame.height as usize, size);
-            (resized, keep_full.then_some(frame))
-        };
-        let (resized, full): (Vec<_>, Vec<_>) = clip.read(interrupt, printer, resize)?.into_iter().unzip();
-        for frame in full.into_iter().flatten() {
+        if !trace.is_recording() {
+            let resized = clip.read(View::Resized(size), interrupt, printer, |frame| frame.rgb)?;
+            return Ok(ClipFrames::new(resized, &clip.plan.indices));
+        }
+        let full = clip.read(View::Native, interrupt, printer, |frame| frame)?;
+        let mut resized = Vec::with_capacity(full.len());
+        for frame in full {
+            resized.push(preprocess::resize(&frame.rgb, frame.width as usize, frame.height as usize, size));
             let shape = (1, frame.height as usize, frame.width as usize, 3);
             trace.record("frames", &Tensor::from_vec(frame.rgb, shape, &Device::Cpu)?)?;
         }

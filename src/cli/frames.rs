@@ -1,9 +1,8 @@
 //! `frames`: what would be sampled from a clip, one JSON object a line.
 
-use std::path::Path;
-
 use anyhow::{Result, anyhow};
 use llava_video::video::Frame;
+use llava_video::video::isolated::View;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -16,8 +15,8 @@ use super::signals;
 /// Lines are printed once all frames are there, so that a clip that fails leaves nothing on stdout.
 pub(crate) fn run(args: &FramesArgs, printer: &mut Printer) -> Result<Exit> {
     let interrupt = signals::install()?;
-    let mut clip = PlannedClip::open(Path::new(&args.video), args.sample.policy(), printer)?;
-    let facts = clip.read(&interrupt, printer, |frame| (frame.index, describe(&frame)))?;
+    let mut clip = PlannedClip::open(&args.clip, &interrupt, printer)?;
+    let facts = clip.read(View::Native, &interrupt, printer, |frame| (frame.index, describe(&frame)))?;
     for (&index, label_secs) in clip.plan.indices.iter().zip(clip.label_secs()) {
         let found = facts.binary_search_by_key(&index, |(index, _)| *index);
         let facts = found.map(|at| &facts[at].1).map_err(|_| anyhow!("frame {index} was not delivered"))?;

@@ -12,6 +12,7 @@ mod signals;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
+use llava_video::video::isolated;
 
 use args::{Cli, Command};
 use exit::Exit;
@@ -23,11 +24,16 @@ pub(crate) fn run() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => return output::usage(&error),
     };
+    if matches!(cli.command, Command::DecodeWorker) {
+        isolated::serve(std::io::stdin().lock(), std::io::stdout().lock());
+        return Exit::Done.into();
+    }
     let mut printer = Printer::new(cli.verbose, cli.quiet);
     let outcome = match cli.command {
         Command::Ask(args) => ask::run(*args, &mut printer),
         Command::Frames(args) => frames::run(&args, &mut printer),
         Command::Completions { shell } => printer.completions(shell, &mut Cli::command()),
+        Command::DecodeWorker => Ok(Exit::Done),
     };
     match outcome {
         Ok(exit) => exit.into(),

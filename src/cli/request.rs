@@ -3,28 +3,36 @@
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::io::Read;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use llava_video::Error;
 use llava_video::interrupt::Interrupt;
-use llava_video::video::{self, Clip, ClipInfo, ClipOptions, Frame, FramePlan, ReadError, SamplePolicy};
+use llava_video::video::isolated::{IsolatedClip, Launcher, View};
+use llava_video::video::{self, ClipInfo, ClipOptions, Frame, FramePlan, ReadError, SamplePolicy};
 
+use super::args::{ClipArgs, DECODE_WORKER};
 use super::exit::UsageError;
 use super::output::Printer;
 
 /// A clip whose frames are planned.
 pub(crate) struct PlannedClip {
-    clip: Clip,
+    clip: IsolatedClip,
     policy: SamplePolicy,
     pub(crate) plan: FramePlan,
 }
 
 impl PlannedClip {
     /// Opens the clip and plans its frames; nothing is decoded into pictures yet.
-    pub(crate) fn open(path: &Path, policy: SamplePolicy, printer: &mut Printer) -> Result<Self> {
-        let mut clip = Clip::open(path, &ClipOptions::default()).map_err(Error::from)?;
+    pub(crate) fn open(args: &ClipArgs, interrupt: &Interrupt, printer: &mut Printer) -> Result<Self> {
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let launcher = Launcher { program, args: vec![DECODE_WORKER.into()] };
+        let options = ClipOptions { strict: args.strict, ..ClipOptions::default() };
+        let keep_going = || interrupt.signal().is_none();
+        let opened = IsolatedClip::open(args.video.as_ref(), &options, args.timeout(), &launcher, &keep_going);
+        let mut clip = opened.map_err(|error| or_interrupted(error, interrupt))?;
         clip.take_warnings().iter().for_each(|warning| printer.warning(warning));
+        clip.unconfined().iter().for_each(|what| printer.detail(&format!("decoding: {what}")));
+        let policy = args.policy();
         let plan = video::plan(clip.info().frame_count, clip.info().avg_fps, &policy);
         Ok(Self { clip, policy, plan })
     }
@@ -51,6 +59,7 @@ impl PlannedClip {
     /// out to hold another number of frames than its container says is planned anew and read again.
     pub(crate) fn read<T>(
         &mut self,
+        view: View,
         interrupt: &Interrupt,
         printer: &mut Printer,
         on_frame: impl Fn(Frame) -> T,
@@ -64,7 +73,7 @@ impl PlannedClip {
                 printer.progress("decoding", "frames", out.len(), total);
                 Ok::<(), Infallible>(())
             };
-            let outcome = self.clip.read(&self.plan.indices, &keep_going, &mut sink);
+            let outcome = self.clip.read(&self.plan.indices, view, &keep_going, &mut sink);
             printer.end_progress();
             self.clip.take_warnings().iter().for_each(|warning| printer.warning(warning));
             match outcome {
@@ -72,13 +81,18 @@ impl PlannedClip {
                 Err(ReadError::Clip(video::Error::Recounted { .. })) => {
                     self.plan = video::plan(self.info().frame_count, self.info().avg_fps, &self.policy);
                 }
-                Err(ReadError::Clip(error)) => {
-                    interrupt.check()?;
-                    return Err(Error::from(error).into());
-                }
+                Err(ReadError::Clip(error)) => return Err(or_interrupted(error, interrupt)),
                 Err(ReadError::Sink(never)) => match never {},
             }
         }
+    }
+}
+
+/// What ended the reading of a clip: the user's signal, if there was one, else the error.
+fn or_interrupted(error: video::Error, interrupt: &Interrupt) -> anyhow::Error {
+    match interrupt.check() {
+        Ok(()) => Error::from(error).into(),
+        Err(interrupted) => interrupted.into(),
     }
 }
 

@@ -68,8 +68,8 @@ pub struct Clip {
     warnings: Vec<String>,
 }
 
-/// Refuses what cannot be a clip, before FFmpeg sees it.
-fn check_file(path: &Path) -> Result<(), Error> {
+/// Refuses what cannot be a clip, before FFmpeg sees it; returns the file's length in bytes.
+pub(super) fn check_file(path: &Path) -> Result<u64, Error> {
     let path = || path.to_owned();
     let metadata = match std::fs::metadata(path()) {
         Ok(metadata) => metadata,
@@ -92,7 +92,7 @@ fn check_file(path: &Path) -> Result<(), Error> {
     }
     // FFmpeg's own words for a refusal are poorer than the system's.
     match std::fs::File::open(path()) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(metadata.len()),
         Err(source) => Err(Error::Io { path: path(), source }),
     }
 }
@@ -115,9 +115,10 @@ impl Clip {
     pub fn open(path: &Path, options: &ClipOptions) -> Result<Clip, Error> {
         check_file(path)?;
         let mut source = Source::open(path, options.max_pixels, &options.stop)?;
+        // The size first: a decoder refuses one over the limit in words of its own.
+        let (width, height) = frame_size(&source, path, options)?;
         let decoder = open_decoder(&source, path, options, 1)?;
         let codec = source.codec();
-        let (width, height) = frame_size(&source, path, options)?;
         let mut packet = Packet::new().map_err(|fault| fault.at(path, "reading"))?;
         let index = Index::scan(&mut source, &mut packet, &codec)
             .ok_or_else(|| Error::Interrupted { path: path.to_owned() })?;
@@ -141,7 +142,7 @@ impl Clip {
             stream_index: source.stream_index(),
             count_source: index.source,
             rate_source: RateSource::Assumed,
-            access: Access::Linear("not yet"),
+            access: Access::Linear("not yet".into()),
             start_secs: first_pts.map(|pts| source.seconds(pts)),
             pixel_format,
             color_space,

@@ -113,6 +113,30 @@ pub enum Error {
         /// The number of presented frames, as decoded.
         frame_count: usize,
     },
+    /// The process that reads the clip died or misbehaved.
+    #[error("{}: the process that reads it failed: {reason}", path.display())]
+    Child {
+        /// The path as given.
+        path: PathBuf,
+        /// How it ended.
+        reason: String,
+    },
+    /// Reading took longer than allowed.
+    #[error("{}: reading took more than {secs} s and was given up", path.display())]
+    TimedOut {
+        /// The path as given.
+        path: PathBuf,
+        /// The limit that was reached.
+        secs: u64,
+    },
+    /// What went wrong in the process that reads the clip, in its own words.
+    #[error("{message}")]
+    Reported {
+        /// The whole message, causes included.
+        message: String,
+        /// What the user can do about it.
+        hint: Option<String>,
+    },
     /// An index beyond the last frame was asked for.
     #[error("{}: frame {index} was asked for, the clip has {frame_count}", path.display())]
     IndexOutOfRange {
@@ -139,7 +163,9 @@ impl Error {
     /// What the user can do about it, where there is something.
     pub fn hint(&self) -> Option<String> {
         let text = match self {
+            Error::Reported { hint, .. } => return hint.clone(),
             Error::Url { .. } => "download it first",
+            Error::TimedOut { .. } => "allow more with `--decode-timeout SECS`",
             Error::Directory { .. } => "give the path of one video file",
             Error::NotRegular { .. } => "copy the data to a file first",
             Error::NotVideo { .. } => {

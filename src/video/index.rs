@@ -5,7 +5,7 @@ use super::hidden::is_hidden;
 use super::source::Source;
 
 /// Where a clip's number of frames comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum CountSource {
     /// The container's own table of samples.
     Container,

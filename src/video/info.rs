@@ -1,8 +1,10 @@
 //! What is known of a clip before its frames are read.
 
+use std::borrow::Cow;
 use std::ffi::c_int;
 
 use ffmpeg_next::ffi;
+use serde::{Deserialize, Serialize};
 
 use super::ffi::text;
 use super::index::CountSource;
@@ -12,18 +14,18 @@ use super::rate::RateSource;
 use super::source::Source;
 
 /// How frames are reached.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Access {
     /// By seeking to the groups of pictures that hold them.
     Seek,
     /// By passing over the packets of the groups that hold none.
     Skip,
     /// By decoding everything, and why.
-    Linear(&'static str),
+    Linear(Cow<'static, str>),
 }
 
 /// Facts about a clip and its chosen stream.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ClipInfo {
     /// Number of presented frames.
     pub frame_count: usize,
@@ -62,6 +64,29 @@ pub struct ClipInfo {
 }
 
 impl ClipInfo {
+    /// Facts of a clip of which nothing is known yet.
+    pub(super) fn unknown() -> Self {
+        Self {
+            frame_count: 0,
+            avg_fps: 0.0,
+            width: 0,
+            height: 0,
+            orientation: Orientation::NONE,
+            container: String::new(),
+            codec: String::new(),
+            decoder: String::new(),
+            stream_index: 0,
+            count_source: CountSource::Packets,
+            rate_source: RateSource::Assumed,
+            access: Access::Linear(Cow::Borrowed("not opened yet")),
+            start_secs: None,
+            pixel_format: String::new(),
+            color_space: String::new(),
+            color_range: String::new(),
+            sample_aspect: (0, 0),
+        }
+    }
+
     /// Length in seconds as the reference reckons it: frames over average rate.
     pub fn duration_secs(&self) -> f64 {
         self.frame_count as f64 / self.avg_fps

@@ -17,6 +17,7 @@ mod ffi;
 mod hidden;
 mod index;
 mod info;
+pub mod isolated;
 mod linear;
 mod orientation;
 mod plane;

@@ -4,7 +4,7 @@
 //! `av_display_rotation_get` in `libavutil/display.c`.
 
 /// How stored pixels are turned before they are shown: transposed first, then mirrored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
 pub struct Orientation {
     /// Rows become columns (mirrored at the diagonal from top left to bottom right).
     pub transpose: bool,

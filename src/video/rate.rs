@@ -1,7 +1,7 @@
 //! Frames per second of a clip: what the container says, or what can be worked out where it says nothing usable.
 
 /// Where a clip's average rate comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum RateSource {
     /// The stream's average frame rate, as decord 0.6.0 reports it.
     Average,

@@ -7,6 +7,7 @@
 mod ask;
 mod bad_input;
 mod frames;
+mod isolation;
 mod parity;
 mod preprocess;
 mod prompts;

@@ -1,0 +1,79 @@
+//! The child: confines itself, opens the one clip, and answers requests until its input ends.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use super::super::{Clip, ClipOptions, Error, Frame, ReadError};
+use super::protocol::{self, Reply, Request, View};
+use super::{budget, sandbox};
+use crate::vision::preprocess;
+
+/// Serves one clip over two streams. Returns when the parent closes its end or goes away.
+pub fn serve(mut input: impl Read, mut output: impl Write) {
+    // A parent that is gone needs no explanation.
+    let _ = answer(&mut input, &mut output);
+}
+
+/// There is nobody to talk to any more.
+struct Gone;
+
+fn answer(input: &mut impl Read, output: &mut impl Write) -> Result<(), Gone> {
+    let (first, _) = protocol::receive::<Request>(input, 0).map_err(|_| Gone)?;
+    let Request::Open { path, strict, linear, threads, max_pixels, cpu_secs } = first else {
+        return Err(Gone);
+    };
+    let path = PathBuf::from(path);
+    budget::allow_cpu_secs(cpu_secs);
+    let unconfined = sandbox::enter(&path);
+    let options = ClipOptions { strict, linear, threads, max_pixels, ..ClipOptions::default() };
+    let mut clip = match Clip::open(&path, &options) {
+        Ok(clip) => clip,
+        Err(error) => return reply(output, &failed(&error)),
+    };
+    warn(output, &mut clip)?;
+    reply(output, &Reply::Opened { info: clip.info().clone(), unconfined })?;
+    loop {
+        let (request, _) = protocol::receive::<Request>(input, 0).map_err(|_| Gone)?;
+        let Request::Read { indices, view, cpu_secs } = request else {
+            return Err(Gone);
+        };
+        budget::allow_cpu_secs(cpu_secs);
+        let outcome = clip.read(&indices, &|| true, &mut |frame| send_frame(output, frame, view));
+        warn(output, &mut clip)?;
+        match outcome {
+            Ok(()) => reply(output, &Reply::Done)?,
+            Err(ReadError::Sink(error)) => return Err(error),
+            Err(ReadError::Clip(Error::Recounted { .. })) => {
+                reply(output, &Reply::Recounted { info: clip.info().clone() })?;
+            }
+            Err(ReadError::Clip(error)) => reply(output, &failed(&error))?,
+        }
+    }
+}
+
+fn send_frame(output: &mut impl Write, frame: Frame, view: View) -> Result<(), Gone> {
+    let (width, height, rgb) = match view {
+        View::Native => (frame.width, frame.height, frame.rgb),
+        View::Resized(size) => {
+            let resized = preprocess::resize(&frame.rgb, frame.width as usize, frame.height as usize, size);
+            (size as u32, size as u32, resized)
+        }
+    };
+    let message = Reply::Frame { index: frame.index, pts_secs: frame.pts_secs, width, height };
+    protocol::send(output, &message, &rgb).map_err(|_| Gone)
+}
+
+fn reply(output: &mut impl Write, message: &Reply) -> Result<(), Gone> {
+    protocol::send(output, message, &[]).map_err(|_| Gone)
+}
+
+fn warn(output: &mut impl Write, clip: &mut Clip) -> Result<(), Gone> {
+    clip.take_warnings().into_iter().try_for_each(|message| reply(output, &Reply::Warning { message }))
+}
+
+/// An error with its causes, as one sentence.
+fn failed(error: &Error) -> Reply {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    let message = causes.fold(error.to_string(), |message, cause| format!("{message}: {cause}"));
+    Reply::Failed { message, hint: error.hint() }
+}
