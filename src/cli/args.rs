@@ -51,6 +51,9 @@ pub(crate) enum Command {
     /// Print which frames of a video would be sampled, as one JSON object a line; no model is needed.
     #[command(after_help = EXIT_CODES)]
     Frames(FramesArgs),
+    /// Print what is known of a video: stream, rate, number of frames and how they were found.
+    #[command(after_help = EXIT_CODES)]
+    Probe(ProbeArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -64,7 +67,7 @@ pub(crate) enum Command {
 /// Which clip, and which of its frames are taken.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ClipArgs {
-    /// The video file.
+    /// The video file; `-` reads it from standard input.
     #[arg(value_name = "VIDEO")]
     pub(crate) video: OsString,
 
@@ -174,6 +177,28 @@ pub(crate) struct AskArgs {
 pub(crate) struct FramesArgs {
     #[command(flatten)]
     pub(crate) clip: ClipArgs,
+
+    /// Write each sampled frame to this directory as a PNG.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Write all sampled frames to one PNG, in a grid with their numbers and times.
+    #[arg(long, value_name = "FILE.png")]
+    pub(crate) contact_sheet: Option<PathBuf>,
+
+    /// Pictures show what the vision tower gets: the whole frame squeezed to 384x384.
+    #[arg(long)]
+    pub(crate) model_view: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    #[command(flatten)]
+    pub(crate) clip: ClipArgs,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -5,6 +5,8 @@ mod ask;
 mod exit;
 mod frames;
 mod output;
+mod pictures;
+mod probe;
 mod record;
 mod request;
 mod signals;
@@ -32,6 +34,7 @@ pub(crate) fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Ask(args) => ask::run(*args, &mut printer),
         Command::Frames(args) => frames::run(&args, &mut printer),
+        Command::Probe(args) => probe::run(&args, &mut printer),
         Command::Completions { shell } => printer.completions(shell, &mut Cli::command()),
         Command::DecodeWorker => Ok(Exit::Done),
     };

@@ -2,23 +2,30 @@
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
-use std::io::Read;
+use std::io::{Read, Write};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use llava_video::Error;
 use llava_video::interrupt::Interrupt;
 use llava_video::video::isolated::{IsolatedClip, Launcher, View};
 use llava_video::video::{self, ClipInfo, ClipOptions, Frame, FramePlan, ReadError, SamplePolicy};
+use tempfile::NamedTempFile;
 
 use super::args::{ClipArgs, DECODE_WORKER};
 use super::exit::UsageError;
 use super::output::Printer;
+
+/// Most bytes of a video on standard input: 8 GiB.
+const MAX_STDIN_BYTES: u64 = 8 << 30;
 
 /// A clip whose frames are planned.
 pub(crate) struct PlannedClip {
     clip: IsolatedClip,
     policy: SamplePolicy,
     pub(crate) plan: FramePlan,
+    /// What was read from standard input; goes with the clip.
+    _spooled: Option<NamedTempFile>,
 }
 
 impl PlannedClip {
@@ -28,13 +35,18 @@ impl PlannedClip {
         let launcher = Launcher { program, args: vec![DECODE_WORKER.into()] };
         let options = ClipOptions { strict: args.strict, ..ClipOptions::default() };
         let keep_going = || interrupt.signal().is_none();
-        let opened = IsolatedClip::open(args.video.as_ref(), &options, args.timeout(), &launcher, &keep_going);
-        let mut clip = opened.map_err(|error| or_interrupted(error, interrupt))?;
+        let spooled = (args.video == "-").then(|| spool_stdin(interrupt)).transpose()?;
+        let path = spooled.as_ref().map_or(Path::new(&args.video), |file| file.path());
+        let opened = IsolatedClip::open(path, &options, args.timeout(), &launcher, &keep_going);
+        let mut clip = opened.map_err(|error| {
+            let error = or_interrupted(error, interrupt);
+            if spooled.is_some() { error.context("cannot use the video on standard input") } else { error }
+        })?;
         clip.take_warnings().iter().for_each(|warning| printer.warning(warning));
         clip.unconfined().iter().for_each(|what| printer.detail(&format!("decoding: {what}")));
         let policy = args.policy();
         let plan = video::plan(clip.info().frame_count, clip.info().avg_fps, &policy);
-        Ok(Self { clip, policy, plan })
+        Ok(Self { clip, policy, plan, _spooled: spooled })
     }
 
     pub(crate) fn info(&self) -> &ClipInfo {
@@ -86,6 +98,29 @@ impl PlannedClip {
             }
         }
     }
+}
+
+/// Copies standard input to a temporary file, since a clip is read more than once.
+fn spool_stdin(interrupt: &Interrupt) -> Result<NamedTempFile> {
+    let mut file = NamedTempFile::new().context("cannot create a temporary file for standard input")?;
+    let mut stdin = std::io::stdin().lock();
+    let mut buffer = vec![0; 1 << 20];
+    let mut total = 0u64;
+    loop {
+        interrupt.check()?;
+        let count = match stdin.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(count) => count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error).context("cannot read the video from standard input"),
+        };
+        total += count as u64;
+        if total > MAX_STDIN_BYTES {
+            bail!("the video on standard input is over the limit of {} GB; save it to a file", MAX_STDIN_BYTES >> 30);
+        }
+        file.write_all(&buffer[..count]).context("cannot spool standard input to a temporary file")?;
+    }
+    Ok(file)
 }
 
 /// What ended the reading of a clip: the user's signal, if there was one, else the error.
