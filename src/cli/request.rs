@@ -19,6 +19,10 @@ use super::output::Printer;
 /// Most bytes of a video on standard input: 8 GiB.
 const MAX_STDIN_BYTES: u64 = 8 << 30;
 
+/// A clip is read again when its frames turn out to be others than its index says; each time a surer way is taken, and
+/// there are fewer ways than this.
+const MAX_READINGS: usize = 8;
+
 /// A clip whose frames are planned.
 pub(crate) struct PlannedClip {
     clip: IsolatedClip,
@@ -76,7 +80,7 @@ impl PlannedClip {
         printer: &mut Printer,
         on_frame: impl Fn(Frame) -> T,
     ) -> Result<Vec<T>> {
-        loop {
+        for _ in 0..MAX_READINGS {
             let total = self.distinct_frames();
             let mut out = Vec::with_capacity(total);
             let keep_going = || interrupt.signal().is_none();
@@ -97,6 +101,7 @@ impl PlannedClip {
                 Err(ReadError::Sink(never)) => match never {},
             }
         }
+        bail!("the clip has another number of frames at every reading")
     }
 }
 

@@ -1,4 +1,4 @@
-//! An open clip: what it is, and its frames on demand.
+//! An open clip: what it is, how many frames it has, and how they are best reached.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -7,16 +7,17 @@ use std::sync::atomic::AtomicBool;
 
 use ffmpeg_next::ffi;
 
-use super::convert::Converter;
 use super::decoder::Decoder;
-use super::error::{Error, Fault, ReadError};
-use super::ffi::{Packet, Picture};
+use super::error::{Error, Fault};
+use super::extent;
+use super::ffi::{Packet, Picture, was_stopped};
 use super::index::{CountSource, Index};
 use super::info::{Access, ClipInfo, colour};
-use super::linear::{self, Outcome};
+use super::linear;
+use super::mp4;
 use super::rate::{RateSource, StatedRate};
 use super::source::Source;
-use super::{Frame, damage};
+use super::trust::{self, Codec};
 
 /// Pixels a frame may have unless the caller says otherwise: 8192 x 8192.
 const MAX_PIXELS: u64 = 1 << 26;
@@ -53,19 +54,25 @@ impl ClipOptions {
     }
 }
 
-/// A video file, its frames counted.
+/// A video file, its frames counted. [`Clip::read`] gets them.
 pub struct Clip {
-    path: PathBuf,
-    options: ClipOptions,
-    source: Source,
-    /// Nothing was read from `source` yet.
-    fresh: bool,
-    index: Index,
+    pub(super) path: PathBuf,
+    pub(super) options: ClipOptions,
+    pub(super) source: Source,
+    /// Position in the index of the packet `source` gives next, where that is known.
+    pub(super) position: Option<usize>,
+    pub(super) index: Index,
     /// Frames the container speaks of; more than the index holds where the file is cut short.
-    promised: usize,
+    pub(super) promised: usize,
+    /// How the codec allows to start in the middle.
+    pub(super) codec: Option<Codec>,
+    /// Frames may be woven from fields.
+    pub(super) interlaced: bool,
+    /// Damage was met, of which several threads would make something else each time.
+    pub(super) single_thread: bool,
     stated: StatedRate,
-    info: ClipInfo,
-    warnings: Vec<String>,
+    pub(super) info: ClipInfo,
+    pub(super) warnings: Vec<String>,
 }
 
 /// Refuses what cannot be a clip, before FFmpeg sees it; returns the file's length in bytes.
@@ -117,51 +124,71 @@ impl Clip {
         let mut source = Source::open(path, options.max_pixels, &options.stop)?;
         // The size first: a decoder refuses one over the limit in words of its own.
         let (width, height) = frame_size(&source, path, options)?;
-        let decoder = open_decoder(&source, path, options, 1)?;
-        let codec = source.codec();
-        let mut packet = Packet::new().map_err(|fault| fault.at(path, "reading"))?;
-        let index = Index::scan(&mut source, &mut packet, &codec)
-            .ok_or_else(|| Error::Interrupted { path: path.to_owned() })?;
+        let decoder = open_decoder(&source, path, options, 1)?.name();
+        let (codec, container) = (source.codec(), source.container());
+        let cut = extent::cut(path, &container);
+        let simple = match cut.is_some() || options.linear {
+            true => None,
+            false => simple_index(path, &mut source, &codec)?,
+        };
+        let position = simple.as_ref().map(|_| 1);
+        let index = match simple {
+            Some(index) => index,
+            None => {
+                // A first packet may be gone by now.
+                source = Source::open(path, options.max_pixels, &options.stop)?;
+                scan(path, &mut source, &codec)?
+            }
+        };
         if index.presented.is_empty() {
             return Err(Error::NoFrames { path: path.to_owned() });
         }
+        let promised = match cut.is_some() && container.starts_with("mov") {
+            true => index.presented.len().max(mp4::entry_count(&source)),
+            false => index.presented.len(),
+        };
         let orientation = source.orientation();
         let shown = orientation.size(width, height);
         let (pixel_format, color_space, color_range) = colour(&source);
         let aspect = source.parameters().sample_aspect_ratio;
-        let first_pts = index.entries[index.presented[0] as usize].pts;
         let info = ClipInfo {
             frame_count: index.presented.len(),
             avg_fps: 0.0,
             width: shown.0,
             height: shown.1,
             orientation,
-            container: source.container(),
+            container,
             codec,
-            decoder: decoder.name(),
+            decoder,
             stream_index: source.stream_index(),
             count_source: index.source,
             rate_source: RateSource::Assumed,
-            access: Access::Linear("not yet".into()),
-            start_secs: first_pts.map(|pts| source.seconds(pts)),
+            access: Access::Linear("".into()),
+            start_secs: index.first_pts().map(|pts| source.seconds(pts)),
             pixel_format,
             color_space,
             color_range,
             sample_aspect: (aspect.num, aspect.den),
         };
-        let span_secs = index.span().map(|span| source.seconds(span));
         let mut clip = Clip {
             path: path.to_owned(),
             options: options.clone(),
+            position,
+            promised,
+            codec: Codec::of(&info.codec, source.extradata()),
+            interlaced: source.is_interlaced(),
+            single_thread: false,
             stated: source.stated_rate(),
             source,
-            fresh: false,
-            promised: index.presented.len(),
             index,
             info,
             warnings: Vec::new(),
         };
-        clip.choose_rate(span_secs);
+        if let Some(cut) = cut {
+            clip.damaged(format!("the file is cut short, {} of {} bytes are there", cut.have_bytes, cut.want_bytes))?;
+        }
+        clip.info.access = clip.choose_access(cut.is_some());
+        clip.choose_rate(clip.index.span());
         Ok(clip)
     }
 
@@ -175,114 +202,70 @@ impl Clip {
         std::mem::take(&mut self.warnings)
     }
 
-    /// Reads the frames at `indices`, and gives each distinct one to `sink` once, in ascending order.
-    ///
-    /// `keep_going` is asked often, always on this thread; false ends the call with [`Error::Interrupted`].
-    ///
-    /// # Errors
-    /// [`ReadError::Sink`] as soon as `sink` fails. [`Error::Recounted`] if decoding shows another number of frames
-    /// than [`Clip::info`] said, or that frames given to `sink` may be others than asked for: drop them, plan again
-    /// from the new `info`, and read again. [`Error::NoFrames`] if nothing can be decoded.
-    pub fn read<E>(
-        &mut self,
-        indices: &[usize],
-        keep_going: &dyn Fn() -> bool,
-        sink: &mut dyn FnMut(Frame) -> Result<(), E>,
-    ) -> Result<(), ReadError<E>> {
-        let mut targets = indices.to_vec();
-        targets.sort_unstable();
-        targets.dedup();
-        if let Some(&index) = targets.last()
-            && index >= self.info.frame_count
-        {
-            return Err(ReadError::Clip(Error::IndexOutOfRange {
-                path: self.path.clone(),
-                index,
-                frame_count: self.info.frame_count,
-            }));
+    /// Notes damage: an error if the caller is strict, else a warning.
+    pub(super) fn damaged(&mut self, what: String) -> Result<(), Error> {
+        if self.options.strict {
+            return Err(Error::Damaged { path: self.path.clone(), what });
         }
-        self.read_linear(&targets, keep_going, sink)
+        self.warnings.push(what);
+        Ok(())
     }
 
-    fn read_linear<E>(
-        &mut self,
-        targets: &[usize],
-        keep_going: &dyn Fn() -> bool,
-        sink: &mut dyn FnMut(Frame) -> Result<(), E>,
-    ) -> Result<(), ReadError<E>> {
-        if !self.fresh {
-            self.source = Source::open(&self.path, self.options.max_pixels, &self.options.stop)?;
+    /// The shortest way to frames that can be verified.
+    fn choose_access(&self, is_cut: bool) -> Access {
+        let Some(codec) = self.codec else {
+            return Access::Linear("this codec is always decoded from the start".into());
+        };
+        if self.options.linear {
+            return Access::Linear("asked for".into());
         }
-        self.fresh = false;
-        let mut decoder = open_decoder(&self.source, &self.path, &self.options, self.options.thread_count())?;
-        let mut converter = Converter::new(self.info.orientation, (self.info.width, self.info.height));
-        let mut wanted = targets.iter().copied().peekable();
-        // A count that is known to be right needs no decoding past the last target.
-        let until_end = self.info.count_source != CountSource::Decoded;
-        let (path, info) = (&self.path, &self.info);
-        let base = self.source.stream().time_base;
-        let stop = Arc::clone(&self.options.stop);
-        let go_on = || match keep_going() && !super::ffi::was_stopped(&stop) {
-            true => ControlFlow::Continue(()),
-            false => ControlFlow::Break(Some(ReadError::Clip(Error::Interrupted { path: path.clone() }))),
-        };
-        let mut visit = |number: usize, picture: &Picture| {
-            if wanted.next_if_eq(&number).is_some() {
-                let frame = to_frame(number, picture, &mut converter, base, info)
-                    .map_err(|fault| fault.at(path, "converting to RGB"));
-                match frame.map(&mut *sink) {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => return ControlFlow::Break(Some(ReadError::Sink(error))),
-                    Err(error) => return ControlFlow::Break(Some(ReadError::Clip(error))),
-                }
-            }
-            match wanted.peek().is_none() && !until_end {
-                true => ControlFlow::Break(None),
-                false => ControlFlow::Continue(()),
-            }
-        };
-        let outcome = linear::decode(&mut self.source, &mut decoder, &go_on, &mut visit);
-        match outcome.map_err(|fault| fault.at(&self.path, "decoding"))? {
-            ControlFlow::Continue(outcome) => Ok(self.settle(&outcome)?),
-            ControlFlow::Break(None) => Ok(()),
-            ControlFlow::Break(Some(error)) => Err(error),
+        if is_cut {
+            return Access::Linear("the file is damaged".into());
+        }
+        let seeks = ["mov", "matroska"].iter().any(|name| self.info.container.starts_with(name));
+        if matches!(codec, Codec::H264(_)) && self.interlaced && !seeks {
+            return Access::Linear("fields may come in packets of their own".into());
+        }
+        let reorder_frames = usize::try_from(self.source.parameters().video_delay).unwrap_or(0);
+        match trust::objection(&self.index, reorder_frames) {
+            Some(reason) => Access::Linear(reason.into()),
+            None if seeks => Access::Seek,
+            None => Access::Skip,
         }
     }
 
-    /// Takes over what a decode of the whole clip found.
-    fn settle(&mut self, outcome: &Outcome) -> Result<(), Error> {
-        if super::ffi::was_stopped(&self.options.stop) {
-            return Err(Error::Interrupted { path: self.path.clone() });
-        }
-        if outcome.frame_count == 0 {
+    /// Replaces the container's own index, which turned out wrong, by that of the packets.
+    pub(super) fn index_packets(&mut self) -> Result<(), Error> {
+        self.reopen()?;
+        self.index = scan(&self.path, &mut self.source, &self.info.codec)?;
+        self.position = None;
+        if self.index.presented.is_empty() {
             return Err(Error::NoFrames { path: self.path.clone() });
         }
-        let first_time = self.info.count_source != CountSource::Decoded;
-        if first_time {
-            let report = damage::report(&self.index, self.promised, outcome);
-            if self.options.strict && !report.is_empty() {
-                return Err(Error::Damaged { path: self.path.clone(), what: report.join("; ") });
-            }
-            self.warnings.extend(report);
-        }
-        let was = std::mem::replace(&mut self.info.frame_count, outcome.frame_count);
-        self.info.count_source = CountSource::Decoded;
-        if was == outcome.frame_count {
-            return Ok(());
-        }
-        let span = match (outcome.times.iter().min(), outcome.times.iter().max()) {
-            (Some(first), Some(last)) if outcome.times.len() >= 2 => {
-                Some(last.saturating_sub(*first).saturating_add(outcome.last_duration))
-            }
-            _ => None,
-        };
-        self.choose_rate(span.map(|span| self.source.seconds(span)));
-        Err(Error::Recounted { frame_count: outcome.frame_count })
+        self.promised = self.index.presented.len();
+        self.info.frame_count = self.promised;
+        self.info.count_source = CountSource::Packets;
+        self.info.access = self.choose_access(false);
+        self.choose_rate(self.index.span());
+        Ok(())
     }
 
-    /// Works out the rate from the number of frames and the span of their time stamps.
-    fn choose_rate(&mut self, span_secs: Option<f64>) {
+    /// Goes back to the start of the file, with nothing left of what was read.
+    pub(super) fn reopen(&mut self) -> Result<(), Error> {
+        self.source = Source::open(&self.path, self.options.max_pixels, &self.options.stop)?;
+        self.position = Some(0);
+        Ok(())
+    }
+
+    /// A decoder with `threads` threads of its own.
+    pub(super) fn decoder(&self, threads: usize) -> Result<Decoder, Error> {
+        open_decoder(&self.source, &self.path, &self.options, threads)
+    }
+
+    /// Works out the rate from the number of frames and the span of their time stamps in stream units.
+    pub(super) fn choose_rate(&mut self, span: Option<i64>) {
         let had = self.info.rate_source;
+        let span_secs = span.map(|span| self.source.seconds(span));
         let (rate, source) = self.stated.choose(self.info.frame_count, span_secs);
         (self.info.avg_fps, self.info.rate_source) = (rate, source);
         if let (RateSource::Span, Some(stated)) = (source, self.stated.stated())
@@ -295,6 +278,27 @@ impl Clip {
     }
 }
 
+/// The container's own index, if it is there and its first entry proves right.
+fn simple_index(path: &Path, source: &mut Source, codec: &str) -> Result<Option<Index>, Error> {
+    let Some(mut index) = mp4::container_index(path, source) else {
+        return Ok(None);
+    };
+    let mut packet = Packet::new().map_err(|fault| fault.at(path, "reading"))?;
+    // Hidden frames can only be told from packets.
+    if codec == "vp8" || codec == "vp9" || !matches!(source.read(&mut packet), Ok(true)) {
+        return Ok(None);
+    }
+    let first = index.entries.first().map(|first| first.size as usize);
+    let is_right = first == Some(packet.data().len()) && packet.pts().is_some_and(|pts| index.shift(pts));
+    Ok(is_right.then_some(index))
+}
+
+/// The index of the packets from where `source` stands to the end.
+fn scan(path: &Path, source: &mut Source, codec: &str) -> Result<Index, Error> {
+    let mut packet = Packet::new().map_err(|fault| fault.at(path, "reading"))?;
+    Index::scan(source, &mut packet, codec).ok_or_else(|| Error::Interrupted { path: path.to_owned() })
+}
+
 /// A decoder for the chosen stream, with errors for people.
 fn open_decoder(source: &Source, path: &Path, options: &ClipOptions, threads: usize) -> Result<Decoder, Error> {
     Decoder::open(source, threads, options.max_pixels).map_err(|fault| match fault {
@@ -305,31 +309,35 @@ fn open_decoder(source: &Source, path: &Path, options: &ClipOptions, threads: us
 
 /// The stored size of the stream's frames in pixels, within the limit.
 fn frame_size(source: &Source, path: &Path, options: &ClipOptions) -> Result<(u32, u32), Error> {
-    let parameters = source.parameters();
-    let (width, height) = (u32::try_from(parameters.width).unwrap_or(0), u32::try_from(parameters.height).unwrap_or(0));
+    let (width, height) = match source.size() {
+        (0, _) | (_, 0) => first_picture_size(path, options)?,
+        size => size,
+    };
     if u64::from(width) * u64::from(height) > options.max_pixels {
         return Err(Error::FrameTooLarge { path: path.to_owned(), width, height, max_pixels: options.max_pixels });
-    }
-    if width == 0 || height == 0 {
-        return Err(Error::NoFrames { path: path.to_owned() });
     }
     Ok((width, height))
 }
 
-/// A decoded picture as the frame with number `index`.
-pub(super) fn to_frame(
-    index: usize,
-    picture: &Picture,
-    converter: &mut Converter,
-    base: ffi::AVRational,
-    info: &ClipInfo,
-) -> Result<Frame, Fault> {
-    let seconds = |stamp: i64| stamp as f64 * f64::from(base.num) / f64::from(base.den.max(1));
-    Ok(Frame {
-        index,
-        pts_secs: picture.best_time().map(seconds),
-        width: info.width,
-        height: info.height,
-        rgb: converter.rgb(picture)?,
-    })
+/// The size of the first picture that can be decoded, where nothing before it says.
+fn first_picture_size(path: &Path, options: &ClipOptions) -> Result<(u32, u32), Error> {
+    let mut source = Source::open(path, options.max_pixels, &options.stop)?;
+    let mut decoder = open_decoder(&source, path, options, 1)?;
+    let stop = Arc::clone(&options.stop);
+    let keep_going = || match was_stopped(&stop) {
+        true => ControlFlow::Break(Err(Error::Interrupted { path: path.to_owned() })),
+        false => ControlFlow::Continue(()),
+    };
+    let mut visit = |_: usize, picture: &Picture| {
+        let (width, height) = (picture.get().width, picture.get().height);
+        match (u32::try_from(width), u32::try_from(height)) {
+            (Ok(width @ 1..), Ok(height @ 1..)) => ControlFlow::Break(Ok((width, height))),
+            _ => ControlFlow::Continue(()),
+        }
+    };
+    match linear::decode(&mut source, &mut decoder, false, &keep_going, &mut visit) {
+        Ok(ControlFlow::Break(size)) => size,
+        Ok(ControlFlow::Continue(_)) => Err(Error::NoFrames { path: path.to_owned() }),
+        Err(fault) => Err(fault.at(path, "decoding")),
+    }
 }

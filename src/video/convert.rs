@@ -24,7 +24,7 @@ struct Scaler {
     rgb: Picture,
 }
 
-// SAFETY: the context and the picture belong to the scaler alone, and neither is tied to a thread.
+// SAFETY: the context belongs to the scaler alone, and is not tied to a thread.
 unsafe impl Send for Scaler {}
 
 impl Drop for Scaler {
@@ -41,7 +41,8 @@ struct Kind {
     height: c_int,
     format: ffi::AVPixelFormat,
     space: c_int,
-    full_range: bool,
+    /// As the frame says; `None` leaves it to the pixel format.
+    full_range: Option<bool>,
 }
 
 /// Converts pictures of one stream; the scaler is kept while pictures stay of a kind.
@@ -84,6 +85,12 @@ impl Converter {
         };
         let (width, height) = (self.size.0 as usize, self.size.1 as usize);
         let (rows, stride) = plane::rows(&scaler.rgb, 0, scaler.rgb.get().height, 3 * scaler.rgb.get().width)?;
+        if orientation == Orientation::NONE {
+            // Nearly always; memory that is written once need not be cleared first.
+            let mut rgb = Vec::with_capacity(3 * width * height);
+            rows.chunks(stride).take(height).for_each(|row| rgb.extend_from_slice(&row[..3 * width]));
+            return Ok(rgb);
+        }
         let mut rgb = vec![0; 3 * width * height];
         orientation.apply(rows, stride, &mut rgb, 3 * width, (width, height), 3);
         Ok(rgb)
@@ -123,17 +130,13 @@ fn scale(scaler: &mut Option<Scaler>, picture: &Picture, (width, height): (u32, 
 fn kind_of(picture: &Picture) -> Result<Kind, Fault> {
     let frame = picture.get();
     let format = plane::pixel_format(frame.format).ok_or(Fault(ffi::AVERROR_INVALIDDATA))?;
-    use ffi::AVPixelFormat::{
-        AV_PIX_FMT_YUVJ411P, AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ440P, AV_PIX_FMT_YUVJ444P,
-    };
-    let full_by_name =
-        [AV_PIX_FMT_YUVJ411P, AV_PIX_FMT_YUVJ420P, AV_PIX_FMT_YUVJ422P, AV_PIX_FMT_YUVJ440P, AV_PIX_FMT_YUVJ444P];
+    use ffi::AVColorRange::{AVCOL_RANGE_JPEG, AVCOL_RANGE_UNSPECIFIED};
     Ok(Kind {
         width: frame.width,
         height: frame.height,
         format,
         space: frame.colorspace as c_int,
-        full_range: frame.color_range == ffi::AVColorRange::AVCOL_RANGE_JPEG || full_by_name.contains(&format),
+        full_range: (frame.color_range != AVCOL_RANGE_UNSPECIFIED).then_some(frame.color_range == AVCOL_RANGE_JPEG),
     })
 }
 
@@ -143,39 +146,65 @@ fn new_scaler(kind: Kind, width: u32, height: u32) -> Result<Scaler, Fault> {
     let to_width = c_int::try_from(width).map_err(|_| too_large)?;
     let to_height = c_int::try_from(height).map_err(|_| too_large)?;
     let rgb = Picture::allocate(rgb24 as c_int, to_width, to_height)?;
-    // SAFETY: plain numbers in; NULL out is handled.
-    let context = NonNull::new(unsafe {
-        ffi::sws_getContext(
-            kind.width,
-            kind.height,
-            kind.format,
-            to_width,
-            to_height,
-            rgb24,
-            Flags::BILINEAR.bits(),
-            std::ptr::null_mut(),
-            std::ptr::null_mut(),
-            std::ptr::null(),
-        )
-    })
-    .ok_or(Fault(ffi::AVERROR(ffi::EINVAL)))?;
+    // SAFETY: allocates; NULL is handled.
+    let context = NonNull::new(unsafe { ffi::sws_alloc_context() }).ok_or(OUT_OF_MEMORY)?;
     let scaler = Scaler { context, kind, rgb };
+    let mut settings = vec![
+        (c"sws_flags", Flags::BILINEAR.bits()),
+        (c"srcw", kind.width),
+        (c"srch", kind.height),
+        (c"src_format", kind.format as c_int),
+        (c"dstw", to_width),
+        (c"dsth", to_height),
+        (c"dst_format", rgb24 as c_int),
+    ];
+    // FFmpeg's scale filter puts the chroma of this one format half-way between rows, which matters when the size
+    // changes.
+    if kind.format == ffi::AVPixelFormat::AV_PIX_FMT_YUV420P {
+        settings.push((c"src_v_chr_pos", 128));
+    }
+    let pointer = scaler.context.as_ptr();
+    for (name, value) in settings {
+        // SAFETY: a valid context, which starts with its class, as the options need it; the name is a C string.
+        check(unsafe { ffi::av_opt_set_int(pointer.cast(), name.as_ptr(), i64::from(value), 0) })?;
+    }
+    // SAFETY: a valid context; filters are not given.
+    check(unsafe { ffi::sws_init_context(pointer, std::ptr::null_mut(), std::ptr::null_mut()) })?;
+    set_colour(&scaler);
+    Ok(scaler)
+}
+
+/// Sets the colour matrix and the range of the frame, as FFmpeg's scale filter does: what the frame does not say is
+/// left as swscale has it.
+fn set_colour(scaler: &Scaler) {
+    let pointer = scaler.context.as_ptr();
+    let (mut from, mut to) = (std::ptr::null_mut(), std::ptr::null_mut());
+    let (mut from_full, mut to_full, mut brightness, mut contrast, mut saturation) = (0, 0, 0, 0, 0);
+    // SAFETY: a valid context, and room for each answer.
+    let known = check(unsafe {
+        ffi::sws_getColorspaceDetails(
+            pointer,
+            &mut from,
+            &mut from_full,
+            &mut to,
+            &mut to_full,
+            &mut brightness,
+            &mut contrast,
+            &mut saturation,
+        )
+    });
+    if known.is_err() {
+        // A conversion that knows no colour matrix.
+        return;
+    }
+    // RGB has no matrix of its own; swscale still goes through one for deep colour.
+    let space = if scaler.kind.space == 0 { ffi::SWS_CS_ITU601 as c_int } else { scaler.kind.space };
     // SAFETY: returns a static table for every number, the BT.601 one where it knows no better.
-    let table = unsafe { ffi::sws_getCoefficients(kind.space) };
-    // Neutral brightness, contrast and saturation, in 16.16 fixed point. A refusal (sources that are RGB already)
-    // leaves the context usable, so it is not looked at.
+    let table = unsafe { ffi::sws_getCoefficients(space) };
+    let from_full = scaler.kind.full_range.map_or(from_full, c_int::from);
+    // A refusal leaves the context usable, so it is not looked at.
     // SAFETY: a valid context and table.
     unsafe {
-        ffi::sws_setColorspaceDetails(
-            scaler.context.as_ptr(),
-            table,
-            c_int::from(kind.full_range),
-            table,
-            0,
-            0,
-            1 << 16,
-            1 << 16,
-        );
+        ffi::sws_setColorspaceDetails(pointer, table, from_full, table, to_full, brightness, contrast, saturation);
     }
-    Ok(scaler)
 }

@@ -106,8 +106,8 @@ pub enum Error {
     },
     /// The frames handed out so far are void: decoding showed that the index was wrong.
     ///
-    /// [`Clip::info`](super::Clip::info) is up to date; plan again from it and read again, which then decodes
-    /// from the first frame to the last and cannot end this way a second time.
+    /// [`Clip::info`](super::Clip::info) is up to date; plan again from it and read again. Each time
+    /// a slower and surer way is taken, so that this ends; a decode of everything is the last.
     #[error("the clip turned out to have {frame_count} frames, plan and read it again")]
     Recounted {
         /// The number of presented frames, as decoded.

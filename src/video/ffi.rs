@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -267,6 +268,9 @@ impl Drop for Packet {
 /// An `AVFrame` of pictures.
 pub(super) struct Picture(NonNull<ffi::AVFrame>);
 
+// SAFETY: a frame is plain data with atomically counted buffers and no tie to a thread.
+unsafe impl Send for Picture {}
+
 impl Picture {
     pub(super) fn new() -> Result<Picture, Fault> {
         // SAFETY: allocates; NULL is handled.
@@ -309,8 +313,10 @@ impl Picture {
 
     /// True for pictures woven from two fields.
     pub(super) fn is_interlaced(&self) -> bool {
-        // SAFETY: the borrowed view does not free the frame, and lives shorter than `self`.
-        unsafe { frame::Video::wrap(self.0.as_ptr()) }.is_interlaced()
+        // The view must never be dropped: ffmpeg-next 9.0.0 frees wrapped frames, too.
+        // SAFETY: a valid frame; the view lives shorter than `self`.
+        let view = ManuallyDrop::new(unsafe { frame::Video::wrap(self.0.as_ptr()) });
+        view.is_interlaced()
     }
 }
 

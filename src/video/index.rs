@@ -121,6 +121,28 @@ impl Index {
         Some(Index { fault, corrupt_count, changes_parameters, ..Index::new(entries, last.1, CountSource::Packets) })
     }
 
+    /// Adds a constant to all time stamps, so that the first packet's is `first_pts`; false if that is impossible.
+    pub(super) fn shift(&mut self, first_pts: i64) -> bool {
+        let Some(had) = self.entries.first().and_then(|first| first.pts) else {
+            return false;
+        };
+        let Some(constant) = first_pts.checked_sub(had) else {
+            return false;
+        };
+        for entry in &mut self.entries {
+            match entry.pts.and_then(|pts| pts.checked_add(constant)) {
+                Some(pts) => entry.pts = Some(pts),
+                None => return false,
+            }
+        }
+        true
+    }
+
+    /// Time stamp of the first presented frame, in stream units.
+    pub(super) fn first_pts(&self) -> Option<i64> {
+        self.entries.get(*self.presented.first()? as usize)?.pts
+    }
+
     /// First to last presented time stamp, the last frame's duration included, in stream units; `None` with fewer
     /// than two timed frames.
     pub(super) fn span(&self) -> Option<i64> {

@@ -23,17 +23,30 @@ pub(super) struct Outcome {
     pub(super) error_count: usize,
     /// Frames the decoder had to patch.
     pub(super) damaged_count: usize,
+    /// True if decoding was given up at the first sign of damage, as asked.
+    pub(super) gave_up: bool,
     /// What stopped the demuxer before the end of the file.
     pub(super) fault: Option<Fault>,
+}
+
+impl Outcome {
+    /// First to last time stamp, the last frame's duration included, in stream units; `None` with fewer than two
+    /// timed frames.
+    pub(super) fn span(&self) -> Option<i64> {
+        let (first, last) = (self.times.iter().min()?, self.times.iter().max()?);
+        (self.times.len() >= 2).then(|| last.saturating_sub(*first).saturating_add(self.last_duration))
+    }
 }
 
 /// Decodes what `source` has left, and shows each presented frame with its number to `visit`.
 ///
 /// `visit` and `keep_going` (asked before every packet) can end it. Errors of single packets are counted, as
-/// FFmpeg's command line does, and decoding goes on.
+/// FFmpeg's command line does, and decoding goes on; unless `give_up` asks to stop at the first sign of damage.
+/// (Frame threads make different pictures of damaged data each time, so that such a clip needs a single thread.)
 pub(super) fn decode<B>(
     source: &mut Source,
     decoder: &mut Decoder,
+    give_up: bool,
     keep_going: &dyn Fn() -> ControlFlow<B>,
     visit: &mut dyn FnMut(usize, &Picture) -> ControlFlow<B>,
 ) -> Result<ControlFlow<B, Outcome>, Fault> {
@@ -73,6 +86,10 @@ pub(super) fn decode<B>(
                 }
             }
             outcome.damaged_count += usize::from(picture.is_damaged());
+            if give_up && outcome.damaged_count + outcome.error_count > 0 {
+                outcome.gave_up = true;
+                return Ok(ControlFlow::Continue(outcome));
+            }
             outcome.times.extend(picture.best_time());
             if let ControlFlow::Break(reason) = visit(outcome.frame_count, &picture) {
                 return Ok(ControlFlow::Break(reason));
@@ -80,5 +97,6 @@ pub(super) fn decode<B>(
             outcome.frame_count += 1;
         }
     }
+    outcome.gave_up = give_up && outcome.error_count > 0;
     Ok(ControlFlow::Continue(outcome))
 }

@@ -105,9 +105,6 @@ pub(super) struct Turner {
     turned: Option<Picture>,
 }
 
-// SAFETY: the picture belongs to the turner alone, and is not tied to a thread.
-unsafe impl Send for Turner {}
-
 impl Turner {
     pub(super) fn new(orientation: Orientation) -> Turner {
         Turner { orientation, turned: None }

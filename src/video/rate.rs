@@ -59,7 +59,7 @@ impl StatedRate {
             .unwrap_or((ASSUMED_FPS, RateSource::Assumed));
         if let Some(span_secs) = span_secs {
             let stretch = frames / rate / span_secs;
-            if (stretch > 2.0 || stretch < 0.5) && usable(frames / span_secs) {
+            if !(0.5..=2.0).contains(&stretch) && usable(frames / span_secs) {
                 return (frames / span_secs, RateSource::Span);
             }
         }

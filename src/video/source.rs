@@ -37,6 +37,8 @@ pub(super) struct Source {
     // Before `stop`, which FFmpeg looks at while it closes.
     input: Input,
     stream: usize,
+    /// Size in pixels (width, height) that the header states for the chosen stream; zeros where it does not.
+    header_size: (u32, u32),
     /// The stop flag FFmpeg's interrupt callback points to; kept alive for it.
     stop: Arc<AtomicBool>,
 }
@@ -59,9 +61,12 @@ impl Source {
             }
         };
         let input = wrap::open_input(path, DEMUXERS, stop).map_err(not_video)?;
-        let mut source = Source { input, stream: 0, stop: Arc::clone(stop) };
+        let mut source = Source { input, stream: 0, header_size: (0, 0), stop: Arc::clone(stop) };
+        // Too large a size is lost when the decoder refuses it.
+        let header_sizes: Vec<(u32, u32)> = (0..source.stream_count()).map(|index| source.size_of(index)).collect();
         wrap::find_streams(&mut source.input, max_pixels).map_err(not_video)?;
         source.stream = source.choose_stream(path)?;
+        source.header_size = header_sizes.get(source.stream).copied().unwrap_or_default();
         for index in 0..source.stream_count() {
             if index != source.stream {
                 // SAFETY: the index is below the number of streams.
@@ -119,6 +124,38 @@ impl Source {
     pub(super) fn parameters(&self) -> &ffi::AVCodecParameters {
         // SAFETY: every stream has parameters, for as long as it lives.
         unsafe { &*self.stream().codecpar }
+    }
+
+    /// Stored size in pixels (width, height) of the chosen stream's frames; zeros where unknown.
+    pub(super) fn size(&self) -> (u32, u32) {
+        match self.size_of(self.stream) {
+            (0, _) | (_, 0) => self.header_size,
+            size => size,
+        }
+    }
+
+    fn size_of(&self, index: usize) -> (u32, u32) {
+        // SAFETY: every stream has parameters, for as long as it lives.
+        let parameters = unsafe { &*(*self.raw_stream(index)).codecpar };
+        (u32::try_from(parameters.width).unwrap_or(0), u32::try_from(parameters.height).unwrap_or(0))
+    }
+
+    /// The codec's private data.
+    pub(super) fn extradata(&self) -> &[u8] {
+        let parameters = self.parameters();
+        match usize::try_from(parameters.extradata_size) {
+            // SAFETY: FFmpeg keeps so many bytes there for as long as the stream lives.
+            Ok(size) if !parameters.extradata.is_null() => unsafe {
+                std::slice::from_raw_parts(parameters.extradata, size)
+            },
+            _ => &[],
+        }
+    }
+
+    /// True where frames are, or may be, made of two fields.
+    pub(super) fn is_interlaced(&self) -> bool {
+        use ffi::AVFieldOrder::{AV_FIELD_PROGRESSIVE, AV_FIELD_UNKNOWN};
+        ![AV_FIELD_PROGRESSIVE, AV_FIELD_UNKNOWN].contains(&self.parameters().field_order)
     }
 
     fn is_video(&self, index: usize) -> bool {

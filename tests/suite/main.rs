@@ -6,6 +6,7 @@
 
 mod ask;
 mod bad_input;
+mod clips;
 mod damage;
 mod frames;
 mod isolation;

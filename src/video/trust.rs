@@ -1,0 +1,152 @@
+//! Whether a clip's index may be believed enough to decode only parts of it.
+//!
+//! Each rule stands for files on which decoding from a keyframe was seen, or is known, to differ from decoding
+//! everything. What breaks one is decoded from start to end.
+
+use super::index::Index;
+use super::nal::{Layout, h264_starts_here, hevc_starts_here};
+
+/// The deepest reordering H.264 and HEVC allow, in frames.
+const MAX_REORDER: usize = 16;
+
+/// How a codec allows to start in the middle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Codec {
+    H264(Layout),
+    Hevc(Layout),
+    /// VP8, VP9, AV1: a keyframe resets everything.
+    Keyed,
+    /// Each packet is a whole picture.
+    Intra,
+    /// Motion JPEG: as `Intra`, if the packet has its own tables.
+    Jpeg,
+}
+
+impl Codec {
+    /// The rule for a codec by FFmpeg's name of it; `None` for codecs that are always decoded from the start.
+    pub(super) fn of(name: &str, extradata: &[u8]) -> Option<Codec> {
+        match name {
+            "h264" => Some(Codec::H264(Layout::of(name, extradata))),
+            "hevc" => Some(Codec::Hevc(Layout::of(name, extradata))),
+            "vp8" | "vp9" | "av1" => Some(Codec::Keyed),
+            "prores" | "dnxhd" | "rawvideo" | "v210" | "huffyuv" | "ffvhuff" | "utvideo" | "magicyuv" => {
+                Some(Codec::Intra)
+            }
+            "mjpeg" => Some(Codec::Jpeg),
+            _ => None,
+        }
+    }
+
+    /// True where the packet, which the container calls a keyframe, is one to start at.
+    pub(super) fn starts_here(self, data: &[u8]) -> bool {
+        match self {
+            Codec::H264(layout) => h264_starts_here(layout, data),
+            Codec::Hevc(layout) => hevc_starts_here(layout, data),
+            Codec::Keyed | Codec::Intra => true,
+            Codec::Jpeg => jpeg_has_tables(data),
+        }
+    }
+}
+
+/// True for a JPEG with quantisation and Huffman tables of its own before its first scan.
+fn jpeg_has_tables(data: &[u8]) -> bool {
+    let (mut quantisation, mut huffman) = (false, false);
+    let mut rest = data.get(2..).unwrap_or_default();
+    while let [0xff, marker, high, low, ..] = *rest {
+        match marker {
+            0xdb => quantisation = true,
+            0xc4 => huffman = true,
+            0xda => break,
+            _ => {}
+        }
+        rest = rest.get(2 + usize::from(u16::from_be_bytes([high, low]))..).unwrap_or_default();
+    }
+    quantisation && huffman
+}
+
+/// Why an index cannot be used to decode parts only; `None` if it can.
+///
+/// `reorder_frames` is how many frames the decoder holds back to put them in order.
+pub(super) fn objection(index: &Index, reorder_frames: usize) -> Option<&'static str> {
+    let entries = &index.entries;
+    if index.fault.is_some() || index.corrupt_count > 0 {
+        return Some("the file is damaged");
+    }
+    if index.changes_parameters {
+        return Some("codec parameters change on the way");
+    }
+    if entries.iter().any(|entry| entry.discard) {
+        return Some("an edit list cuts frames away");
+    }
+    let Some(stamps) = entries.iter().map(|entry| entry.pts).collect::<Option<Vec<i64>>>() else {
+        return Some("time stamps are missing");
+    };
+    let in_order = |pair: &[u32]| stamps[pair[0] as usize] < stamps[pair[1] as usize];
+    if !index.presented.windows(2).all(in_order) {
+        return Some("time stamps repeat");
+    }
+    if !entries.first().is_some_and(|first| first.key && !first.hidden) {
+        return Some("it does not start with a keyframe");
+    }
+    let mut highest = i64::MIN;
+    // The highest stamps so far, in ascending order: those above the present one are frames that overtake it.
+    let mut ahead: Vec<i64> = Vec::with_capacity(MAX_REORDER + 2);
+    for (entry, &pts) in entries.iter().zip(&stamps) {
+        if entry.hidden {
+            continue;
+        }
+        if pts < stamps[0] {
+            return Some("frames precede the first keyframe");
+        }
+        if entry.key && pts < highest {
+            return Some("keyframes are out of order");
+        }
+        highest = highest.max(pts);
+        let place = ahead.partition_point(|&other| other < pts);
+        if ahead.len() - place > reorder_frames.min(MAX_REORDER) {
+            return Some("frames are reordered further than the decoder expects");
+        }
+        ahead.insert(place, pts);
+        if ahead.len() > MAX_REORDER + 1 {
+            ahead.remove(0);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::index::{CountSource, Entry, tests::entry};
+    use super::*;
+
+    fn verdict(stamps: &[i64], keys: &[i64], reorder: usize, change: impl Fn(&mut Vec<Entry>)) -> Option<&'static str> {
+        let mut entries = stamps.iter().map(|&pts| entry(pts, keys.contains(&pts))).collect();
+        change(&mut entries);
+        objection(&Index::new(entries, 1, CountSource::Packets), reorder)
+    }
+
+    #[test]
+    fn plain_and_open_groups_are_trusted() {
+        assert_eq!(verdict(&[0, 1, 2, 3], &[0], 0, |_| {}), None);
+        assert_eq!(verdict(&[0, 3, 1, 2, 6, 4, 5], &[0, 6], 1, |_| {}), None);
+    }
+
+    #[test]
+    fn doubtful_indices_are_not() {
+        let stamps = [0, 3, 1, 2, 6, 4, 5];
+        assert!(verdict(&stamps, &[0], 0, |_| {}).is_some(), "reordered");
+        assert!(verdict(&stamps, &[3], 1, |_| {}).is_some(), "no keyframe first");
+        assert!(verdict(&[3, 0, 1, 2], &[3], 4, |_| {}).is_some(), "leading frames");
+        assert!(verdict(&[0, 4, 2, 6], &[0, 2], 4, |_| {}).is_some(), "a keyframe overtaken");
+        assert!(verdict(&[0, 1, 1, 2], &[0], 4, |_| {}).is_some(), "a time twice");
+        assert!(verdict(&stamps, &[0], 1, |entries| entries[2].pts = None).is_some());
+        assert!(verdict(&stamps, &[0], 1, |entries| entries[6].discard = true).is_some());
+    }
+
+    #[test]
+    fn jpegs_need_their_own_tables() {
+        let tables = [0xff, 0xd8, 0xff, 0xdb, 0, 3, 9, 0xff, 0xc4, 0, 2, 0xff, 0xda, 0, 2];
+        assert!(jpeg_has_tables(&tables));
+        assert!(!jpeg_has_tables(&tables[..7]) && !jpeg_has_tables(&[]) && !jpeg_has_tables(&[0xff; 40]));
+    }
+}
