@@ -13,6 +13,9 @@ use llava_video::device::{DeviceRequest, DtypeRequest, built_in_features};
 use llava_video::prompt::TimeInstruction;
 use llava_video::video::{SamplePolicy, ffmpeg_versions};
 
+use super::exit::UsageError;
+use super::request::Selection;
+
 /// Program, FFmpeg and features, as `--version` prints them.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let features = match built_in_features() {
@@ -79,6 +82,19 @@ pub(crate) struct ClipArgs {
     #[arg(long, value_name = "R", value_parser = positive)]
     fps: Option<f64>,
 
+    /// Use the clip from here on: seconds, or h:mm:ss.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    start: Option<f64>,
+
+    /// Use the clip up to here, this moment not included.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    end: Option<f64>,
+
+    /// Take the frames shown at these moments instead.
+    #[arg(long, value_name = "TIME,...", value_parser = moment, value_delimiter = ',')]
+    #[arg(conflicts_with_all = ["frames", "fps", "start", "end"])]
+    at: Vec<f64>,
+
     /// Refuse a damaged clip instead of using what can be decoded.
     #[arg(long)]
     pub(crate) strict: bool,
@@ -89,12 +105,26 @@ pub(crate) struct ClipArgs {
 }
 
 impl ClipArgs {
+    /// Which frames to take.
+    pub(crate) fn selection(&self) -> Result<Selection, UsageError> {
+        if !self.at.is_empty() {
+            let mut moments = self.at.clone();
+            moments.sort_by(f64::total_cmp);
+            return Ok(Selection::Moments(moments));
+        }
+        let (start, end) = (self.start.unwrap_or(0.0), self.end.unwrap_or(f64::INFINITY));
+        match start < end {
+            true => Ok(Selection::Part { start_secs: start, end_secs: end, policy: self.policy() }),
+            false => Err(UsageError(format!("--start {start} is not before --end {end}"))),
+        }
+    }
+
     pub(crate) fn timeout(&self) -> Option<Duration> {
         // What no clock can hold is no limit.
         self.decode_timeout.and_then(|secs| Duration::try_from_secs_f64(secs).ok())
     }
 
-    pub(crate) fn policy(&self) -> SamplePolicy {
+    fn policy(&self) -> SamplePolicy {
         SamplePolicy { max_frames: self.frames, fps: self.fps }
     }
 }
@@ -205,6 +235,22 @@ fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a whole number above 0".to_owned())
 }
 
+/// Seconds, or hours, minutes and seconds with colons between them.
+fn moment(text: &str) -> Result<f64, String> {
+    let wrong = || "expected seconds or h:mm:ss".to_owned();
+    let mut parts = text.rsplit(':');
+    let secs = not_negative(parts.next().unwrap_or_default()).map_err(|_| wrong())?;
+    let mut total = secs;
+    for unit_secs in [60.0, 3600.0] {
+        let Some(part) = parts.next() else { return Ok(total) };
+        if total >= unit_secs || !part.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(wrong());
+        }
+        total += unit_secs * part.parse::<f64>().map_err(|_| wrong())?;
+    }
+    if parts.next().is_some() { Err(wrong()) } else { Ok(total) }
+}
+
 fn number(text: &str, accept: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {
     text.parse().ok().filter(|x: &f64| x.is_finite() && accept(*x)).ok_or_else(|| format!("expected {expected}"))
 }
@@ -250,6 +296,16 @@ mod tests {
         }
         assert!(probability("1.5").is_err() && probability("1").is_ok());
         assert!(not_negative("-0.1").is_err() && not_negative("0").is_ok());
+    }
+
+    #[test]
+    fn moments_are_seconds_or_clock_times() {
+        for (text, secs) in [("0", 0.0), ("12.5", 12.5), ("90", 90.0), ("1:30", 90.0), ("1:02:03.25", 3723.25)] {
+            assert_eq!(moment(text), Ok(secs), "{text}");
+        }
+        for wrong in ["", ":", "1:", ":1", "1:60", "1:60:00", "-1", "1:-1", "1:2:3:4", "NaN", "inf", "1,5", "1h"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub(crate) fn run(args: &ProbeArgs, printer: &mut Printer) -> Result<Exit> {
         ("avg_fps_from", json!(info.rate_source.name())),
         ("duration_secs", json!(info.duration_secs())),
         ("start_secs", json!(info.start_secs)),
+        ("span_secs", json!(info.span_secs)),
         ("transposed", json!(orientation.transpose)),
         ("mirrored_left_right", json!(orientation.mirror_x)),
         ("mirrored_top_bottom", json!(orientation.mirror_y)),

@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use llava_video::Error;
@@ -23,10 +23,23 @@ const MAX_STDIN_BYTES: u64 = 8 << 30;
 /// there are fewer ways than this.
 const MAX_READINGS: usize = 8;
 
+/// Moments that differ by less are the same: containers round their time stamps to milliseconds.
+const MOMENT_TOLERANCE_SECS: f64 = 1e-3;
+
+/// Which frames of a clip are taken.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Selection {
+    /// Sampled from those that appear from `start_secs` on and before `end_secs`.
+    Part { start_secs: f64, end_secs: f64, policy: SamplePolicy },
+    /// Those shown at these moments, in seconds, ascending.
+    Moments(Vec<f64>),
+}
+
 /// A clip whose frames are planned.
 pub(crate) struct PlannedClip {
     clip: IsolatedClip,
-    policy: SamplePolicy,
+    path: PathBuf,
+    selection: Selection,
     pub(crate) plan: FramePlan,
     /// What was read from standard input; goes with the clip.
     _spooled: Option<NamedTempFile>,
@@ -39,6 +52,7 @@ impl PlannedClip {
         let launcher = Launcher { program, args: vec![DECODE_WORKER.into()] };
         let options = ClipOptions { strict: args.strict, ..ClipOptions::default() };
         let keep_going = || interrupt.signal().is_none();
+        let selection = args.selection()?;
         let spooled = (args.video == "-").then(|| spool_stdin(interrupt)).transpose()?;
         let path = spooled.as_ref().map_or(Path::new(&args.video), |file| file.path());
         let opened = IsolatedClip::open(path, &options, args.timeout(), &launcher, &keep_going);
@@ -48,9 +62,41 @@ impl PlannedClip {
         })?;
         clip.take_warnings().iter().for_each(|warning| printer.warning(warning));
         clip.unconfined().iter().for_each(|what| printer.detail(&format!("decoding: {what}")));
-        let policy = args.policy();
-        let plan = video::plan(clip.info().frame_count, clip.info().avg_fps, &policy);
-        Ok(Self { clip, policy, plan, _spooled: spooled })
+        let plan = FramePlan { indices: Vec::new(), label_secs: Vec::new() };
+        let path = PathBuf::from(&args.video);
+        let mut planned = Self { clip, path, selection, plan, _spooled: spooled };
+        planned.plan_frames(interrupt)?;
+        Ok(planned)
+    }
+
+    /// Plans the selected frames from what is known of the clip now.
+    fn plan_frames(&mut self, interrupt: &Interrupt) -> Result<()> {
+        let (count, rate) = (self.info().frame_count, self.info().avg_fps);
+        let keep_going = || interrupt.signal().is_none();
+        let mut before =
+            |secs: &[f64]| self.clip.frames_before(secs, &keep_going).map_err(|error| or_interrupted(error, interrupt));
+        self.plan = match &self.selection {
+            Selection::Part { start_secs, end_secs, policy } => {
+                let first = if *start_secs > 0.0 { before(&[start_secs - MOMENT_TOLERANCE_SECS])?[0] } else { 0 };
+                let end = if end_secs.is_finite() { before(&[end_secs - MOMENT_TOLERANCE_SECS])?[0] } else { count };
+                video::plan_part(first..end, rate, policy)
+            }
+            Selection::Moments(moments) => {
+                let after: Vec<f64> = moments.iter().map(|secs| secs + MOMENT_TOLERANCE_SECS).collect();
+                let indices = before(&after)?.into_iter().map(|shown| shown.saturating_sub(1)).collect();
+                video::plan_moments(indices, rate)
+            }
+        };
+        let info = self.info();
+        let lasts_secs = info.duration_secs().max(info.span_secs.unwrap_or(0.0));
+        let asked_secs = match &self.selection {
+            Selection::Part { start_secs, .. } if self.plan.indices.is_empty() => *start_secs,
+            Selection::Moments(moments) if moments.last().is_some_and(|&last| last > lasts_secs) => {
+                moments.last().copied().unwrap_or_default()
+            }
+            _ => return Ok(()),
+        };
+        Err(Error::from(video::Error::NoFrameThen { path: self.path.clone(), asked_secs, lasts_secs }).into())
     }
 
     pub(crate) fn info(&self) -> &ClipInfo {
@@ -95,7 +141,7 @@ impl PlannedClip {
             match outcome {
                 Ok(()) => return Ok(out),
                 Err(ReadError::Clip(video::Error::Recounted { .. })) => {
-                    self.plan = video::plan(self.info().frame_count, self.info().avg_fps, &self.policy);
+                    self.plan_frames(interrupt)?;
                 }
                 Err(ReadError::Clip(error)) => return Err(or_interrupted(error, interrupt)),
                 Err(ReadError::Sink(never)) => match never {},

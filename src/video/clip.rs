@@ -165,6 +165,7 @@ impl Clip {
             rate_source: RateSource::Assumed,
             access: Access::Linear("".into()),
             start_secs: index.first_pts().map(|pts| source.seconds(pts)),
+            span_secs: None,
             pixel_format,
             color_space,
             color_range,
@@ -268,6 +269,7 @@ impl Clip {
         let span_secs = span.map(|span| self.source.seconds(span));
         let (rate, source) = self.stated.choose(self.info.frame_count, span_secs);
         (self.info.avg_fps, self.info.rate_source) = (rate, source);
+        self.info.span_secs = span_secs;
         if let (RateSource::Span, Some(stated)) = (source, self.stated.stated())
             && had != RateSource::Span
         {

@@ -137,6 +137,16 @@ pub enum Error {
         /// What the user can do about it.
         hint: Option<String>,
     },
+    /// No frame is shown at the time asked for.
+    #[error("{}: no frame at {asked_secs} s, the clip lasts {lasts_secs:.2} s", path.display())]
+    NoFrameThen {
+        /// The path as given.
+        path: PathBuf,
+        /// The time asked for, on the clip's own clock.
+        asked_secs: f64,
+        /// How long the clip lasts.
+        lasts_secs: f64,
+    },
     /// An index beyond the last frame was asked for.
     #[error("{}: frame {index} was asked for, the clip has {frame_count}", path.display())]
     IndexOutOfRange {

@@ -53,6 +53,8 @@ pub struct ClipInfo {
     pub access: Access,
     /// Time of the first presented frame in seconds on the container's clock.
     pub start_secs: Option<f64>,
+    /// From the first frame's appearance to the end of the last one, in seconds, where time stamps tell.
+    pub span_secs: Option<f64>,
     /// FFmpeg's name of the pixel format, for example `yuv420p`; empty where unknown.
     pub pixel_format: String,
     /// FFmpeg's name of the colour matrix, for example `bt709`; `unknown` is converted as BT.601.
@@ -80,6 +82,7 @@ impl ClipInfo {
             rate_source: RateSource::Assumed,
             access: Access::Linear(Cow::Borrowed("not opened yet")),
             start_secs: None,
+            span_secs: None,
             pixel_format: String::new(),
             color_space: String::new(),
             color_range: String::new(),

@@ -21,6 +21,7 @@ mod index;
 mod info;
 pub mod isolated;
 mod linear;
+mod moments;
 mod mp4;
 mod nal;
 mod orientation;
@@ -42,7 +43,7 @@ pub use index::CountSource;
 pub use info::{Access, ClipInfo};
 pub use orientation::Orientation;
 pub use rate::RateSource;
-pub use sample::{FramePlan, SamplePolicy, label_text, plan};
+pub use sample::{FramePlan, SamplePolicy, label_text, plan, plan_moments, plan_part};
 pub use version::ffmpeg_versions;
 
 /// One frame as shown.

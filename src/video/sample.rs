@@ -3,6 +3,8 @@
 //! Source of the rules: `load_video` of the LLaVA-Video model card (decord's length and average rate in,
 //! `numpy.linspace(0, n - 1, count, dtype=int)` for the uniform plan). Nothing here touches a decoder.
 
+use std::ops::Range;
+
 /// How many frames to take, and at what pace.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SamplePolicy {
@@ -29,16 +31,26 @@ pub struct FramePlan {
 /// [`SamplePolicy::max_frames`] result, the plan is exactly the uniform one. No frames in the clip, or none
 /// allowed, give an empty plan.
 pub fn plan(frame_count: usize, avg_fps: f64, policy: &SamplePolicy) -> FramePlan {
+    plan_part(0..frame_count, avg_fps, policy)
+}
+
+/// As [`plan`], of the frames in `part` alone. Indices and labels stay those of the whole clip.
+pub fn plan_part(part: Range<usize>, avg_fps: f64, policy: &SamplePolicy) -> FramePlan {
     if let Some(fps) = policy.fps {
         // A float-to-integer cast saturates, and NaN becomes 0: every odd rate ends in 1..=usize::MAX.
         let stride = ((avg_fps / fps).round_ties_even() as usize).max(1);
-        if frame_count.div_ceil(stride) <= policy.max_frames {
-            let indices: Vec<usize> = (0..frame_count).step_by(stride).collect();
+        if part.len().div_ceil(stride) <= policy.max_frames {
+            let indices: Vec<usize> = part.step_by(stride).collect();
             let label_secs = indices.iter().map(|&index| index as f64 / stride as f64).collect();
             return FramePlan { indices, label_secs };
         }
     }
-    let indices = uniform(frame_count, policy.max_frames);
+    let first = part.start;
+    plan_moments(uniform(part.len(), policy.max_frames).into_iter().map(|index| first + index).collect(), avg_fps)
+}
+
+/// The plan that takes the frames at `indices` (ascending, repeats allowed), labelled as the uniform plan labels them.
+pub fn plan_moments(indices: Vec<usize>, avg_fps: f64) -> FramePlan {
     let label_secs = indices.iter().map(|&index| index as f64 / avg_fps).collect();
     FramePlan { indices, label_secs }
 }

@@ -123,3 +123,102 @@ fn frames_are_decords_to_the_bit() {
         }
     }
 }
+
+fn indices(path: &Path, extra: &[&str]) -> Vec<u64> {
+    lines(path, extra).iter().map(|line| line["index"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn a_part_of_the_clip_keeps_the_clips_own_numbers_and_times() {
+    // 90 frames at 30 per second.
+    let path = fixtures().join("clips/nasty/plain_h264.mp4");
+    assert_eq!(indices(&path, &["--start", "1", "--end", "2", "--frames", "4"]), [30, 39, 49, 59]);
+    assert_eq!(indices(&path, &["--start", "0:02", "--frames", "2"]), [60, 89]);
+    assert_eq!(indices(&path, &["--end", "0:00:00.1", "--frames", "3"]), [0, 1, 2]);
+    assert_eq!(indices(&path, &["--end", "1000", "--frames", "2"]), [0, 89]);
+    assert_eq!(indices(&path, &["--start", "0.5", "--fps", "1"]), [15, 45, 75]);
+    let part = lines(&path, &["--start", "1", "--end", "2", "--frames", "2"]);
+    let whole = lines(&path, &["--frames", "90"]);
+    for line in part {
+        assert_eq!(line, whole[line["index"].as_u64().unwrap() as usize]);
+    }
+    // A file whose clock starts at an hour: times count from its first frame.
+    let late = fixtures().join("clips/nasty/ts_start_1h.ts");
+    assert_eq!(indices(&late, &["--start", "1", "--end", "2", "--frames", "2"]), [30, 59]);
+}
+
+#[test]
+fn moments_take_the_frame_shown_then() {
+    let path = fixtures().join("clips/nasty/plain_h264.mp4");
+    assert_eq!(indices(&path, &["--at", "0,1,1.01,2.99"]), [0, 30, 30, 89]);
+    assert_eq!(indices(&path, &["--at", "2,0:01"]), [30, 60], "in the order of time");
+    // Frames of a variable rate lie where their time stamps say; these are of the same clip in two containers.
+    let (mp4, mkv) = (fixtures().join("clips/nasty/vfr.mp4"), fixtures().join("clips/nasty/vfr.mkv"));
+    let at = ["--at", "0.41,2.34,4.44,4.6"];
+    assert_eq!(indices(&mp4, &at), indices(&mkv, &at));
+    for (line, moment) in lines(&mp4, &at).iter().zip([0.41, 2.34, 4.44, 4.6]) {
+        let shown = line["pts_secs"].as_f64().unwrap();
+        assert!((moment - 0.2..=moment + 0.001).contains(&shown), "{shown} at {moment}");
+    }
+}
+
+#[test]
+fn times_that_make_no_sense_are_refused() {
+    let path = fixtures().join("clips/nasty/plain_h264.mp4");
+    let path = path.to_str().unwrap();
+    for wrong in [
+        &["--start", "2", "--end", "1"][..],
+        &["--start", "1", "--end", "1"],
+        &["--start", "x"],
+        &["--at", "1,x"],
+        &["--at", "1", "--frames", "3"],
+        &["--at", "1", "--start", "1"],
+    ] {
+        assert_eq!(llava_video(["frames", path].iter().chain(wrong)).code, Some(2), "{wrong:?}");
+    }
+    llava_video(["frames", path, "--start", "3"]).fails_with(&["plain_h264.mp4", "no frame at 3 s", "lasts 3.0"]);
+    llava_video(["frames", path, "--at", "1,3.5"]).fails_with(&["plain_h264.mp4", "no frame at 3.5 s"]);
+}
+
+#[test]
+fn pictures_show_the_frames() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = fixtures().join("clips/nasty/plain_h264.mp4");
+    let (out, sheet) = (dir.path().join("new/out"), dir.path().join("sheet.png"));
+    let (out, sheet) = (out.to_str().unwrap(), sheet.to_str().unwrap());
+    let shown = lines(&path, &["--frames", "3", "--out", out, "--contact-sheet", sheet]);
+    for line in &shown {
+        use sha2::{Digest, Sha256};
+        let picture = image::open(line["file"].as_str().unwrap()).unwrap().to_rgb8();
+        let digest: String = Sha256::digest(picture.as_raw()).iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(line["sha256"], digest.as_str());
+    }
+    let sheet = image::open(sheet).unwrap();
+    assert!(sheet.width() > 600 && sheet.height() > 200, "{}x{}", sheet.width(), sheet.height());
+    let squares = lines(&path, &["--frames", "1", "--out", out, "--model-view"]);
+    let square = image::open(squares[0]["file"].as_str().unwrap()).unwrap();
+    assert_eq!((square.width(), square.height()), (384, 384));
+    let file = path.to_str().unwrap();
+    llava_video(["frames", file, "--frames", "1", "--out", "/dev/null/x"]).fails_with(&["/dev/null/x"]);
+}
+
+#[test]
+fn standard_input_is_as_good_as_a_file() {
+    use std::process::Stdio;
+    let path = fixtures().join("clips/nasty/plain_h264.mp4");
+    let mut command = super::support::command();
+    command.args(["frames", "-", "--frames", "4"]).stdin(Stdio::from(std::fs::File::open(&path).unwrap()));
+    let from_stdin = super::support::run(&mut command);
+    let from_file = llava_video(["frames", path.to_str().unwrap(), "--frames", "4"]);
+    assert_eq!(from_stdin.stdout_of_success(), from_file.stdout_of_success());
+}
+
+#[test]
+fn probe_tells_what_is_used() {
+    let path = fixtures().join("clips/nasty/rotate_90.mp4");
+    let facts = llava_video(["probe", path.to_str().unwrap(), "--json"]).json();
+    assert_eq!((&facts["codec"], &facts["frame_count"], &facts["avg_fps"]), (&"h264".into(), &60.into(), &30.0.into()));
+    assert_eq!((&facts["width"], &facts["height"], &facts["transposed"]), (&240.into(), &320.into(), &true.into()));
+    let text = llava_video(["probe", path.to_str().unwrap()]);
+    assert!(text.stdout_of_success().lines().any(|line| line.starts_with("frame_count_from")));
+}

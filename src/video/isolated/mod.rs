@@ -54,6 +54,7 @@ pub struct IsolatedClip {
     info: ClipInfo,
     warnings: Vec<String>,
     unconfined: Vec<String>,
+    counts: Vec<usize>,
 }
 
 impl IsolatedClip {
@@ -104,6 +105,7 @@ impl IsolatedClip {
             info: ClipInfo::unknown(),
             warnings: Vec::new(),
             unconfined: Vec::new(),
+            counts: Vec::new(),
         };
         let budget = Budget::to_open(file_bytes, timeout);
         clip.request(&Request::Open {
@@ -114,9 +116,28 @@ impl IsolatedClip {
             max_pixels,
             cpu_secs: budget.cpu_secs,
         })?;
+        clip.follow_without_frames(&budget, keep_going)?;
+        Ok(clip)
+    }
+
+    /// As [`super::Clip::frames_before`], for each of `secs`.
+    ///
+    /// # Errors
+    /// [`Error::Child`] if the child dies or talks nonsense, [`Error::TimedOut`] if it takes too long.
+    pub fn frames_before(&mut self, secs: &[f64], keep_going: &dyn Fn() -> bool) -> Result<Vec<usize>, Error> {
+        self.request(&Request::FramesBefore { secs: secs.to_vec() })?;
+        self.follow_without_frames(&Budget::to_open(self.file_bytes, self.timeout), keep_going)?;
+        let counts = std::mem::take(&mut self.counts);
+        match counts.len() == secs.len() && counts.iter().all(|&count| count <= self.info.frame_count) {
+            true => Ok(counts),
+            false => Err(self.child_error("it sent nonsense")),
+        }
+    }
+
+    fn follow_without_frames(&mut self, budget: &Budget, keep_going: &dyn Fn() -> bool) -> Result<(), Error> {
         let never = &mut |_| Ok::<(), std::convert::Infallible>(());
-        match clip.follow(&budget, &[], keep_going, never) {
-            Ok(()) => Ok(clip),
+        match self.follow(budget, &[], keep_going, never) {
+            Ok(()) => Ok(()),
             Err(ReadError::Clip(error)) => Err(error),
             Err(ReadError::Sink(never)) => match never {},
         }
@@ -192,6 +213,10 @@ impl IsolatedClip {
                 Reply::Opened { info, unconfined } => {
                     self.info = info;
                     self.unconfined = unconfined;
+                    return Ok(());
+                }
+                Reply::FramesBefore { counts } => {
+                    self.counts = counts;
                     return Ok(());
                 }
                 Reply::Warning { message } => self.warnings.push(message),

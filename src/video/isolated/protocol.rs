@@ -25,6 +25,8 @@ pub enum View {
 pub(super) enum Request {
     /// Always the first.
     Open { path: OsString, strict: bool, linear: bool, threads: usize, max_pixels: u64, cpu_secs: u64 },
+    /// How many frames appear before each of these times.
+    FramesBefore { secs: Vec<f64> },
     /// Frames at ascending, distinct indices.
     Read { indices: Vec<usize>, view: View, cpu_secs: u64 },
 }
@@ -34,6 +36,8 @@ pub(super) enum Request {
 pub(super) enum Reply {
     /// The clip is open; `unconfined` lists what could not be given up.
     Opened { info: ClipInfo, unconfined: Vec<String> },
+    /// As asked, in order.
+    FramesBefore { counts: Vec<usize> },
     /// One sentence for the user.
     Warning { message: String },
     /// A frame, its pixels following.

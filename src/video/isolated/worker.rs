@@ -34,8 +34,14 @@ fn answer(input: &mut impl Read, output: &mut impl Write) -> Result<(), Gone> {
     reply(output, &Reply::Opened { info: clip.info().clone(), unconfined })?;
     loop {
         let (request, _) = protocol::receive::<Request>(input, 0).map_err(|_| Gone)?;
-        let Request::Read { indices, view, cpu_secs } = request else {
-            return Err(Gone);
+        let (indices, view, cpu_secs) = match request {
+            Request::Read { indices, view, cpu_secs } => (indices, view, cpu_secs),
+            Request::FramesBefore { secs } => {
+                let counts = secs.into_iter().map(|secs| clip.frames_before(secs)).collect();
+                reply(output, &Reply::FramesBefore { counts })?;
+                continue;
+            }
+            Request::Open { .. } => return Err(Gone),
         };
         budget::allow_cpu_secs(cpu_secs);
         let outcome = clip.read(&indices, &|| true, &mut |frame| send_frame(output, frame, view));
