@@ -1,7 +1,7 @@
 //! What is on disk: finding a checkpoint, reading its config, and giving out its tensors by name.
 //!
 //! Opening reads headers and small JSON files only. Every tensor the model will ask for is checked by name and
-//! shape at that time ([`manifest`]), so that a broken checkpoint is refused before any work is done.
+//! shape at that time (`manifest.rs`), so that a broken checkpoint is refused before any work is done.
 
 mod config;
 mod generation_config;

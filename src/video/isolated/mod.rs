@@ -4,7 +4,7 @@
 //! one of them costs the child, and with it one clip; the parent, which holds the model, reports an error and goes on.
 //!
 //! The parent starts `LAUNCHER PATH`, the child calls [`serve`], and both talk in messages over the child's standard
-//! input and output ([`protocol`]). The child confines itself ([`sandbox`]) before it reads the first byte of the file.
+//! input and output (`protocol.rs`). The child confines itself (`sandbox.rs`) before it reads the first byte of the file.
 
 mod budget;
 mod protocol;
