@@ -70,7 +70,7 @@ pub(crate) enum Command {
 /// Which clip, and which of its frames are taken.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ClipArgs {
-    /// The video file; `-` reads it from standard input.
+    /// The video: a file, a directory of pictures, or `-` for standard input.
     #[arg(value_name = "VIDEO")]
     pub(crate) video: OsString,
 
@@ -94,6 +94,10 @@ pub(crate) struct ClipArgs {
     #[arg(long, value_name = "TIME,...", value_parser = moment, value_delimiter = ',')]
     #[arg(conflicts_with_all = ["frames", "fps", "start", "end"])]
     at: Vec<f64>,
+
+    /// Frames per second of a directory of pictures.
+    #[arg(long, value_name = "R", default_value = "1", value_parser = positive)]
+    pub(crate) image_fps: f64,
 
     /// Refuse a damaged clip instead of using what can be decoded.
     #[arg(long)]

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use llava_video::Error;
 use llava_video::checkpoint::{self, Checkpoint};
@@ -42,6 +42,9 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
         Some(_) => Some(timings.probe.time(|| PlannedClip::open(&args.clip, &interrupt, printer))?),
         None => None,
     };
+    if let Some(clip) = clip.as_ref().filter(|clip| clip.info().container == video::SINGLE_IMAGE) {
+        bail!("`{}` is a picture; only videos can be asked about so far", clip.path().display());
+    }
     let dir = checkpoint::locate(&args.model).map_err(Error::from)?;
     let checkpoint = Checkpoint::open(&dir, &args.overrides).map_err(Error::from)?;
     let tokenizer = Tokenizer::open(&dir).map_err(Error::from)?;

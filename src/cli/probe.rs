@@ -17,6 +17,7 @@ pub(crate) fn run(args: &ProbeArgs, printer: &mut Printer) -> Result<Exit> {
     let access = match &info.access {
         Access::Seek => "seek to groups of pictures".to_owned(),
         Access::Skip => "read through, decode only what is needed".to_owned(),
+        Access::Files => "opening pictures".to_owned(),
         Access::Linear(reason) => format!("decode from the start ({reason})"),
     };
     let orientation = &info.orientation;

@@ -50,7 +50,7 @@ impl PlannedClip {
     pub(crate) fn open(args: &ClipArgs, interrupt: &Interrupt, printer: &mut Printer) -> Result<Self> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let launcher = Launcher { program, args: vec![DECODE_WORKER.into()] };
-        let options = ClipOptions { strict: args.strict, ..ClipOptions::default() };
+        let options = ClipOptions { strict: args.strict, image_fps: args.image_fps, ..ClipOptions::default() };
         let keep_going = || interrupt.signal().is_none();
         let selection = args.selection()?;
         let spooled = (args.video == "-").then(|| spool_stdin(interrupt)).transpose()?;
@@ -101,6 +101,11 @@ impl PlannedClip {
 
     pub(crate) fn info(&self) -> &ClipInfo {
         self.clip.info()
+    }
+
+    /// The video as given.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Number of distinct frames in the plan.

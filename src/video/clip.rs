@@ -31,6 +31,8 @@ pub struct ClipOptions {
     pub max_pixels: u64,
     /// Always decode from the first frame to the last: slower, for comparison.
     pub linear: bool,
+    /// Frames per second of a directory of pictures.
+    pub image_fps: f64,
     /// Threads to decode with; 0 takes as many as there are cores.
     pub threads: usize,
     /// Set by the caller, from any thread, to stop whatever is going on.
@@ -39,7 +41,14 @@ pub struct ClipOptions {
 
 impl Default for ClipOptions {
     fn default() -> ClipOptions {
-        ClipOptions { strict: false, max_pixels: MAX_PIXELS, linear: false, threads: 0, stop: Arc::default() }
+        ClipOptions {
+            strict: false,
+            max_pixels: MAX_PIXELS,
+            linear: false,
+            image_fps: 1.0,
+            threads: 0,
+            stop: Arc::default(),
+        }
     }
 }
 

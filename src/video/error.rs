@@ -147,6 +147,20 @@ pub enum Error {
         /// How long the clip lasts.
         lasts_secs: f64,
     },
+    /// A directory that holds no pictures.
+    #[error("{}: the directory holds no pictures", path.display())]
+    NoImages {
+        /// The path as given.
+        path: PathBuf,
+    },
+    /// A picture that cannot be read.
+    #[error("{}: cannot read this picture: {reason}", path.display())]
+    BadImage {
+        /// The picture.
+        path: PathBuf,
+        /// The decoder's reason.
+        reason: String,
+    },
     /// An index beyond the last frame was asked for.
     #[error("{}: frame {index} was asked for, the clip has {frame_count}", path.display())]
     IndexOutOfRange {
@@ -175,6 +189,7 @@ impl Error {
         let text = match self {
             Error::Reported { hint, .. } => return hint.clone(),
             Error::Url { .. } => "download it first",
+            Error::NoImages { .. } => "png, jpg, webp and bmp files count as pictures",
             Error::TimedOut { .. } => "allow more with `--decode-timeout SECS`",
             Error::Directory { .. } => "give the path of one video file",
             Error::NotRegular { .. } => "copy the data to a file first",

@@ -13,6 +13,8 @@ pub enum CountSource {
     Packets,
     /// The frames of the whole file, decoded.
     Decoded,
+    /// The pictures in a directory.
+    Files,
 }
 
 impl CountSource {
@@ -22,6 +24,7 @@ impl CountSource {
             CountSource::Container => "container index",
             CountSource::Packets => "packet scan",
             CountSource::Decoded => "decoded frames",
+            CountSource::Files => "files",
         }
     }
 }

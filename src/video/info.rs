@@ -22,6 +22,8 @@ pub enum Access {
     Skip,
     /// By decoding everything, and why.
     Linear(Cow<'static, str>),
+    /// By opening the picture that each is.
+    Files,
 }
 
 /// Facts about a clip and its chosen stream.

@@ -17,6 +17,7 @@ mod extent;
 mod ffi;
 mod group;
 mod hidden;
+mod images;
 mod index;
 mod info;
 pub mod isolated;
@@ -39,6 +40,7 @@ pub mod sample;
 
 pub use clip::{Clip, ClipOptions};
 pub use error::{Error, ReadError};
+pub use images::{ImageClip, SINGLE_IMAGE};
 pub use index::CountSource;
 pub use info::{Access, ClipInfo};
 pub use orientation::Orientation;

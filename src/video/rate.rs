@@ -13,6 +13,8 @@ pub enum RateSource {
     Span,
     /// Nothing is known: 25 frames per second are assumed.
     Assumed,
+    /// The user says so.
+    Asked,
 }
 
 impl RateSource {
@@ -24,6 +26,7 @@ impl RateSource {
             RateSource::Duration => "frames over duration",
             RateSource::Span => "frames over time stamps",
             RateSource::Assumed => "assumed",
+            RateSource::Asked => "as asked",
         }
     }
 }

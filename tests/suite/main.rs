@@ -11,6 +11,7 @@ mod damage;
 mod frames;
 mod isolation;
 mod parity;
+mod pictures;
 mod preprocess;
 mod prompts;
 mod signals;

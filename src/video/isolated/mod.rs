@@ -69,7 +69,8 @@ impl IsolatedClip {
         launcher: &Launcher,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Self, Error> {
-        let file_bytes = check_file(path)?;
+        // A directory of pictures has no length of its own that matters.
+        let file_bytes = if path.is_dir() { 0 } else { check_file(path)? };
         let died = |source| Error::Io { path: path.to_owned(), source };
         let mut command = Command::new(&launcher.program);
         command.args(&launcher.args).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -114,6 +115,7 @@ impl IsolatedClip {
             linear: options.linear,
             threads: options.threads,
             max_pixels,
+            image_fps: options.image_fps,
             cpu_secs: budget.cpu_secs,
         })?;
         clip.follow_without_frames(&budget, keep_going)?;

@@ -24,7 +24,7 @@ pub enum View {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
     /// Always the first.
-    Open { path: OsString, strict: bool, linear: bool, threads: usize, max_pixels: u64, cpu_secs: u64 },
+    Open { path: OsString, strict: bool, linear: bool, threads: usize, max_pixels: u64, image_fps: f64, cpu_secs: u64 },
     /// How many frames appear before each of these times.
     FramesBefore { secs: Vec<f64> },
     /// Frames at ascending, distinct indices.

@@ -13,7 +13,7 @@ const MAX_ADDRESS_SPACE_BYTES: u64 = 8 << 30;
 #[cfg(unix)]
 const MAX_OPEN_FILES: u64 = 32;
 
-/// Confines this thread, and all that it starts, to reading `path`, for good. Returns what could not be given up, in
+/// Confines this thread, and all that it starts, to reading `path` (of a directory, what is in it), for good. Returns what could not be given up, in
 /// words. Resource limits hold for the whole process.
 pub fn enter(path: &Path) -> Vec<String> {
     let mut missing = Vec::new();
@@ -85,21 +85,30 @@ mod linux {
     /// Allows reading `path` and no other file, and no TCP connection, as far as this kernel's landlock goes.
     pub(super) fn confine_files(path: &Path) -> Result<(), String> {
         let restrict = || {
-            let file = PathFd::new(path)?;
-            let status = Ruleset::default()
+            let mut ruleset = Ruleset::default()
                 .set_compatibility(CompatLevel::BestEffort)
                 .handle_access(AccessFs::from_all(ABI::V5))?
                 .handle_access(AccessNet::from_all(ABI::V5))?
-                .create()?
-                .add_rule(PathBeneath::new(file, AccessFs::ReadFile))?
-                .restrict_self()?;
-            Ok::<RulesetStatus, Box<dyn std::error::Error>>(status.ruleset)
+                .create()?;
+            let access = if path.is_dir() { AccessFs::ReadFile | AccessFs::ReadDir } else { AccessFs::ReadFile.into() };
+            ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(path)?, access))?;
+            for target in linked_files(path) {
+                ruleset = ruleset.add_rule(PathBeneath::new(target, AccessFs::ReadFile))?;
+            }
+            Ok::<RulesetStatus, Box<dyn std::error::Error>>(ruleset.restrict_self()?.ruleset)
         };
         match restrict() {
             Ok(RulesetStatus::NotEnforced) => Err("this kernel has no landlock".to_owned()),
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    /// What the links in a directory of pictures point to, opened; nothing for a file.
+    fn linked_files(path: &Path) -> Vec<PathFd> {
+        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+        let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+        links.filter(|link| link.path().is_file()).filter_map(|link| PathFd::new(link.path()).ok()).collect()
     }
 
     /// System calls that decoding a file has no use for and an intruder has.

@@ -1,9 +1,9 @@
 //! The child: confines itself, opens the one clip, and answers requests until its input ends.
 
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::super::{Clip, ClipOptions, Error, Frame, ReadError};
+use super::super::{Clip, ClipInfo, ClipOptions, Error, Frame, ImageClip, ReadError, images};
 use super::protocol::{self, Reply, Request, View};
 use super::{budget, sandbox};
 use crate::vision::preprocess;
@@ -14,19 +14,74 @@ pub fn serve(mut input: impl Read, mut output: impl Write) {
     let _ = answer(&mut input, &mut output);
 }
 
+/// What can be read as a clip.
+enum Readable {
+    Video(Box<Clip>),
+    Images(Box<ImageClip>),
+}
+
+impl Readable {
+    fn open(path: &Path, options: &ClipOptions) -> Result<Self, Error> {
+        if path.is_dir() {
+            return Ok(Self::Images(Box::new(ImageClip::open_directory(path, options)?)));
+        }
+        // FFmpeg takes a JPEG for a stream of one frame.
+        let is_single = |clip: &Clip| clip.info().frame_count == 1;
+        match Clip::open(path, options) {
+            Ok(clip) if !(is_single(&clip) && images::looks_like_image(path)) => Ok(Self::Video(Box::new(clip))),
+            Ok(_) | Err(Error::NotVideo { .. }) if images::looks_like_image(path) => {
+                Ok(Self::Images(Box::new(ImageClip::open_file(path, options)?)))
+            }
+            other => other.map(|clip| Self::Video(Box::new(clip))),
+        }
+    }
+
+    fn info(&self) -> &ClipInfo {
+        match self {
+            Self::Video(clip) => clip.info(),
+            Self::Images(clip) => clip.info(),
+        }
+    }
+
+    fn take_warnings(&mut self) -> Vec<String> {
+        match self {
+            Self::Video(clip) => clip.take_warnings(),
+            Self::Images(_) => Vec::new(),
+        }
+    }
+
+    fn frames_before(&self, secs: f64) -> usize {
+        match self {
+            Self::Video(clip) => clip.frames_before(secs),
+            Self::Images(clip) => clip.frames_before(secs),
+        }
+    }
+
+    fn read(
+        &mut self,
+        indices: &[usize],
+        sink: &mut dyn FnMut(Frame) -> Result<(), Gone>,
+    ) -> Result<(), ReadError<Gone>> {
+        match self {
+            Self::Video(clip) => clip.read(indices, &|| true, sink),
+            Self::Images(clip) => clip.read(indices, &|| true, sink),
+        }
+    }
+}
+
 /// There is nobody to talk to any more.
 struct Gone;
 
 fn answer(input: &mut impl Read, output: &mut impl Write) -> Result<(), Gone> {
     let (first, _) = protocol::receive::<Request>(input, 0).map_err(|_| Gone)?;
-    let Request::Open { path, strict, linear, threads, max_pixels, cpu_secs } = first else {
+    let Request::Open { path, strict, linear, threads, max_pixels, image_fps, cpu_secs } = first else {
         return Err(Gone);
     };
     let path = PathBuf::from(path);
     budget::allow_cpu_secs(cpu_secs);
     let unconfined = sandbox::enter(&path);
-    let options = ClipOptions { strict, linear, threads, max_pixels, ..ClipOptions::default() };
-    let mut clip = match Clip::open(&path, &options) {
+    let options = ClipOptions { strict, linear, threads, max_pixels, image_fps, ..ClipOptions::default() };
+    let mut clip = match Readable::open(&path, &options) {
         Ok(clip) => clip,
         Err(error) => return reply(output, &failed(&error)),
     };
@@ -44,7 +99,7 @@ fn answer(input: &mut impl Read, output: &mut impl Write) -> Result<(), Gone> {
             Request::Open { .. } => return Err(Gone),
         };
         budget::allow_cpu_secs(cpu_secs);
-        let outcome = clip.read(&indices, &|| true, &mut |frame| send_frame(output, frame, view));
+        let outcome = clip.read(&indices, &mut |frame| send_frame(output, frame, view));
         warn(output, &mut clip)?;
         match outcome {
             Ok(()) => reply(output, &Reply::Done)?,
@@ -73,7 +128,7 @@ fn reply(output: &mut impl Write, message: &Reply) -> Result<(), Gone> {
     protocol::send(output, message, &[]).map_err(|_| Gone)
 }
 
-fn warn(output: &mut impl Write, clip: &mut Clip) -> Result<(), Gone> {
+fn warn(output: &mut impl Write, clip: &mut Readable) -> Result<(), Gone> {
     clip.take_warnings().into_iter().try_for_each(|message| reply(output, &Reply::Warning { message }))
 }
 

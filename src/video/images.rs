@@ -1,0 +1,142 @@
+//! A directory of pictures as a clip, or a single picture as a clip of one frame.
+//!
+//! Frame k is the k-th file in natural order (`frame2.png` before `frame10.png`). Pictures keep their own sizes.
+
+use std::path::{Path, PathBuf};
+
+use image::{ImageError, ImageReader, Limits};
+
+use super::index::CountSource;
+use super::info::{Access, ClipInfo};
+use super::rate::RateSource;
+use super::{ClipOptions, Error, Frame, ReadError};
+
+/// Endings of the files that count as pictures, in lower case.
+const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
+
+/// Pictures in order.
+#[derive(Debug)]
+pub struct ImageClip {
+    files: Vec<PathBuf>,
+    max_pixels: u64,
+    info: ClipInfo,
+}
+
+impl ImageClip {
+    /// Lists the pictures of a directory.
+    ///
+    /// # Errors
+    /// [`Error::NoImages`] if there are none, [`Error::Io`] or [`Error::BadImage`] if it or the first cannot be read.
+    pub fn open_directory(path: &Path, options: &ClipOptions) -> Result<Self, Error> {
+        let read = || {
+            let entries = std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
+            Ok(entries.into_iter().map(|entry| entry.path()).filter(|file| is_image_name(file)).collect())
+        };
+        let mut files: Vec<PathBuf> = read().map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        alphanumeric_sort::sort_path_slice(&mut files);
+        if files.is_empty() {
+            return Err(Error::NoImages { path: path.to_owned() });
+        }
+        Self::new(files, "images", options)
+    }
+
+    /// Takes one picture for a clip of one frame.
+    ///
+    /// # Errors
+    /// [`Error::BadImage`] if it cannot be read.
+    pub fn open_file(path: &Path, options: &ClipOptions) -> Result<Self, Error> {
+        Self::new(vec![path.to_owned()], SINGLE_IMAGE, options)
+    }
+
+    fn new(files: Vec<PathBuf>, container: &str, options: &ClipOptions) -> Result<Self, Error> {
+        let mut clip = Self { files, max_pixels: options.max_pixels, info: ClipInfo::unknown() };
+        let first = clip.frame(0)?;
+        let format = ImageReader::open(&clip.files[0]).and_then(ImageReader::with_guessed_format);
+        let format = format.ok().and_then(|reader| reader.format());
+        let name = format.and_then(|format| format.extensions_str().first().copied()).unwrap_or_default();
+        clip.info = ClipInfo {
+            frame_count: clip.files.len(),
+            avg_fps: options.image_fps,
+            width: first.width,
+            height: first.height,
+            container: container.to_owned(),
+            codec: name.to_owned(),
+            decoder: name.to_owned(),
+            count_source: CountSource::Files,
+            rate_source: RateSource::Asked,
+            access: Access::Files,
+            pixel_format: "rgb24".to_owned(),
+            ..ClipInfo::unknown()
+        };
+        Ok(clip)
+    }
+
+    /// What is known of the clip.
+    pub fn info(&self) -> &ClipInfo {
+        &self.info
+    }
+
+    /// As [`super::Clip::frames_before`].
+    pub fn frames_before(&self, secs: f64) -> usize {
+        ((secs * self.info.avg_fps).ceil().max(0.0) as usize).min(self.info.frame_count)
+    }
+
+    /// As [`super::Clip::read`].
+    ///
+    /// # Errors
+    /// As [`super::Clip::read`], and [`Error::BadImage`] for a picture that cannot be read.
+    pub fn read<E>(
+        &self,
+        indices: &[usize],
+        keep_going: &dyn Fn() -> bool,
+        sink: &mut dyn FnMut(Frame) -> Result<(), E>,
+    ) -> Result<(), ReadError<E>> {
+        let mut distinct = indices.to_vec();
+        distinct.sort_unstable();
+        distinct.dedup();
+        for index in distinct {
+            if !keep_going() {
+                return Err(ReadError::Clip(Error::Interrupted { path: self.files[0].clone() }));
+            }
+            sink(self.frame(index)?).map_err(ReadError::Sink)?;
+        }
+        Ok(())
+    }
+
+    fn frame(&self, index: usize) -> Result<Frame, Error> {
+        let path = self.files.get(index).ok_or_else(|| Error::IndexOutOfRange {
+            path: self.files[0].clone(),
+            index,
+            frame_count: self.files.len(),
+        })?;
+        let bad = |source: ImageError| Error::BadImage { path: path.clone(), reason: source.to_string() };
+        let side = u32::try_from(self.max_pixels).unwrap_or(u32::MAX);
+        let mut limits = Limits::default();
+        limits.max_image_width = Some(side);
+        limits.max_image_height = Some(side);
+        let open = || ImageReader::open(path)?.with_guessed_format();
+        let mut reader = open().map_err(|source| Error::Io { path: path.clone(), source })?;
+        reader.limits(limits);
+        let picture = reader.decode().map_err(bad)?;
+        let (width, height) = (picture.width(), picture.height());
+        if u64::from(width) * u64::from(height) > self.max_pixels {
+            return Err(Error::FrameTooLarge { path: path.clone(), width, height, max_pixels: self.max_pixels });
+        }
+        Ok(Frame { index, pts_secs: None, width, height, rgb: picture.into_rgb8().into_raw() })
+    }
+}
+
+/// `ClipInfo::container` of a single picture.
+pub const SINGLE_IMAGE: &str = "image";
+
+fn is_image_name(path: &Path) -> bool {
+    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
+    !hidden && path.is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+}
+
+/// Whether a file begins like a picture of a kind that can be read.
+pub(super) fn looks_like_image(path: &Path) -> bool {
+    let guessed = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
+    guessed.is_ok_and(|reader| reader.format().is_some_and(|format| format.reading_enabled()))
+}
