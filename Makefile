@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the tool at work, `make test` checks everything. Both install what is missing first.
 
-.PHONY: demo test build setup
+.PHONY: demo test build setup fuzz check-cuda
 
 DEMO_CLIP := tests/fixtures/clips/real/sk_bigbuckbunny.mp4
 DEMO_MODEL := tests/fixtures/golden/ckpt/a_9x9_untied_sharded_bf16
@@ -16,8 +16,21 @@ test: setup
 	cargo test --release --locked
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps
 
+# The cuda feature, type-checked without a CUDA toolkit.
+check-cuda: setup
+	scripts/check-cuda.sh
+
 build: setup
 	cargo build --release --locked
 
 setup:
 	@scripts/setup.sh
+
+# Coverage-guided fuzzing of everything between a file and its frames, for a bounded time. Needs cargo-fuzz; the
+# sanitizer is an unstable option of the compiler, which the variable allows on a stable one.
+FUZZ_SECS ?= 300
+fuzz: setup
+	command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
+	mkdir -p fuzz/corpus/clip
+	RUSTC_BOOTSTRAP=1 cargo fuzz run clip fuzz/corpus/clip tests/fixtures/clips/nasty -- \
+		-max_total_time=$(FUZZ_SECS) -timeout=20 -rss_limit_mb=4096 -max_len=200000

@@ -6,14 +6,14 @@ use serde_json::Value;
 
 use super::support::{fixtures, golden, json, llava_video};
 
-/// The clips and where they lie: the committed ones, and all others where the folder that holds them is named by
-/// `LLAVA_VIDEO_MORE_CLIPS`.
+/// The clips and where they lie: the committed ones, and all others where their folder lies beside the repository.
 fn clips() -> Vec<(PathBuf, Value)> {
     let expected = json(&fixtures().join("clips/EXPECTED.json"));
-    let roots = [Some(fixtures().join("clips")), std::env::var_os("LLAVA_VIDEO_MORE_CLIPS").map(PathBuf::from)];
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/clips");
+    let roots = [fixtures().join("clips"), beside];
     let locate = |clip: &Value| {
         let file = clip["file"].as_str().unwrap();
-        roots.iter().flatten().map(|root| root.join(file)).find(|path| path.is_file())
+        roots.iter().map(|root| root.join(file)).find(|path| path.is_file())
     };
     let all = expected["clips"].as_array().unwrap().iter();
     all.filter_map(|clip| Some((locate(clip)?, clip.clone()))).collect()

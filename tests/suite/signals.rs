@@ -44,6 +44,29 @@ fn ctrl_c_ends_with_130_and_keeps_what_was_said() {
     assert!(stdout.len() > 1 && stdout.ends_with('\n'), "{stdout:?}");
 }
 
+/// A model of real size, its weights a file of zeros that takes no disk space.
+#[test]
+fn long_work_on_a_cpu_is_announced_and_can_be_stopped() {
+    use std::io::{BufRead, BufReader};
+    let dir = tempfile::tempdir().unwrap();
+    let generator = std::path::Path::new(env!("CARGO_BIN_EXE_llava-video")).with_file_name("examples");
+    let generator = generator.join("generate-checkpoint");
+    let generated =
+        std::process::Command::new(generator).args(["7b", dir.path().to_str().unwrap(), "--sparse"]).output();
+    assert!(generated.unwrap().status.success());
+    let clip = fixtures().join("clips/nasty/plain_h264.mp4");
+    let model = dir.path().to_str().unwrap();
+    let args = ["ask", clip.to_str().unwrap(), "Why?", "--model", model, "--device", "cpu"];
+    let mut child = command().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    stderr.read_line(&mut line).unwrap();
+    assert!(line.starts_with("note: this will take about ") && line.contains("on the CPU; `--frames "), "{line}");
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
 #[test]
 fn sigterm_ends_with_143() {
     assert_eq!(interrupt("TERM", false).0, Some(143));
