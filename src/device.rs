@@ -93,8 +93,9 @@ pub struct Placement {
 impl Placement {
     /// Opens the requested device and settles the arithmetic.
     ///
-    /// `auto` takes f32 on the CPU: candle multiplies bf16 there by widening both operands at every call, which is
-    /// slower than f32 and rounds more, and f32 is the arithmetic of the golden outputs. On GPUs it takes bf16, the
+    /// `auto` takes f32 on the CPU, the arithmetic of the golden outputs; there candle's bf16 products would widen both
+    /// operands at every call, which is slower and rounds more, and the weights can stay in bf16 anyway
+    /// ([`Self::matrix_dtype`]). On GPUs it takes bf16, the
     /// type the checkpoints are trained and stored in, at half the memory of f32; f16 is never picked, since its
     /// range overflows in this family of models.
     ///
@@ -115,6 +116,13 @@ impl Placement {
             DtypeRequest::Auto => DType::BF16,
         };
         Ok(Self { device, dtype })
+    }
+
+    /// In which dtype a weight matrix stored as `stored` is held: on the CPU bf16 stays bf16 under f32 arithmetic, which
+    /// gives the same numbers at half the memory (`linear/mod.rs`); everything else is held as it is computed.
+    pub fn matrix_dtype(&self, stored: Option<DType>) -> Option<DType> {
+        let stays = self.device.is_cpu() && self.dtype == DType::F32 && stored == Some(DType::BF16);
+        Some(if stays { DType::BF16 } else { self.dtype })
     }
 
     /// The device as `--device` writes it.

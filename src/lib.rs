@@ -29,6 +29,7 @@ pub mod estimate;
 pub mod generate;
 pub mod interrupt;
 pub mod language;
+mod linear;
 pub mod model;
 pub mod prompt;
 pub mod trace;

@@ -87,6 +87,11 @@ impl Weights {
         self.entries.get(name).map(|entry| entry.shape.as_slice())
     }
 
+    /// The dtype in which a tensor is stored, if it is there.
+    pub fn dtype(&self, name: &str) -> Option<DType> {
+        self.entries.get(name).map(|entry| entry.dtype)
+    }
+
     /// Bytes of all tensors as stored.
     pub fn total_bytes(&self) -> usize {
         self.entries.values().map(|entry| entry.bytes.len()).sum()
@@ -117,12 +122,32 @@ impl Weights {
                 *first = rows;
             }
             let stored = Tensor::from_raw_buffer(&self.files[entry.file][bytes], entry.dtype, &shape, device)?;
+            self.drop_pages(entry);
             match dtype {
                 Some(dtype) => stored.to_dtype(dtype),
                 None => Ok(stored),
             }
         };
         load().map_err(|source| Error::Load { name: name.to_owned(), source })
+    }
+}
+
+impl Weights {
+    /// Lets go of a tensor's pages of the mapped file once they are copied, so that the file does not stay in memory
+    /// beside the model. Only a hint: a failure costs memory, nothing else.
+    fn drop_pages(&self, entry: &Entry) {
+        #[cfg(unix)]
+        {
+            // SAFETY: the map is read-only and of a file, so dropped pages are read again if they are needed again.
+            let _ = unsafe {
+                let advice = memmap2::UncheckedAdvice::DontNeed;
+                self.files[entry.file].unchecked_advise_range(advice, entry.bytes.start, entry.bytes.len())
+            };
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = entry;
+        }
     }
 }
 

@@ -14,7 +14,6 @@ use llava_video::prompt::TimeInstruction;
 use llava_video::video::{SamplePolicy, ffmpeg_versions};
 
 use super::exit::UsageError;
-use super::request::Selection;
 
 /// Program, FFmpeg and features, as `--version` prints them.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -65,6 +64,15 @@ pub(crate) enum Command {
     /// Read one clip for the process that started this one.
     #[command(name = DECODE_WORKER, hide = true)]
     DecodeWorker,
+}
+
+/// Which frames of a clip are taken.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Selection {
+    /// Sampled from those that appear from `start_secs` on and before `end_secs`.
+    Part { start_secs: f64, end_secs: f64, policy: SamplePolicy },
+    /// Those shown at these moments, in seconds, ascending.
+    Moments(Vec<f64>),
 }
 
 /// Which clip, and which of its frames are taken.

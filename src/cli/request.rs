@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail};
 use llava_video::Error;
 use llava_video::interrupt::Interrupt;
 use llava_video::video::isolated::{IsolatedClip, Launcher, View};
-use llava_video::video::{self, ClipInfo, ClipOptions, Frame, FramePlan, ReadError, SamplePolicy};
+use llava_video::video::{self, ClipInfo, ClipOptions, Frame, FramePlan, ReadError};
 use tempfile::NamedTempFile;
 
-use super::args::{ClipArgs, DECODE_WORKER};
+use super::args::{ClipArgs, DECODE_WORKER, Selection};
 use super::exit::UsageError;
 use super::output::Printer;
 
@@ -25,15 +25,6 @@ const MAX_READINGS: usize = 8;
 
 /// Moments that differ by less are the same: containers round their time stamps to milliseconds.
 const MOMENT_TOLERANCE_SECS: f64 = 1e-3;
-
-/// Which frames of a clip are taken.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Selection {
-    /// Sampled from those that appear from `start_secs` on and before `end_secs`.
-    Part { start_secs: f64, end_secs: f64, policy: SamplePolicy },
-    /// Those shown at these moments, in seconds, ascending.
-    Moments(Vec<f64>),
-}
 
 /// A clip whose frames are planned.
 pub(crate) struct PlannedClip {

@@ -4,13 +4,14 @@
 //! takes ids only, builds RoPE positions in the model's dtype, and materialises the whole score matrix.
 
 use candle_core::{D, DType, IndexOp, Result, Tensor};
-use candle_nn::{Linear, Module, RmsNorm};
+use candle_nn::{Module, RmsNorm};
 
 use super::rope::{Angles, Rope};
 use crate::attention::CausalBlocks;
 use crate::checkpoint::{Error, LanguageConfig, Weights};
 use crate::device::Placement;
 use crate::interrupt::Interrupt;
+use crate::linear::Linear;
 
 /// Keys and values of all positions so far, one pair per layer, each `[kv_heads, capacity, head_dim]`; allocated once.
 #[derive(Debug)]
@@ -84,14 +85,15 @@ impl Qwen2 {
     ) -> std::result::Result<Self, crate::Error> {
         let (device, dtype) = (&placement.device, placement.dtype);
         let tensor = |name: &str| weights.load(name, Some(dtype), device);
+        let matrix = |name: &str| weights.load(name, placement.matrix_dtype(weights.dtype(name)), device);
         let norm = |name: &str| Ok::<_, Error>(RmsNorm::new(tensor(name)?, config.rms_norm_eps));
         let mut layers = Vec::with_capacity(config.num_layers);
         for index in 0..config.num_layers {
             progress(index, config.num_layers)?;
             let name = |rest: &str| format!("model.layers.{index}.{rest}");
-            let plain = |rest: &str| Ok::<_, Error>(Linear::new(tensor(&name(&format!("{rest}.weight")))?, None));
+            let plain = |rest: &str| Ok::<_, Error>(Linear::new(matrix(&name(&format!("{rest}.weight")))?, None));
             let biased = |rest: &str| {
-                let weight = tensor(&name(&format!("{rest}.weight")))?;
+                let weight = matrix(&name(&format!("{rest}.weight")))?;
                 Ok::<_, Error>(Linear::new(weight, Some(tensor(&name(&format!("{rest}.bias")))?)))
             };
             layers.push(DecoderLayer {
@@ -111,7 +113,10 @@ impl Qwen2 {
             rope: Rope::new(config.head_dim(), config.rope_theta, dtype, device),
             embed_tokens: weights.load("model.embed_tokens.weight", None, device)?,
             norm: norm("model.norm.weight")?,
-            lm_head: Linear::new(weights.load_rows(head, vocab_len, Some(dtype), device)?, None),
+            lm_head: Linear::new(
+                weights.load_rows(head, vocab_len, placement.matrix_dtype(weights.dtype(head)), device)?,
+                None,
+            ),
             config: config.clone(),
             placement: placement.clone(),
             layers,

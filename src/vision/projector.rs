@@ -4,10 +4,10 @@
 //! tower's tanh approximation.
 
 use candle_core::{Result, Tensor};
-use candle_nn::{Linear, Module};
 
 use crate::checkpoint::{Checkpoint, Error};
 use crate::device::Placement;
+use crate::linear::Linear;
 
 /// The projector.
 #[derive(Debug)]
@@ -21,9 +21,11 @@ impl Projector {
     /// # Errors
     /// A tensor that cannot be loaded.
     pub fn load(checkpoint: &Checkpoint, placement: &Placement) -> std::result::Result<Self, Error> {
-        let tensor = |name: &str| checkpoint.weights.load(name, Some(placement.dtype), &placement.device);
+        let (weights, device) = (&checkpoint.weights, &placement.device);
         let linear = |prefix: &String| {
-            Ok(Linear::new(tensor(&format!("{prefix}.weight"))?, Some(tensor(&format!("{prefix}.bias"))?)))
+            let (weight, bias) = (format!("{prefix}.weight"), format!("{prefix}.bias"));
+            let matrix = weights.load(&weight, placement.matrix_dtype(weights.dtype(&weight)), device)?;
+            Ok(Linear::new(matrix, Some(weights.load(&bias, Some(placement.dtype), device)?)))
         };
         Ok(Self { layers: checkpoint.projector.layers.iter().map(linear).collect::<std::result::Result<_, Error>>()? })
     }

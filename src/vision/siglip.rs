@@ -5,12 +5,13 @@
 //! `siglip` too, which always applies post_layernorm and multiplies patches by a slow convolution.
 
 use candle_core::{DType, Result, Tensor};
-use candle_nn::{LayerNorm, Linear, Module};
+use candle_nn::{LayerNorm, Module};
 
 use crate::attention;
 use crate::checkpoint::{Checkpoint, Error, VisionShape};
 use crate::device::Placement;
 use crate::interrupt::Interrupt;
+use crate::linear::Linear;
 
 /// Prefix of the tower's tensor names.
 const PREFIX: &str = crate::checkpoint::TOWER_PREFIX;
@@ -49,7 +50,10 @@ impl VisionTower {
         let tensor =
             |name: &str| checkpoint.weights.load(&format!("{PREFIX}.{name}"), Some(placement.dtype), &placement.device);
         let linear = |name: &str| {
-            Ok::<_, Error>(Linear::new(tensor(&format!("{name}.weight"))?, Some(tensor(&format!("{name}.bias"))?)))
+            let weight_name = format!("{PREFIX}.{name}.weight");
+            let dtype = placement.matrix_dtype(checkpoint.weights.dtype(&weight_name));
+            let weight = checkpoint.weights.load(&weight_name, dtype, &placement.device)?;
+            Ok::<_, Error>(Linear::new(weight, Some(tensor(&format!("{name}.bias"))?)))
         };
         let norm = |name: &str| {
             let (weight, bias) = (tensor(&format!("{name}.weight"))?, tensor(&format!("{name}.bias"))?);
