@@ -55,9 +55,10 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
 
     let frames = match &mut clip {
         Some(clip) => {
-            let planned = clip.plan.clone();
+            let counted = clip.info().frame_count;
             let frames = timings.video_decode.time(|| request.frames(clip, &interrupt, &mut trace, printer))?;
-            if clip.plan != planned {
+            // Times and duration in the prompt follow the number of frames.
+            if clip.info().frame_count != counted {
                 prompt = request.prompt(Some(clip))?;
             }
             Some(frames)
@@ -348,26 +349,25 @@ fn announce_long_work(
     if flops < LONG_WORK_SECS * 1e9 {
         return Ok(());
     }
-    let secs = |flops: f64, rate: f64| flops / rate;
     let rate = estimate::sustained_flops_per_sec(placement)?;
-    let expected_secs = secs(flops, rate);
+    let expected_secs = flops / rate;
     if expected_secs < LONG_WORK_SECS {
         return Ok(());
     }
-    let mut message = format!("this will take about {} on the CPU", rounded_time(expected_secs));
+    let mut message = format!("the answer will start after about {} on the CPU", rounded_time(expected_secs));
     if let Some(clip) = clip {
         let rule = model::video_tokens(request.checkpoint)?;
         let text_tokens = prompt.tokens - prompt.visual_tokens;
         let secs_with = |frames: usize| {
             let distinct = frames.min(clip.info().frame_count);
-            secs(work.flops(distinct, text_tokens + rule.count(frames)), rate)
+            work.flops(distinct, text_tokens + rule.count(frames)) / rate
         };
         let frames = clip.plan.indices.len();
         let halves = std::iter::successors(Some(frames / 2), |n| Some(n / 2)).take_while(|&n| n > 0);
         // The largest that stays under a minute, else a single frame.
         let fewer = halves.clone().find(|&n| secs_with(n) < LONG_WORK_SECS).or(halves.last());
         if let Some(fewer) = fewer {
-            message += &format!("; `--frames {fewer}` would take about {}", rounded_time(secs_with(fewer)));
+            message += &format!("; with `--frames {fewer}` after about {}", rounded_time(secs_with(fewer)));
         }
     }
     printer.note(&message);

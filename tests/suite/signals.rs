@@ -61,7 +61,10 @@ fn long_work_on_a_cpu_is_announced_and_can_be_stopped() {
     let mut line = String::new();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());
     stderr.read_line(&mut line).unwrap();
-    assert!(line.starts_with("note: this will take about ") && line.contains("on the CPU; `--frames "), "{line}");
+    assert!(
+        line.starts_with("note: the answer will start after about ") && line.contains("; with `--frames "),
+        "{line}"
+    );
     let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
     assert!(kill.unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(130));
