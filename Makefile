@@ -20,8 +20,9 @@ test: setup
 check-cuda: setup
 	scripts/check-cuda.sh
 
+# With the examples, so that dependencies get the same features as in tests and are compiled once for both.
 build: setup
-	cargo build --release --locked
+	cargo build --release --locked --bins --examples
 
 setup:
 	@scripts/setup.sh
