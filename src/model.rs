@@ -1,7 +1,5 @@
 //! The loaded model: clip frames to visual tokens, prompt to embeddings, prefill to a session that decodes.
 
-use std::collections::BTreeSet;
-
 use candle_core::{DType, Device, Tensor};
 
 use crate::checkpoint::Checkpoint;
@@ -43,7 +41,7 @@ pub struct ClipFrames {
 impl ClipFrames {
     /// Frames sampled at `indices` (ascending, repeats allowed), of which `distinct` holds one for each value.
     pub fn new(distinct: Vec<Vec<u8>>, indices: &[usize]) -> Self {
-        let values: Vec<usize> = indices.iter().copied().collect::<BTreeSet<_>>().into_iter().collect();
+        let values = crate::video::distinct(indices);
         debug_assert_eq!(values.len(), distinct.len());
         let slots = indices.iter().filter_map(|index| values.binary_search(index).ok()).collect();
         Self { distinct, slots }

@@ -101,9 +101,7 @@ impl PlannedClip {
 
     /// Number of distinct frames in the plan.
     pub(crate) fn distinct_frames(&self) -> usize {
-        let mut indices = self.plan.indices.clone();
-        indices.dedup();
-        indices.len()
+        video::distinct(&self.plan.indices).len()
     }
 
     /// The labels as the model reads them: seconds with two decimals.

@@ -9,6 +9,7 @@ use image::{ImageError, ImageReader, Limits};
 use super::index::CountSource;
 use super::info::{Access, ClipInfo};
 use super::rate::RateSource;
+use super::sample::distinct;
 use super::{ClipOptions, Error, Frame, ReadError};
 
 /// Endings of the files that count as pictures, in lower case.
@@ -91,10 +92,7 @@ impl ImageClip {
         keep_going: &dyn Fn() -> bool,
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), ReadError<E>> {
-        let mut distinct = indices.to_vec();
-        distinct.sort_unstable();
-        distinct.dedup();
-        for index in distinct {
+        for index in distinct(indices) {
             if !keep_going() {
                 return Err(ReadError::Clip(Error::Interrupted { path: self.files[0].clone() }));
             }

@@ -45,7 +45,7 @@ pub use index::CountSource;
 pub use info::{Access, ClipInfo};
 pub use orientation::Orientation;
 pub use rate::RateSource;
-pub use sample::{FramePlan, SamplePolicy, label_text, plan, plan_moments, plan_part};
+pub use sample::{FramePlan, SamplePolicy, distinct, label_text, plan, plan_moments, plan_part};
 pub use version::ffmpeg_versions;
 
 /// One frame as shown.

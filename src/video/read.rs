@@ -17,6 +17,7 @@ use super::linear::{self, Outcome};
 use super::parallel::{self, Picked};
 use super::picker::Picker;
 use super::reader::{Doubt, Reader};
+use super::sample::distinct;
 use super::trust::Codec;
 use super::{Frame, damage};
 
@@ -48,9 +49,7 @@ impl Clip {
         keep_going: &dyn Fn() -> bool,
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), ReadError<E>> {
-        let mut targets = indices.to_vec();
-        targets.sort_unstable();
-        targets.dedup();
+        let targets = distinct(indices);
         if let Some(&index) = targets.last()
             && index >= self.info.frame_count
         {

@@ -69,6 +69,14 @@ fn uniform(frame_count: usize, count: usize) -> Vec<usize> {
     (0..count).map(|i| if i + 1 == count { last } else { (i as f64 * step) as usize }).collect()
 }
 
+/// The values in `indices`, ascending and each once: the frames that have to be read.
+pub fn distinct(indices: &[usize]) -> Vec<usize> {
+    let mut distinct = indices.to_vec();
+    distinct.sort_unstable();
+    distinct.dedup();
+    distinct
+}
+
 /// A label as the model reads it: seconds with two decimals and an `s`.
 pub fn label_text(secs: f64) -> String {
     format!("{secs:.2}s")

@@ -19,6 +19,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use super::clip::check_file;
+use super::sample::distinct;
 use super::{ClipInfo, ClipOptions, Error, Frame, ReadError};
 use budget::Budget;
 pub use protocol::View;
@@ -171,9 +172,7 @@ impl IsolatedClip {
         keep_going: &dyn Fn() -> bool,
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), ReadError<E>> {
-        let mut distinct = indices.to_vec();
-        distinct.sort_unstable();
-        distinct.dedup();
+        let distinct = distinct(indices);
         let budget = Budget::to_read(self.file_bytes, &self.info, self.timeout);
         self.request(&Request::Read { indices: distinct.clone(), view, cpu_secs: budget.cpu_secs })?;
         self.follow(&budget, &distinct, keep_going, sink)
