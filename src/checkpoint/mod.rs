@@ -3,6 +3,7 @@
 //! Opening reads headers and small JSON files only. Every tensor the model will ask for is checked by name and
 //! shape at that time (`manifest.rs`), so that a broken checkpoint is refused before any work is done.
 
+mod bulk;
 mod config;
 mod generation_config;
 mod json;
@@ -138,7 +139,7 @@ pub struct Checkpoint {
     pub projector: ProjectorShape,
     /// Rows of the embedding table in the file; the tokenizer decides how many of them can be generated.
     pub embedding_rows: usize,
-    /// The tensors by name, memory-mapped.
+    /// The tensors by name; data are read when a tensor is loaded.
     pub weights: Weights,
 }
 

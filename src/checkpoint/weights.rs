@@ -1,4 +1,4 @@
-//! Safetensors files -> tensors by name, memory-mapped; nothing is copied until a tensor is loaded.
+//! Safetensors files -> tensors by name; headers are read at once, a tensor's data when it is loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -10,7 +10,7 @@ use memmap2::Mmap;
 use safetensors::SafeTensors;
 
 use super::json::Object;
-use super::{Error, Layout};
+use super::{Error, Layout, bulk};
 
 /// Where one tensor lies.
 #[derive(Debug)]
@@ -24,29 +24,30 @@ struct Entry {
 /// All tensors of a checkpoint, under their names in the original layout.
 #[derive(Debug)]
 pub struct Weights {
-    files: Vec<Mmap>,
+    files: Vec<File>,
     entries: BTreeMap<String, Entry>,
 }
 
 impl Weights {
-    /// Maps the weight files of `dir`: `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+    /// Opens the weight files of `dir`: `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
     ///
     /// # Errors
     /// No weight files, unreadable ones, or ones cut short; a shard that is listed but not there.
     pub fn open(dir: &Path, layout: Layout) -> Result<Self, Error> {
         let mut weights = Self { files: Vec::new(), entries: BTreeMap::new() };
         for path in weight_files(dir)? {
-            weights.map_file(&path, layout)?;
+            weights.add_file(&path, layout)?;
         }
         Ok(weights)
     }
 
-    fn map_file(&mut self, path: &Path, layout: Layout) -> Result<(), Error> {
+    fn add_file(&mut self, path: &Path, layout: Layout) -> Result<(), Error> {
         let damaged = |message: String| Error::DamagedWeights { path: path.to_owned(), message };
         let read_error = |source| Error::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(read_error)?;
-        // SAFETY: the map is read-only and private to this process. Truncating the file while it is mapped would be
-        // fatal; that is the documented price of mapping weights, and what every loader of this format pays.
+        // Mapped for the header's sake only, which is checked against the file's length; data are read, not mapped, so a
+        // file that shrinks later is an error and not a crash.
+        // SAFETY: the map is read-only, private to this process, and gone before this function returns.
         let map = unsafe { Mmap::map(&file) }.map_err(read_error)?;
         SafeTensors::deserialize(&map).map_err(|error| damaged(error.to_string()))?;
         let (header_len, metadata) = SafeTensors::read_metadata(&map).map_err(|error| damaged(error.to_string()))?;
@@ -73,7 +74,7 @@ impl Weights {
                 return Err(damaged(format!("tensor `{name}` is also in another file")));
             }
         }
-        self.files.push(map);
+        self.files.push(file);
         Ok(())
     }
 
@@ -116,38 +117,17 @@ impl Weights {
                 candle_core::bail!("it is not in the checkpoint");
             };
             let mut shape = entry.shape.clone();
-            let mut bytes = entry.bytes.clone();
             if let Some(first) = shape.first_mut().filter(|first| rows < **first) {
-                bytes.end = bytes.start + bytes.len() / *first * rows;
                 *first = rows;
             }
-            let stored = Tensor::from_raw_buffer(&self.files[entry.file][bytes], entry.dtype, &shape, device)?;
-            self.drop_pages(entry);
+            let (file, start) = (&self.files[entry.file], entry.bytes.start as u64);
+            let stored = bulk::read_tensor(file, start, entry.dtype, &shape, device)?;
             match dtype {
                 Some(dtype) => stored.to_dtype(dtype),
                 None => Ok(stored),
             }
         };
         load().map_err(|source| Error::Load { name: name.to_owned(), source })
-    }
-}
-
-impl Weights {
-    /// Lets go of a tensor's pages of the mapped file once they are copied, so that the file does not stay in memory
-    /// beside the model. Only a hint: a failure costs memory, nothing else.
-    fn drop_pages(&self, entry: &Entry) {
-        #[cfg(unix)]
-        {
-            // SAFETY: the map is read-only and of a file, so dropped pages are read again if they are needed again.
-            let _ = unsafe {
-                let advice = memmap2::UncheckedAdvice::DontNeed;
-                self.files[entry.file].unchecked_advise_range(advice, entry.bytes.start, entry.bytes.len())
-            };
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = entry;
-        }
     }
 }
 
