@@ -1,7 +1,7 @@
 //! The library's error: one variant per module that can fail.
 
 use crate::interrupt::Interrupted;
-use crate::{checkpoint, device, prompt, video};
+use crate::{checkpoint, device, memory, prompt, video};
 
 /// Anything the library can fail with; each variant shows its module's message.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +12,9 @@ pub enum Error {
     /// The device.
     #[error(transparent)]
     Device(#[from] device::Error),
+    /// The division of layers over devices.
+    #[error(transparent)]
+    Memory(#[from] memory::Error),
     /// The prompt.
     #[error(transparent)]
     Prompt(#[from] prompt::Error),
@@ -40,6 +43,7 @@ impl Error {
         match self {
             Self::Checkpoint(error) => error.hint(),
             Self::Device(error) => error.hint(),
+            Self::Memory(error) => error.hint(),
             Self::Prompt(error) => error.hint(),
             Self::Video(error) => error.hint(),
             Self::Compute(_) | Self::PoolStride { .. } | Self::Interrupted(_) => None,

@@ -22,8 +22,7 @@ impl Work {
     pub fn of(checkpoint: &Checkpoint) -> Self {
         let vision = checkpoint.vision;
         let (patches, width) = ((vision.grid() * vision.grid()) as f64, vision.hidden_size as f64);
-        let tower_prefix = format!("{}.encoder.layers.0.mlp.fc1.weight", crate::checkpoint::TOWER_PREFIX);
-        let tower_mlp = checkpoint.weights.shape(&tower_prefix).map_or(0, |shape| shape[0]) as f64;
+        let tower_mlp = checkpoint.tower_mlp_width() as f64;
         let tower_layer = 2.0 * patches * (4.0 * width * width + 2.0 * width * tower_mlp + 2.0 * patches * width);
         let language = &checkpoint.config.language;
         let (hidden, mlp) = (language.hidden_size as f64, language.intermediate_size as f64);

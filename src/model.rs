@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::Layout;
-use crate::device::Placement;
+use crate::device::{DeviceMap, Placed, Placement};
 use crate::error::Error;
 use crate::generate::Decoder;
 use crate::interrupt::Interrupt;
@@ -81,10 +81,10 @@ struct VisionStack {
     image_size: usize,
 }
 
-/// The model on its device.
+/// The model on its devices.
 #[derive(Debug)]
 pub struct LlavaVideo {
-    placement: Placement,
+    devices: DeviceMap,
     vision: Option<VisionStack>,
     language: Qwen2,
 }
@@ -98,12 +98,12 @@ impl LlavaVideo {
         checkpoint: &Checkpoint,
         vocab_len: usize,
         with_vision: bool,
-        placement: &Placement,
+        devices: &DeviceMap,
         interrupt: &Interrupt,
         progress: &mut Progress<'_>,
     ) -> Result<Self, Error> {
         let vision = match with_vision {
-            true => Some(VisionStack::load(checkpoint, placement)?),
+            true => Some(VisionStack::load(checkpoint, devices.placement(devices.vision_slot()))?),
             false => None,
         };
         let (config, weights) = (&checkpoint.config.language, &checkpoint.weights);
@@ -111,8 +111,8 @@ impl LlavaVideo {
             progress(Stage::Load, done, total);
             Ok(interrupt.check()?)
         };
-        let language = Qwen2::load(config, weights, vocab_len, placement, &mut on_layer)?;
-        Ok(Self { placement: placement.clone(), vision, language })
+        let language = Qwen2::load(config, weights, vocab_len, devices, &mut on_layer)?;
+        Ok(Self { devices: devices.clone(), vision, language })
     }
 
     /// A clip's visual tokens `[N_v, D]`. The tower runs once per distinct frame, in batches.
@@ -128,21 +128,23 @@ impl LlavaVideo {
         interrupt: &Interrupt,
         progress: &mut Progress<'_>,
         trace: &mut Trace,
-    ) -> Result<Tensor, Error> {
+    ) -> Result<Placed, Error> {
         let vision = self.vision.as_ref().expect("a model loaded with vision");
-        let batch_frames = self.placement.vision_batch_frames();
+        let device_slot = self.devices.vision_slot();
+        let placement = self.devices.placement(device_slot);
+        let batch_frames = placement.vision_batch_frames();
         let total = clip.distinct.len();
         let mut tokens = Vec::new();
         let mut slot = 0;
         for (batch_index, batch) in clip.distinct.chunks(batch_frames).enumerate() {
             let first_distinct = batch_index * batch_frames;
             progress(Stage::Vision, first_distinct, total);
-            let projected = vision.project(batch, &self.placement.device, interrupt, trace)?;
+            let projected = vision.project(batch, &placement.device, interrupt, trace)?;
             // Repeats of these frames follow each other; they are pooled a batch at a time, too.
             let end = clip.slots.partition_point(|&distinct| distinct < first_distinct + batch.len());
             for slots in clip.slots[slot..end].chunks(batch_frames) {
                 let rows: Vec<u32> = slots.iter().map(|&distinct| (distinct - first_distinct) as u32).collect();
-                let rows = Tensor::new(rows, &self.placement.device)?;
+                let rows = Tensor::new(rows, &placement.device)?;
                 tokens.push(vision.rule.frames(&projected.index_select(&rows, 0)?, slot, &vision.extra)?);
                 slot += slots.len();
             }
@@ -151,25 +153,27 @@ impl LlavaVideo {
         tokens.extend(vision.rule.after_clip(&vision.extra)?);
         let sequence = Tensor::cat(&tokens, 0)?;
         trace.record("video_sequence", &sequence)?;
-        Ok(sequence)
+        Ok(Placed::new(sequence, device_slot))
     }
 
     /// Embeds a prompt, visual tokens spliced in: `[S, D]`.
     ///
     /// # Errors
     /// A failing device.
-    pub fn embed_prompt(&self, prompt: &Prompt, visual: Option<&Tensor>, trace: &mut Trace) -> Result<Tensor, Error> {
+    pub fn embed_prompt(&self, prompt: &Prompt, visual: Option<&Placed>, trace: &mut Trace) -> Result<Placed, Error> {
+        let slot = self.devices.embedding_slot();
         let embed = |segment: &Segment| match (segment, visual) {
             (Segment::Tokens(ids), _) => self.language.embed(ids),
-            (Segment::Visual, Some(visual)) => Ok(visual.clone()),
+            (Segment::Visual, Some(visual)) => self.devices.transfer(visual.clone(), slot),
             (Segment::Visual, None) => {
                 candle_core::bail!("the prompt has a place for visual tokens, but there are none")
             }
         };
         let parts = prompt.segments.iter().map(embed).collect::<candle_core::Result<Vec<_>>>()?;
+        let parts = parts.iter().map(|part| part.on(slot)).collect::<candle_core::Result<Vec<_>>>()?;
         let embeds = Tensor::cat(&parts, 0)?;
         trace.record("inputs_embeds", &embeds)?;
-        Ok(embeds)
+        Ok(Placed::new(embeds, slot))
     }
 
     /// Runs the prompt and returns the session that continues it, with the logits of its last position. The cache holds
@@ -179,13 +183,13 @@ impl LlavaVideo {
     /// An interrupt or a failing device.
     pub fn prefill<'m>(
         &'m self,
-        embeds: &Tensor,
+        embeds: &Placed,
         max_new_tokens: usize,
         interrupt: &'m Interrupt,
         progress: &mut Progress<'_>,
         trace: &mut Trace,
     ) -> Result<(Session<'m>, Vec<f32>), Error> {
-        let mut cache = self.language.new_cache(embeds.dim(0)? + max_new_tokens);
+        let mut cache = self.language.new_cache(embeds.tensor().dim(0)? + max_new_tokens);
         let mut on_chunk = |done, total| progress(Stage::Prefill, done, total);
         let logits = self.language.prefill(embeds, &mut cache, interrupt, &mut on_chunk)?;
         trace.record("prefill_logits_last", &logits)?;

@@ -163,4 +163,10 @@ impl Checkpoint {
             weights,
         })
     }
+
+    /// Width of the tower's feed-forward layers, as its first one has it.
+    pub fn tower_mlp_width(&self) -> usize {
+        let name = format!("{TOWER_PREFIX}.encoder.layers.0.mlp.fc1.weight");
+        self.weights.shape(&name).map_or(0, |shape| shape[0])
+    }
 }

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 use llava_video::checkpoint::{ConfigOverride, DEFAULT_MODEL, is_known_key};
@@ -141,6 +142,26 @@ impl ClipArgs {
     }
 }
 
+/// Where the model runs.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeviceArgs {
+    /// Where to compute: auto, cpu, cuda, cuda:INDEX or metal; several with commas share the model's layers.
+    #[arg(long, default_value = "auto", value_parser = DeviceRequest::from_str)]
+    pub(crate) device: DeviceRequest,
+
+    /// Arithmetic of the model.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) dtype: DtypeRequest,
+
+    /// Decoder layers to put on the GPU; the rest runs on the CPU.
+    #[arg(long, value_name = "N")]
+    pub(crate) gpu_layers: Option<usize>,
+
+    /// Memory to plan with on each device, such as 8GB. [default: what is free]
+    #[arg(long, value_name = "SIZE", value_parser = ByteSize::from_str)]
+    pub(crate) memory_limit: Option<ByteSize>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct AskArgs {
     #[command(flatten)]
@@ -166,13 +187,12 @@ pub(crate) struct AskArgs {
     #[arg(long)]
     pub(crate) no_video: bool,
 
-    /// Where to compute: auto, cpu, cuda, cuda:INDEX or metal.
-    #[arg(long, default_value = "auto", value_parser = DeviceRequest::from_str)]
-    pub(crate) device: DeviceRequest,
+    #[command(flatten)]
+    pub(crate) devices: DeviceArgs,
 
-    /// Arithmetic of the model.
-    #[arg(long, value_enum, default_value_t)]
-    pub(crate) dtype: DtypeRequest,
+    /// Print what memory the request takes on each device, and stop before anything is loaded.
+    #[arg(long, conflicts_with_all = ["json", "timings", "dump_tensors"])]
+    pub(crate) dry_run: bool,
 
     /// Most tokens to generate.
     #[arg(long, value_name = "N", default_value = "4096", value_parser = at_least_one)]

@@ -7,10 +7,11 @@ use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use llava_video::Error;
 use llava_video::checkpoint::{self, Checkpoint};
-use llava_video::device::Placement;
+use llava_video::device::{DeviceMap, Placement};
 use llava_video::estimate::{self, Work};
 use llava_video::generate::{self, Sampler, SamplingParams, StopReason, StopRule, TextStream};
 use llava_video::interrupt::Interrupt;
+use llava_video::memory::{Demand, MemoryPlan};
 use llava_video::model::{self, ClipFrames, LlavaVideo, Stage};
 use llava_video::prompt::{self, Conversation, DEFAULT_SYSTEM, Part, Prompt, Tokenizer, Turn, user_message};
 use llava_video::trace::Trace;
@@ -21,6 +22,7 @@ use llava_video::vision::preprocess;
 
 use super::args::AskArgs;
 use super::exit::{Exit, UsageError};
+use super::memory::Budget;
 use super::output::Printer;
 use super::record::{Record, Timings};
 use super::request::{self, PlannedClip};
@@ -37,7 +39,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     let mut trace = if args.dump_tensors.is_some() { Trace::recording() } else { Trace::default() };
 
     // Everything that can be refused is refused before weights are loaded.
-    let placement = Placement::open(args.device, args.dtype).map_err(Error::from)?;
+    let placements = Placement::open_all(&args.devices.device, args.devices.dtype).map_err(Error::from)?;
     let mut clip = match video {
         Some(_) => Some(timings.probe.time(|| PlannedClip::open(&args.clip, &interrupt, printer))?),
         None => None,
@@ -50,8 +52,20 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     let tokenizer = Tokenizer::open(&dir).map_err(Error::from)?;
     let request = Request { args: &args, question: &question, tokenizer: &tokenizer, checkpoint: &checkpoint };
     let mut prompt = request.prompt(clip.as_ref())?;
-    request.describe(&dir, &placement, clip.as_ref(), &prompt, printer);
-    announce_long_work(&request, clip.as_ref(), &prompt, &placement, printer)?;
+    let vocab_len = model::vocab_len(&checkpoint, &tokenizer);
+    let budget = Budget { args: &args.devices, checkpoint: &checkpoint, vocab_len, placements: &placements };
+    let (devices, memory) = budget.place(request.demand(clip.as_ref(), &prompt))?;
+    request.describe(&dir, &devices, clip.as_ref(), &prompt, printer);
+    if args.dry_run {
+        printer.line(memory.to_string().trim_end())?;
+    }
+    if !memory.fits() {
+        return Err(request.refusal(&budget, &memory, clip.as_ref()));
+    }
+    if args.dry_run {
+        return Ok(Exit::Done);
+    }
+    announce_long_work(&request, clip.as_ref(), &prompt, &devices, printer)?;
 
     let frames = match &mut clip {
         Some(clip) => {
@@ -66,9 +80,8 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
         None => None,
     };
 
-    let vocab_len = model::vocab_len(&checkpoint, &tokenizer);
     let load =
-        || LlavaVideo::load(&checkpoint, vocab_len, frames.is_some(), &placement, &interrupt, &mut progress(printer));
+        || LlavaVideo::load(&checkpoint, vocab_len, frames.is_some(), &devices, &interrupt, &mut progress(printer));
     let model = timings.load.time(load)?;
 
     let mut answer = Answer { text: String::new(), stream: TextStream::default() };
@@ -82,8 +95,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
         };
         let embeds = model.embed_prompt(&prompt.prompt, visual.as_ref(), &mut trace)?;
         drop(visual);
-        let eos = checkpoint.generation.eos_token_ids.iter().copied();
-        let rule = StopRule::new(eos, args.max_new_tokens, prompt.tokens, checkpoint.config.context_length);
+        let rule = request.stop_rule(&prompt);
         let prefill = || model.prefill(&embeds, rule.max_new_tokens, &interrupt, &mut progress(printer), &mut trace);
         let (mut session, logits) = timings.prefill.time(prefill)?;
         printer.end_progress();
@@ -115,7 +127,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
             visual_tokens: prompt.visual_tokens,
             clip: video.zip(clip.as_ref()),
             model: &args.model,
-            placement: &placement,
+            devices: &devices,
             seed: (sampling.temperature > 0.0).then_some(sampling.seed),
             timings: &timings,
         };
@@ -232,6 +244,36 @@ impl Request<'_> {
         Ok((fitting > 0).then_some(fitting))
     }
 
+    fn stop_rule(&self, prompt: &SizedPrompt) -> StopRule {
+        let eos = self.checkpoint.generation.eos_token_ids.iter().copied();
+        StopRule::new(eos, self.args.max_new_tokens, prompt.tokens, self.checkpoint.config.context_length)
+    }
+
+    /// What the request asks of memory.
+    fn demand(&self, clip: Option<&PlannedClip>, prompt: &SizedPrompt) -> Demand {
+        Demand {
+            distinct_frames: clip.map(PlannedClip::distinct_frames),
+            visual_tokens: prompt.visual_tokens,
+            prompt_tokens: prompt.tokens,
+            cache_positions: prompt.tokens + self.stop_rule(prompt).max_new_tokens,
+        }
+    }
+
+    /// The error for a request that does not fit, with those like it that would.
+    fn refusal(&self, budget: &Budget<'_>, memory: &MemoryPlan, clip: Option<&PlannedClip>) -> anyhow::Error {
+        let demand_of = |frames: usize| {
+            let (Some(clip), rule) = (clip, model::video_tokens(self.checkpoint)?) else {
+                bail!("there are no frames");
+            };
+            let policy = video::SamplePolicy { max_frames: frames, fps: None };
+            let plan = video::plan(clip.info().frame_count, clip.info().avg_fps, &policy);
+            let distinct = video::distinct(&plan.indices).len();
+            let prompt = self.clip_prompt(clip, rule, &plan)?;
+            Ok(Demand { distinct_frames: Some(distinct), ..self.demand(Some(clip), &prompt) })
+        };
+        budget.refusal(memory, clip.map(|clip| clip.plan.indices.len()), &demand_of)
+    }
+
     /// Decodes the planned frames. They come resized, unless full pictures are to be dumped.
     fn frames(
         &self,
@@ -259,14 +301,14 @@ impl Request<'_> {
     fn describe(
         &self,
         dir: &Path,
-        placement: &Placement,
+        devices: &DeviceMap,
         clip: Option<&PlannedClip>,
         prompt: &SizedPrompt,
         printer: &mut Printer,
     ) {
         let megabytes = self.checkpoint.weights.total_bytes() / 1_000_000;
-        let (device, dtype) = (placement.device_name(), placement.dtype_name());
-        printer.detail(&format!("model: `{}`, {megabytes} MB of weights, on {device} in {dtype}", dir.display()));
+        let (names, dtype) = (devices.names(), devices.dtype_name());
+        printer.detail(&format!("model: `{}`, {megabytes} MB of weights, on {names} in {dtype}", dir.display()));
         if let Some(clip) = clip {
             let info = clip.info();
             printer.detail(&format!(
@@ -336,10 +378,11 @@ fn announce_long_work(
     request: &Request<'_>,
     clip: Option<&PlannedClip>,
     prompt: &SizedPrompt,
-    placement: &Placement,
+    devices: &DeviceMap,
     printer: &mut Printer,
 ) -> Result<()> {
-    if !placement.device.is_cpu() {
+    let placement = devices.placement(devices.vision_slot());
+    if !devices.slots().iter().all(|slot| slot.device.is_cpu()) {
         return Ok(());
     }
     let work = Work::of(request.checkpoint);

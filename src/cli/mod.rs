@@ -4,6 +4,7 @@ mod args;
 mod ask;
 mod exit;
 mod frames;
+mod memory;
 mod output;
 mod pictures;
 mod probe;

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use llava_video::device::Placement;
+use llava_video::device::DeviceMap;
 use llava_video::generate::StopReason;
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ pub(crate) struct Record<'a> {
     pub(crate) visual_tokens: usize,
     pub(crate) clip: Option<(&'a Path, &'a PlannedClip)>,
     pub(crate) model: &'a str,
-    pub(crate) placement: &'a Placement,
+    pub(crate) devices: &'a DeviceMap,
     /// Only where the answer was sampled.
     pub(crate) seed: Option<u64>,
     pub(crate) timings: &'a Timings,
@@ -38,8 +38,8 @@ impl Record<'_> {
             "frames": self.clip.map_or_else(Vec::new, |(_, clip)| frames(clip)),
             "video": self.clip.map(|(path, clip)| video(path, clip)),
             "model": self.model,
-            "device": self.placement.device_name(),
-            "dtype": self.placement.dtype_name(),
+            "device": self.devices.device_names(),
+            "dtype": self.devices.dtype_name(),
             "timings": self.timings.to_json(),
         });
         if let Some(seed) = self.seed {

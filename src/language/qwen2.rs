@@ -9,7 +9,7 @@ use candle_nn::{Module, RmsNorm};
 use super::rope::{Angles, Rope};
 use crate::attention::CausalBlocks;
 use crate::checkpoint::{Error, LanguageConfig, Weights};
-use crate::device::Placement;
+use crate::device::{DeviceMap, Placed, Placement, SlotId};
 use crate::interrupt::Interrupt;
 use crate::linear::Linear;
 
@@ -39,6 +39,7 @@ impl KvCache {
 
 #[derive(Debug)]
 struct DecoderLayer {
+    slot: SlotId,
     input_layernorm: RmsNorm,
     q_proj: Linear,
     k_proj: Linear,
@@ -50,7 +51,7 @@ struct DecoderLayer {
     down_proj: Linear,
 }
 
-/// What all layers share about the positions of one chunk.
+/// What all layers on one slot share about the positions of one chunk.
 struct Chunk {
     angles: Angles,
     blocks: CausalBlocks,
@@ -60,14 +61,15 @@ struct Chunk {
 #[derive(Debug)]
 pub struct Qwen2 {
     config: LanguageConfig,
-    placement: Placement,
+    devices: DeviceMap,
     /// `[rows, D]` as stored; rows are looked up and widened one by one.
     embed_tokens: Tensor,
     layers: Vec<DecoderLayer>,
     norm: RmsNorm,
     /// `[vocab, D]`: rows that no token id reaches are not loaded, so they can never be generated.
     lm_head: Linear,
-    rope: Rope,
+    /// One per slot.
+    ropes: Vec<Rope>,
 }
 
 impl Qwen2 {
@@ -80,45 +82,54 @@ impl Qwen2 {
         config: &LanguageConfig,
         weights: &Weights,
         vocab_len: usize,
-        placement: &Placement,
+        devices: &DeviceMap,
         progress: &mut dyn FnMut(usize, usize) -> std::result::Result<(), crate::Error>,
     ) -> std::result::Result<Self, crate::Error> {
-        let (device, dtype) = (&placement.device, placement.dtype);
-        let tensor = |name: &str| weights.load(name, Some(dtype), device);
-        let matrix = |name: &str| weights.load(name, placement.matrix_dtype(weights.dtype(name)), device);
-        let norm = |name: &str| Ok::<_, Error>(RmsNorm::new(tensor(name)?, config.rms_norm_eps));
+        let tensor = |name: &str, slot: SlotId| {
+            let placement = devices.placement(slot);
+            weights.load(name, Some(placement.dtype), &placement.device)
+        };
+        let norm = |name: &str, slot| Ok::<_, Error>(RmsNorm::new(tensor(name, slot)?, config.rms_norm_eps));
         let mut layers = Vec::with_capacity(config.num_layers);
         for index in 0..config.num_layers {
             progress(index, config.num_layers)?;
+            let slot = devices.layer_slot(index);
+            let placement = devices.placement(slot);
+            let matrix =
+                |name: &str| weights.load(name, placement.matrix_dtype(weights.dtype(name)), &placement.device);
             let name = |rest: &str| format!("model.layers.{index}.{rest}");
             let plain = |rest: &str| Ok::<_, Error>(Linear::new(matrix(&name(&format!("{rest}.weight")))?, None));
             let biased = |rest: &str| {
                 let weight = matrix(&name(&format!("{rest}.weight")))?;
-                Ok::<_, Error>(Linear::new(weight, Some(tensor(&name(&format!("{rest}.bias")))?)))
+                Ok::<_, Error>(Linear::new(weight, Some(tensor(&name(&format!("{rest}.bias")), slot)?)))
             };
             layers.push(DecoderLayer {
-                input_layernorm: norm(&name("input_layernorm.weight"))?,
+                slot,
+                input_layernorm: norm(&name("input_layernorm.weight"), slot)?,
                 q_proj: biased("self_attn.q_proj")?,
                 k_proj: biased("self_attn.k_proj")?,
                 v_proj: biased("self_attn.v_proj")?,
                 o_proj: plain("self_attn.o_proj")?,
-                post_attention_layernorm: norm(&name("post_attention_layernorm.weight"))?,
+                post_attention_layernorm: norm(&name("post_attention_layernorm.weight"), slot)?,
                 gate_proj: plain("mlp.gate_proj")?,
                 up_proj: plain("mlp.up_proj")?,
                 down_proj: plain("mlp.down_proj")?,
             });
         }
         let head = if config.tie_word_embeddings { "model.embed_tokens.weight" } else { "lm_head.weight" };
+        let rope =
+            |placement: &Placement| Rope::new(config.head_dim(), config.rope_theta, placement.dtype, &placement.device);
+        let (first, last) = (devices.placement(devices.embedding_slot()), devices.placement(devices.head_slot()));
         let model = Self {
-            rope: Rope::new(config.head_dim(), config.rope_theta, dtype, device),
-            embed_tokens: weights.load("model.embed_tokens.weight", None, device)?,
-            norm: norm("model.norm.weight")?,
+            ropes: devices.slots().iter().map(rope).collect(),
+            embed_tokens: weights.load("model.embed_tokens.weight", None, &first.device)?,
+            norm: norm("model.norm.weight", devices.head_slot())?,
             lm_head: Linear::new(
-                weights.load_rows(head, vocab_len, placement.matrix_dtype(weights.dtype(head)), device)?,
+                weights.load_rows(head, vocab_len, last.matrix_dtype(weights.dtype(head)), &last.device)?,
                 None,
             ),
             config: config.clone(),
-            placement: placement.clone(),
+            devices: devices.clone(),
             layers,
         };
         progress(config.num_layers, config.num_layers)?;
@@ -140,9 +151,11 @@ impl Qwen2 {
     ///
     /// # Errors
     /// An id beyond the table, or a failing device.
-    pub fn embed(&self, ids: &[u32]) -> Result<Tensor> {
-        let ids = Tensor::new(ids, &self.placement.device)?;
-        self.embed_tokens.index_select(&ids, 0)?.to_dtype(self.placement.dtype)
+    pub fn embed(&self, ids: &[u32]) -> Result<Placed> {
+        let slot = self.devices.embedding_slot();
+        let placement = self.devices.placement(slot);
+        let ids = Tensor::new(ids, &placement.device)?;
+        Ok(Placed::new(self.embed_tokens.index_select(&ids, 0)?.to_dtype(placement.dtype)?, slot))
     }
 
     /// Runs `embeds: [S, D]` at the cache's next positions, in chunks, and returns the f32 logits `[vocab]` of the last
@@ -152,17 +165,21 @@ impl Qwen2 {
     /// An interrupt, a full cache, or a failing device.
     pub fn prefill(
         &self,
-        embeds: &Tensor,
+        embeds: &Placed,
         cache: &mut KvCache,
         interrupt: &Interrupt,
         progress: &mut dyn FnMut(usize, usize),
     ) -> std::result::Result<Tensor, crate::Error> {
+        let slot = self.devices.embedding_slot();
+        let embeds = embeds.on(slot)?;
         let total = embeds.dim(0)?;
         let mut done = 0;
         loop {
             progress(done, total);
-            let count = self.placement.prefill_chunk_tokens().min(total - done);
-            let hidden = self.forward_embeds(&embeds.narrow(0, done, count)?, cache, interrupt)?;
+            let count = self.devices.prefill_chunk_tokens().min(total - done);
+            let chunk = Placed::new(embeds.narrow(0, done, count)?, slot);
+            let transfer = |x, slot| self.devices.transfer(x, slot);
+            let hidden = self.forward_embeds(chunk, cache, interrupt, &transfer)?;
             done += count;
             if done == total {
                 progress(done, total);
@@ -171,14 +188,16 @@ impl Qwen2 {
         }
     }
 
-    /// One chunk: `[S, D]` at the cache's next positions -> hidden states `[S, D]` before the final norm.
+    /// One chunk: `[S, D]` at the cache's next positions -> hidden states `[S, D]` before the final norm. `transfer`
+    /// brings hidden states to the next layer's slot.
     fn forward_embeds(
         &self,
-        embeds: &Tensor,
+        embeds: Placed,
         cache: &mut KvCache,
         interrupt: &Interrupt,
-    ) -> std::result::Result<Tensor, crate::Error> {
-        let (count, position) = (embeds.dim(0)?, cache.len());
+        transfer: &dyn Fn(Placed, SlotId) -> Result<Placed>,
+    ) -> std::result::Result<Placed, crate::Error> {
+        let (count, position) = (embeds.tensor().dim(0)?, cache.len());
         if position + count > cache.capacity {
             let capacity = cache.capacity;
             return Err(candle_core::Error::msg(format!(
@@ -186,20 +205,19 @@ impl Qwen2 {
             ))
             .into());
         }
-        let chunk = Chunk {
-            angles: self.rope.angles(position, count)?,
-            blocks: CausalBlocks::new(
-                count,
-                position,
-                self.config.num_heads,
-                self.placement.attention_scores_bytes(),
-                &self.placement.device,
-            )?,
+        let chunk = |(placement, rope): (&Placement, &Rope)| {
+            let scores_bytes = placement.attention_scores_bytes();
+            Ok(Chunk {
+                angles: rope.angles(position, count)?,
+                blocks: CausalBlocks::new(count, position, self.config.num_heads, scores_bytes, &placement.device)?,
+            })
         };
-        let mut hidden = embeds.clone();
+        let chunks = self.devices.slots().iter().zip(&self.ropes).map(chunk).collect::<Result<Vec<_>>>()?;
+        let mut hidden = embeds;
         for (layer, cache) in self.layers.iter().zip(&mut cache.layers) {
             interrupt.check()?;
-            hidden = self.layer(layer, &hidden, &chunk, cache)?;
+            let moved = transfer(hidden, layer.slot)?;
+            hidden = Placed::new(self.layer(layer, moved.on(layer.slot)?, &chunks[layer.slot], cache)?, layer.slot);
         }
         Ok(hidden)
     }
@@ -231,8 +249,37 @@ impl Qwen2 {
     }
 
     /// Logits of the last of `[S, D]` hidden states only: `[vocab]`, in f32.
-    fn last_logits(&self, hidden: &Tensor) -> Result<Tensor> {
+    fn last_logits(&self, hidden: &Placed) -> Result<Tensor> {
+        let hidden = hidden.on(self.devices.head_slot())?;
         let last = hidden.i(hidden.dim(0)? - 1)?.unsqueeze(0)?;
         self.lm_head.forward(&self.norm.forward(&last)?)?.squeeze(D::Minus2)?.to_dtype(DType::F32)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::checkpoint::Checkpoint;
+
+    /// Between two CPU slots a forgotten transfer would compute the right numbers all the same; the slots notice.
+    #[test]
+    fn a_transfer_that_is_left_out_is_an_error() {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures/golden/ckpt/a_9x9_untied_sharded_bf16");
+        let checkpoint = Checkpoint::open(&dir, &[]).expect("a golden checkpoint");
+        let cpu = Placement { device: Device::Cpu, dtype: DType::F32 };
+        let devices = DeviceMap::new(vec![cpu.clone(), cpu], &[1, checkpoint.config.language.num_layers - 1]);
+        let (config, weights) = (&checkpoint.config.language, &checkpoint.weights);
+        let model = Qwen2::load(config, weights, 10, &devices, &mut |_, _| Ok(())).expect("it loads");
+        let run = |transfer: &dyn Fn(Placed, SlotId) -> Result<Placed>| {
+            let embeds = model.embed(&[1, 2, 3])?;
+            model.forward_embeds(embeds, &mut model.new_cache(3), &Interrupt::default(), transfer)
+        };
+        assert!(run(&|x, slot| devices.transfer(x, slot)).is_ok());
+        let error = run(&|x, _| Ok(x)).expect_err("the second slot gets a tensor of the first");
+        let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        assert!(cause.contains("on device slot 0 reached a stage on slot 1"), "{error}: {cause}");
     }
 }

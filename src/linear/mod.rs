@@ -12,7 +12,7 @@ use candle_core::{D, DType, Result, Tensor};
 const MAX_ROWWISE_POSITIONS: usize = 4;
 
 /// Weight rows that are widened at a time: a few tens of megabytes at the widths of this family.
-const BLOCK_ROWS: usize = 1024;
+pub(crate) const BLOCK_ROWS: usize = 1024;
 
 /// `y = x W^T + b`.
 #[derive(Debug, Clone)]

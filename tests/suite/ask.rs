@@ -7,7 +7,9 @@ use std::process::Stdio;
 use candle_core::Device;
 use serde_json::{Value, json};
 
-use super::support::{Case, CheckpointCopy, assert_close, command, fixtures, golden, ids, lossless, rgb_frames, run};
+use super::support::{
+    Case, CheckpointCopy, assert_close, command, device, fixtures, golden, ids, lossless, rgb_frames, run,
+};
 use super::support::{Run, llava_video};
 
 /// The golden clips' rate: their stamps were made with it.
@@ -42,7 +44,7 @@ impl Asked {
     fn args(&self, checkpoint: &Path) -> Vec<String> {
         let clip = self.clip.path().to_str().unwrap();
         let (frames, model) = (self.frames.to_string(), checkpoint.to_str().unwrap());
-        ["ask", clip, &self.question, "--model", model, "--frames", &frames, "--device", "cpu", "--dtype", "f32"]
+        ["ask", clip, &self.question, "--model", model, "--frames", &frames, "--device", device(), "--dtype", "f32"]
             .into_iter()
             .chain(["--time-instruction", self.time_instruction, "--max-new-tokens", "32"])
             .map(str::to_owned)
@@ -74,7 +76,7 @@ fn bunny() -> PathBuf {
 fn quick(extra: &[&str]) -> Vec<String> {
     let (clip, model) = (bunny(), tiny());
     let base = ["ask", clip.to_str().unwrap(), "What is this?", "--model", model.to_str().unwrap()];
-    let rest = ["--frames", "3", "--max-new-tokens", "12", "--device", "cpu"];
+    let rest = ["--frames", "3", "--max-new-tokens", "12", "--device", device()];
     base.into_iter().chain(rest).chain(extra.iter().copied()).map(str::to_owned).collect()
 }
 
@@ -101,7 +103,7 @@ fn text_cases_without_a_video() {
         let question = case.str("prompt").split("user\n").nth(1).unwrap().split("<|im_end|>").next().unwrap();
         let dir = case.checkpoint();
         let model = dir.path().to_str().unwrap();
-        let args = ["ask", "--no-video", question, "--model", model, "--device", "cpu", "--dtype", "f32"];
+        let args = ["ask", "--no-video", question, "--model", model, "--device", device(), "--dtype", "f32"];
         let record = llava_video(args.into_iter().chain(["--max-new-tokens", "32", "--json"])).json();
         assert_eq!(ids(&record["token_ids"]), case.ids("generated_ids"), "{}", case.name);
         assert_eq!((&record["video"], &record["frames"]), (&Value::Null, &json!([])));
@@ -196,7 +198,7 @@ fn the_json_record_holds_everything() {
     assert_eq!(keys, expected);
     assert_eq!(
         (&record["device"], &record["dtype"], &record["stop_reason"]),
-        (&json!("cpu"), &json!("f32"), &json!("length"))
+        (&json!(device()), &json!(if device() == "cpu" { "f32" } else { "bf16" }), &json!("length"))
     );
     let video = &record["video"];
     assert_eq!((&video["frame_count"], &video["width"], &video["height"]), (&json!(132), &json!(1280), &json!(720)));
@@ -252,7 +254,7 @@ fn a_long_prompt_is_refused_with_the_number_of_frames_that_fit() {
     let model = copy.path().to_str().unwrap().to_owned();
     let (clip, clip_text) = (bunny(), "x");
     let clip = clip.to_str().unwrap();
-    let base = ["ask", clip, clip_text, "--model", &model, "--max-new-tokens", "2", "--device", "cpu"];
+    let base = ["ask", clip, clip_text, "--model", &model, "--max-new-tokens", "2", "--device", device()];
     let refused = llava_video(base.into_iter().chain(["--frames", "40"]));
     // A 9x9 grid pools to 5x5: 30 tokens a frame with newlines.
     refused.fails_with(&["1233 positions", "300", "hint: use `--frames 8`"]);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::support::{CheckpointCopy, Run, fixtures, golden, llava_video};
+use super::support::{CheckpointCopy, Run, device, fixtures, golden, llava_video};
 
 fn tiny() -> PathBuf {
     golden().join("ckpt/a_9x9_untied_sharded_bf16")
@@ -16,7 +16,7 @@ fn clip() -> PathBuf {
 
 fn ask(video: &Path, model: &Path, extra: &[&str]) -> Run {
     let args = ["ask", video.to_str().unwrap(), "Why?", "--model", model.to_str().unwrap(), "--frames", "2"];
-    llava_video(args.into_iter().chain(["--max-new-tokens", "2", "--device", "cpu"]).chain(extra.iter().copied()))
+    llava_video(args.into_iter().chain(["--max-new-tokens", "2", "--device", device()]).chain(extra.iter().copied()))
 }
 
 fn ask_model(model: &Path) -> Run {

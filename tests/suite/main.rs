@@ -10,6 +10,7 @@ mod clips;
 mod damage;
 mod frames;
 mod isolation;
+mod memory;
 mod parity;
 mod pictures;
 mod preprocess;

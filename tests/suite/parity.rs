@@ -4,7 +4,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use llava_video::checkpoint::Checkpoint;
-use llava_video::device::{DeviceRequest, DtypeRequest, Placement};
+use llava_video::device::{DeviceMap, DtypeRequest, Placement};
 use llava_video::generate::{Sampler, SamplingParams, StopRule, generate};
 use llava_video::interrupt::Interrupt;
 use llava_video::model::{ClipFrames, LlavaVideo, vocab_len};
@@ -14,19 +14,24 @@ use llava_video::vision::preprocess;
 use sha2::{Digest, Sha256};
 
 use super::prompts;
-use super::support::{Case, CheckpointCopy, assert_close, golden, ids, json, rgb_frames};
+use super::support::{Case, CheckpointCopy, assert_close, device, golden, ids, json, rgb_frames};
 
 const FEATURES: f32 = 1e-4;
 const LOGITS: f32 = 2e-3;
 
-fn cpu(dtype: DtypeRequest) -> Placement {
-    Placement::open(DeviceRequest::Cpu, dtype).unwrap()
+/// The first of the devices under test, in one arithmetic.
+fn placement(dtype: DtypeRequest) -> Placement {
+    Placement::open_all(&device().parse().unwrap(), dtype).unwrap().remove(0)
 }
 
 fn load(checkpoint: &Checkpoint, placement: &Placement, with_vision: bool) -> (LlavaVideo, Tokenizer) {
+    load_over(checkpoint, &DeviceMap::single(placement.clone(), checkpoint.config.language.num_layers), with_vision)
+}
+
+fn load_over(checkpoint: &Checkpoint, devices: &DeviceMap, with_vision: bool) -> (LlavaVideo, Tokenizer) {
     let tokenizer = Tokenizer::open(&checkpoint.dir).unwrap();
     let vocab = vocab_len(checkpoint, &tokenizer);
-    let model = LlavaVideo::load(checkpoint, vocab, with_vision, placement, &Interrupt::default(), &mut |_, _, _| ());
+    let model = LlavaVideo::load(checkpoint, vocab, with_vision, devices, &Interrupt::default(), &mut |_, _, _| ());
     (model.unwrap(), tokenizer)
 }
 
@@ -64,7 +69,7 @@ fn every_seam_of_every_video_case() {
     for case in &cases {
         let dir = case.checkpoint();
         let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
-        let (model, tokenizer) = load(&checkpoint, &cpu(DtypeRequest::F32), true);
+        let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
         let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
         assert_eq!(prompt.ids_with_placeholder(-200), case.ids("input_ids"), "{}", case.name);
 
@@ -92,7 +97,7 @@ fn text_cases_through_the_language_model_alone() {
     for case in &cases {
         let dir = case.checkpoint();
         let checkpoint = Checkpoint::open(dir.path(), &[]).unwrap();
-        let (model, tokenizer) = load(&checkpoint, &cpu(DtypeRequest::F32), false);
+        let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), false);
         let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
         assert_eq!(prompt.ids_with_placeholder(-200), case.ids("input_ids"));
         let mut trace = Trace::recording();
@@ -110,7 +115,7 @@ fn the_hf_layout_gives_the_hf_logits_and_ids() {
     let tensors = candle_core::safetensors::load(dir.join("b_7x7_tied_single_bf16_hf_case.safetensors"), &Device::Cpu);
     let tensors = tensors.unwrap();
     let checkpoint = Checkpoint::open(&dir.join("b_7x7_tied_single_bf16_hf"), &[]).unwrap();
-    let (model, tokenizer) = load(&checkpoint, &cpu(DtypeRequest::F32), true);
+    let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
     // What transformers writes as `<video>` is the same place that the original writes as `<image>`.
     let prompt = facts["prompt"].as_str().unwrap().replace("<video>", "<image>");
     let prompt = prompts::encode_reference_prompt(&prompt, &tokenizer);
@@ -147,7 +152,7 @@ fn storage_dtype_and_tying_do_not_change_the_answer() {
         });
         copy.edit_json("config.json", |config| config["tie_word_embeddings"] = (!untie).into());
         let checkpoint = Checkpoint::open(copy.path(), &case.overrides()).unwrap();
-        let (model, tokenizer) = load(&checkpoint, &cpu(DtypeRequest::F32), true);
+        let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
         let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
         let (frames, width, height) = case.frames();
         let frames = resized(&frames, width, height, &checkpoint);
@@ -163,7 +168,7 @@ fn half_precision_stays_near_the_reference() {
     let dir = case.checkpoint();
     let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
     for (dtype, tolerance) in [(DtypeRequest::Bf16, 0.4), (DtypeRequest::F16, 0.1)] {
-        let (model, tokenizer) = load(&checkpoint, &cpu(dtype), true);
+        let (model, tokenizer) = load(&checkpoint, &placement(dtype), true);
         let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
         let (frames, width, height) = case.frames();
         let frames = resized(&frames, width, height, &checkpoint);
@@ -180,10 +185,11 @@ fn repeated_frames_give_repeated_tokens() {
     let case = Case::load("grid_bilinear_s2_a");
     let dir = case.checkpoint();
     let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
-    let (model, _) = load(&checkpoint, &cpu(DtypeRequest::F32), true);
+    let (model, _) = load(&checkpoint, &placement(DtypeRequest::F32), true);
     let (frames, width, height) = case.frames();
     let encode = |clip: &ClipFrames| {
-        model.encode_clip(clip, &Interrupt::default(), &mut |_, _, _| (), &mut Trace::default()).unwrap()
+        let tokens = model.encode_clip(clip, &Interrupt::default(), &mut |_, _, _| (), &mut Trace::default());
+        tokens.unwrap().tensor().clone()
     };
     let once = resized(&frames, width, height, &checkpoint);
     let repeats = ClipFrames::new(once.distinct.clone(), &[0, 0, 0, 1, 1, 2, 2, 2, 2]);
@@ -193,6 +199,33 @@ fn repeated_frames_give_repeated_tokens() {
         let got = repeated.narrow(0, slot * per_frame, per_frame).unwrap();
         let expected = once.narrow(0, frame * per_frame, per_frame).unwrap();
         assert_close(&format!("slot {slot}"), &got, &expected, 1e-6);
+    }
+}
+
+/// Wherever the layers are divided over two device slots, ids and logits are those of one slot, bit for bit.
+#[test]
+fn layers_on_two_slots_give_the_same_numbers() {
+    let case = Case::load("grid_bilinear_s2_a");
+    let dir = case.checkpoint();
+    let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
+    let (frames, width, height) = case.frames();
+    let frames = resized(&frames, width, height, &checkpoint);
+    let one = placement(DtypeRequest::F32);
+    let layers = checkpoint.config.language.num_layers;
+    assert!(layers > 1, "one layer cannot be divided");
+    let outcome = |devices: &DeviceMap| {
+        let (model, tokenizer) = load_over(&checkpoint, devices, true);
+        let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
+        let mut trace = Trace::recording();
+        let ids = answer(&model, &checkpoint, &prompt, Some(&frames), 32, &mut trace);
+        let logits = trace.tensors().unwrap()["prefill_logits_last"].flatten_all().unwrap();
+        (ids, logits.to_vec1::<f32>().unwrap())
+    };
+    let undivided = outcome(&DeviceMap::single(one.clone(), layers));
+    assert_eq!(undivided.0, case.ids("generated_ids"));
+    for first in 0..=layers {
+        let divided = outcome(&DeviceMap::new(vec![one.clone(), one.clone()], &[first, layers - first]));
+        assert_eq!(divided, undivided, "{first} of {layers} layers on the first slot");
     }
 }
 

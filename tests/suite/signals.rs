@@ -4,7 +4,7 @@ use std::io::Read;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::support::{CheckpointCopy, command, fixtures, golden};
+use super::support::{CheckpointCopy, command, device, fixtures, golden};
 
 /// Starts a long answer, waits for its first bytes, sends `signal`, and returns the exit code and stdout.
 fn interrupt(signal: &str, json: bool) -> (Option<i32>, String) {
@@ -13,7 +13,7 @@ fn interrupt(signal: &str, json: bool) -> (Option<i32>, String) {
     let clip = fixtures().join("clips/nasty/plain_h264.mp4");
     let (clip, model) = (clip.to_str().unwrap().to_owned(), copy.path().to_str().unwrap().to_owned());
     let mut command = command();
-    command.args(["ask", &clip, "Why?", "--model", &model, "--frames", "2", "--device", "cpu"]);
+    command.args(["ask", &clip, "Why?", "--model", &model, "--frames", "2", "--device", device()]);
     command.args(["--max-new-tokens", "30000", "--repetition-penalty", "1"]);
     if json {
         command.arg("--json");
@@ -56,7 +56,7 @@ fn long_work_on_a_cpu_is_announced_and_can_be_stopped() {
     assert!(generated.unwrap().status.success());
     let clip = fixtures().join("clips/nasty/plain_h264.mp4");
     let model = dir.path().to_str().unwrap();
-    let args = ["ask", clip.to_str().unwrap(), "Why?", "--model", model, "--device", "cpu"];
+    let args = ["ask", clip.to_str().unwrap(), "Why?", "--model", model, "--device", "cpu", "--memory-limit", "64GB"];
     let mut child = command().args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     let mut stderr = BufReader::new(child.stderr.take().unwrap());

@@ -5,10 +5,18 @@ pub(crate) mod lossless;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
 
 use candle_core::{DType, Device, Tensor};
 use llava_video::checkpoint::ConfigOverride;
 use serde_json::Value;
+
+/// The device under test as `--device` writes it: the CPU, or what `LLAVA_VIDEO_TEST_DEVICE` names.
+pub(crate) fn device() -> &'static str {
+    static DEVICE: LazyLock<String> =
+        LazyLock::new(|| std::env::var("LLAVA_VIDEO_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned()));
+    &DEVICE
+}
 
 /// The folder of committed test data.
 pub(crate) fn fixtures() -> PathBuf {

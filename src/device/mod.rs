@@ -1,52 +1,12 @@
 //! Where the computation runs and in which arithmetic: chosen, checked and explained in this one place.
 
+mod request;
+mod split;
+
 use candle_core::{DType, Device};
 
-/// `--device`: a request, not yet checked against what this build and this machine have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum DeviceRequest {
-    /// The best device there is: CUDA, then Metal, then the CPU.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// An NVIDIA GPU, by index.
-    Cuda(usize),
-    /// Apple's GPU.
-    Metal,
-}
-
-impl std::str::FromStr for DeviceRequest {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let index = |text: &str| text.parse().map_err(|_| format!("`{text}` is not a GPU index"));
-        match text {
-            "auto" => Ok(Self::Auto),
-            "cpu" => Ok(Self::Cpu),
-            "cuda" => Ok(Self::Cuda(0)),
-            "metal" => Ok(Self::Metal),
-            _ => match text.strip_prefix("cuda:") {
-                Some(rest) => Ok(Self::Cuda(index(rest)?)),
-                None => Err("expected auto, cpu, cuda, cuda:INDEX or metal".to_owned()),
-            },
-        }
-    }
-}
-
-/// `--dtype`: a request for the arithmetic of the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum DtypeRequest {
-    /// f32 on the CPU, bf16 on GPUs.
-    #[default]
-    Auto,
-    /// 32-bit floats: what the reference's golden outputs were made in.
-    F32,
-    /// bfloat16: what the checkpoints are trained and stored in.
-    Bf16,
-    /// 16-bit floats: less range than bf16, may overflow.
-    F16,
-}
+pub use request::{DeviceName, DeviceRequest, DtypeRequest};
+pub use split::{DeviceMap, Placed, SlotId, share_by_room};
 
 /// A device that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +51,7 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Opens the requested device and settles the arithmetic.
+    /// Opens the requested devices and settles the arithmetic of each. `auto` opens every NVIDIA GPU there is.
     ///
     /// `auto` takes f32 on the CPU, the arithmetic of the golden outputs; there candle's bf16 products would widen both
     /// operands at every call, which is slower and rounds more, and the weights can stay in bf16 anyway
@@ -100,13 +60,23 @@ impl Placement {
     /// range overflows in this family of models.
     ///
     /// # Errors
+    /// [`Error`] if this build lacks a device, or the machine does.
+    pub fn open_all(request: &DeviceRequest, dtype: DtypeRequest) -> Result<Vec<Self>, Error> {
+        match request {
+            DeviceRequest::Auto => best_devices().into_iter().map(|name| Self::open(name, dtype)).collect(),
+            DeviceRequest::List(names) => names.iter().map(|&name| Self::open(name, dtype)).collect(),
+        }
+    }
+
+    /// Opens one device; see [`Self::open_all`].
+    ///
+    /// # Errors
     /// [`Error`] if this build lacks the device, or the machine does.
-    pub fn open(device: DeviceRequest, dtype: DtypeRequest) -> Result<Self, Error> {
-        let device = match device {
-            DeviceRequest::Auto => best_device()?,
-            DeviceRequest::Cpu => Device::Cpu,
-            DeviceRequest::Cuda(index) => cuda(index)?,
-            DeviceRequest::Metal => metal()?,
+    pub fn open(name: DeviceName, dtype: DtypeRequest) -> Result<Self, Error> {
+        let device = match name {
+            DeviceName::Cpu => Device::Cpu,
+            DeviceName::Cuda(index) => cuda(index)?,
+            DeviceName::Metal => metal()?,
         };
         let dtype = match dtype {
             DtypeRequest::F32 => DType::F32,
@@ -127,16 +97,35 @@ impl Placement {
 
     /// The device as `--device` writes it.
     pub fn device_name(&self) -> String {
-        match self.device.location() {
-            candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
-            candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
-            candle_core::DeviceLocation::Metal { .. } => "metal".to_owned(),
-        }
+        let name = match self.device.location() {
+            candle_core::DeviceLocation::Cpu => DeviceName::Cpu,
+            candle_core::DeviceLocation::Cuda { gpu_id } => DeviceName::Cuda(gpu_id),
+            candle_core::DeviceLocation::Metal { .. } => DeviceName::Metal,
+        };
+        name.to_string()
     }
 
     /// The arithmetic as `--dtype` writes it.
     pub fn dtype_name(&self) -> &'static str {
         self.dtype.as_str()
+    }
+
+    /// Memory that is free on the device, in bytes, for this process; `None` where that cannot be found out.
+    pub fn free_bytes(&self) -> Option<u64> {
+        match &self.device {
+            // Apple's GPU shares the memory of the CPU.
+            Device::Cpu | Device::Metal(_) => free_host_bytes(),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => device.cuda_stream().context().mem_get_info().ok().map(|(free, _)| free as u64),
+            #[cfg(not(feature = "cuda"))]
+            Device::Cuda(_) => None,
+        }
+    }
+
+    /// What is taken beside the model: code, tokenizer and buffers of the process, or a GPU's context and the
+    /// workspaces of its libraries. An allowance, not a count.
+    pub fn base_bytes(&self) -> u64 {
+        if self.device.is_cpu() { 150_000_000 } else { 700_000_000 }
     }
 
     /// Frames that go through the vision tower together, so that memory stays flat in the number of frames.
@@ -157,20 +146,50 @@ impl Placement {
 
 /// The features of this build that concern devices, for `--version`.
 pub fn built_in_features() -> Vec<&'static str> {
-    [("cuda", cfg!(feature = "cuda")), ("metal", cfg!(feature = "metal"))]
-        .into_iter()
-        .filter_map(|(name, built_in)| built_in.then_some(name))
-        .collect()
+    [
+        ("cuda", cfg!(feature = "cuda")),
+        ("cudnn", cfg!(feature = "cudnn")),
+        ("flash-attn", cfg!(feature = "flash-attn")),
+        ("metal", cfg!(feature = "metal")),
+        ("accelerate", cfg!(feature = "accelerate")),
+        ("mkl", cfg!(feature = "mkl")),
+    ]
+    .into_iter()
+    .filter_map(|(name, built_in)| built_in.then_some(name))
+    .collect()
 }
 
-fn best_device() -> Result<Device, Error> {
-    if cfg!(feature = "cuda") && candle_core::utils::cuda_is_available() {
-        return cuda(0);
+/// Free memory of the machine or of the container, whichever is less.
+fn free_host_bytes() -> Option<u64> {
+    use sysinfo::{MemoryRefreshKind, System};
+    let mut system = System::new();
+    system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
+    let machine = system.available_memory();
+    // Of a container's memory only what processes hold counts as taken; cached files give way.
+    let container = system.cgroup_limits().map(|limits| limits.total_memory.saturating_sub(limits.rss));
+    Some(container.map_or(machine, |container| container.min(machine))).filter(|&bytes| bytes > 0)
+}
+
+/// Every NVIDIA GPU, else Apple's, else the CPU.
+fn best_devices() -> Vec<DeviceName> {
+    match cuda_device_count() {
+        0 if cfg!(feature = "metal") && candle_core::utils::metal_is_available() => vec![DeviceName::Metal],
+        0 => vec![DeviceName::Cpu],
+        count => (0..count).map(DeviceName::Cuda).collect(),
     }
-    if cfg!(feature = "metal") && candle_core::utils::metal_is_available() {
-        return metal();
+}
+
+/// Without a driver or a GPU it is none, and `auto` goes on to the next kind of device.
+fn cuda_device_count() -> usize {
+    #[cfg(feature = "cuda")]
+    {
+        use candle_core::cuda_backend::cudarc::driver::CudaContext;
+        CudaContext::device_count().map_or(0, |count| usize::try_from(count).unwrap_or(0))
     }
-    Ok(Device::Cpu)
+    #[cfg(not(feature = "cuda"))]
+    {
+        0
+    }
 }
 
 fn cuda(index: usize) -> Result<Device, Error> {
@@ -192,18 +211,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn device_names_parse() {
-        assert_eq!("auto".parse(), Ok(DeviceRequest::Auto));
-        assert_eq!("cuda:3".parse(), Ok(DeviceRequest::Cuda(3)));
-        assert_eq!("cuda".parse(), Ok(DeviceRequest::Cuda(0)));
-        for wrong in ["gpu", "cuda:", "cuda:x", "CPU", ""] {
-            assert!(wrong.parse::<DeviceRequest>().is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn auto_is_f32_on_the_cpu() {
-        let placement = Placement::open(DeviceRequest::Cpu, DtypeRequest::Auto).expect("the CPU is always there");
+        let placement = Placement::open(DeviceName::Cpu, DtypeRequest::Auto).expect("the CPU is always there");
         assert_eq!((placement.device_name().as_str(), placement.dtype_name()), ("cpu", "f32"));
     }
 }

@@ -1,0 +1,82 @@
+//! Bytes of what is computed on the way: KV cache exactly, everything else as the sum of the largest tensors that live at
+//! the same time in the code of each stage.
+
+use candle_core::DType;
+
+use super::Demand;
+use crate::checkpoint::Checkpoint;
+use crate::device::{DeviceMap, Placement, SlotId};
+use crate::linear;
+
+/// Keys and values of one layer.
+pub(super) fn kv_bytes(checkpoint: &Checkpoint, placement: &Placement, positions: usize) -> u64 {
+    let language = &checkpoint.config.language;
+    (2 * language.num_kv_heads * language.head_dim() * positions * placement.dtype.size_in_bytes()) as u64
+}
+
+/// The most that is alive at once on `slot`: prepared frames and embeddings, and the larger of the tower and a prefill
+/// chunk, which follow each other.
+pub(super) fn peak_bytes(checkpoint: &Checkpoint, devices: &DeviceMap, slot: SlotId, demand: &Demand) -> u64 {
+    let placement = devices.placement(slot);
+    let hidden = checkpoint.config.language.hidden_size;
+    let size = placement.dtype.size_in_bytes();
+    let sees = devices.vision_slot() == slot && demand.distinct_frames.is_some();
+    let mut resident = 0;
+    if sees {
+        // Visual tokens by batch, and their sequence.
+        resident += 2 * demand.visual_tokens * hidden * size;
+    }
+    if placement.device.is_cpu() {
+        let image_size = checkpoint.vision.image_size;
+        resident += demand.distinct_frames.unwrap_or(0) * 3 * image_size * image_size;
+    }
+    if devices.embedding_slot() == slot {
+        resident += 2 * demand.prompt_tokens * hidden * size;
+    }
+    let tower = if sees { tower_bytes(checkpoint, placement) } else { 0 };
+    let decodes = devices.layers_on(slot) > 0;
+    let chunk = if decodes { chunk_bytes(checkpoint, placement, devices.prefill_chunk_tokens(), demand) } else { 0 };
+    (resident + tower.max(chunk)) as u64
+}
+
+/// One batch of frames through the tower and the projector.
+fn tower_bytes(checkpoint: &Checkpoint, placement: &Placement) -> usize {
+    let vision = checkpoint.vision;
+    let size = placement.dtype.size_in_bytes();
+    let patches = vision.grid() * vision.grid();
+    let mlp_width = checkpoint.tower_mlp_width();
+    let per_frame = 2 * 3 * vision.image_size * vision.image_size * DType::F32.size_in_bytes()
+        // x, its norm, queries, keys, values and their reshaped copies
+        + 8 * patches * vision.hidden_size * size
+        // the first product with and without its bias, and its GELU
+        + 3 * patches * mlp_width * size
+        + score_copies(placement) * vision.num_heads * patches * patches * DType::F32.size_in_bytes()
+        // two projector layers with GELU between, and the pooled grid
+        + 3 * patches * checkpoint.config.language.hidden_size * size;
+    placement.vision_batch_frames() * per_frame + widened_bytes(placement, vision.hidden_size.max(mlp_width))
+}
+
+/// One prefill chunk through a decoder layer.
+fn chunk_bytes(checkpoint: &Checkpoint, placement: &Placement, chunk_tokens: usize, demand: &Demand) -> usize {
+    let language = &checkpoint.config.language;
+    let size = placement.dtype.size_in_bytes();
+    let rows = chunk_tokens.min(demand.prompt_tokens);
+    let all_scores = language.num_heads * rows * demand.prompt_tokens * DType::F32.size_in_bytes();
+    let scores = score_copies(placement) * placement.attention_scores_bytes().min(all_scores);
+    // The feed-forward part: gate, its SiLU, up, their product, and one product's blocks before they are joined.
+    let feed_forward = 5 * rows * language.intermediate_size * size;
+    let attention = scores + 8 * rows * language.hidden_size * size;
+    let norms = 4 * rows * language.hidden_size * size;
+    norms + attention.max(feed_forward) + widened_bytes(placement, language.hidden_size.max(language.intermediate_size))
+}
+
+/// Copies of a block of scores that live at once: on the CPU the softmax works in place; elsewhere there are the product
+/// in the arithmetic's dtype, its f32 copy, and the softmax of that.
+fn score_copies(placement: &Placement) -> usize {
+    if placement.device.is_cpu() { 1 } else { 3 }
+}
+
+/// A block of narrow weight rows widened for a product on the CPU.
+fn widened_bytes(placement: &Placement, width: usize) -> usize {
+    if placement.device.is_cpu() { linear::BLOCK_ROWS * width * DType::F32.size_in_bytes() } else { 0 }
+}

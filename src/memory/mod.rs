@@ -1,0 +1,150 @@
+//! How much memory a request takes on each device, known from headers alone, before anything is loaded.
+//!
+//! Weights and KV cache are counted exactly; activations are bounded by the sizes of the largest tensors that live at
+//! once (`activations.rs`), which `docs/performance.md` compares with measured peaks.
+
+mod activations;
+mod place;
+mod weights;
+
+use std::fmt;
+
+use bytesize::ByteSize;
+
+use crate::checkpoint::Checkpoint;
+use crate::device::{DeviceMap, SlotId};
+
+pub use place::{Error, place};
+pub use weights::StageBytes;
+
+/// What a request asks of memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Demand {
+    /// Distinct frames that are kept for the tower; none: the tower is not loaded.
+    pub distinct_frames: Option<usize>,
+    /// Positions of the prompt that are visual tokens.
+    pub visual_tokens: usize,
+    /// Positions of the prompt.
+    pub prompt_tokens: usize,
+    /// Positions that the KV cache holds: the prompt, and the longest answer.
+    pub cache_positions: usize,
+}
+
+/// Bytes of one device, by what they are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Need {
+    /// Weights as they are held.
+    pub weights: u64,
+    /// Keys and values of this device's layers.
+    pub kv_cache: u64,
+    /// The most that intermediate results take at once, frames and embeddings included.
+    pub activations: u64,
+    /// What the process and the backend's libraries take.
+    pub base: u64,
+}
+
+impl Need {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.weights + self.kv_cache + self.activations + self.base
+    }
+}
+
+/// One device's part of a plan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotPlan {
+    /// The device as `--device` writes it.
+    pub device: String,
+    /// Decoder layers that it holds.
+    pub layers: usize,
+    /// What it has to hold.
+    pub need: Need,
+    /// What it has free; `None` where that cannot be found out.
+    pub free: Option<u64>,
+}
+
+/// The memory of one request over all its devices.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryPlan {
+    /// One per device.
+    pub slots: Vec<SlotPlan>,
+    /// What the plan is for.
+    pub demand: Demand,
+}
+
+impl MemoryPlan {
+    /// Counts what `demand` takes when its stages run where `devices` says; `free` tells what each slot has.
+    pub fn new(
+        checkpoint: &Checkpoint,
+        vocab_len: usize,
+        devices: &DeviceMap,
+        demand: Demand,
+        free: &dyn Fn(SlotId) -> Option<u64>,
+    ) -> Self {
+        let stages = StageBytes::of(checkpoint, vocab_len, devices);
+        let slot_plan = |(slot, placement): (SlotId, &crate::device::Placement)| {
+            let layers = devices.layers_on(slot);
+            SlotPlan {
+                device: placement.device_name(),
+                layers,
+                need: Need {
+                    weights: stages.on(slot, devices, demand.distinct_frames.is_some()),
+                    kv_cache: layers as u64 * activations::kv_bytes(checkpoint, placement, demand.cache_positions),
+                    activations: activations::peak_bytes(checkpoint, devices, slot, &demand),
+                    base: placement.base_bytes(),
+                },
+                free: free(slot),
+            }
+        };
+        // Slots on the same processor share its memory.
+        let mut slots: Vec<SlotPlan> = devices.slots().iter().enumerate().map(slot_plan).collect();
+        merge_same_device(&mut slots);
+        Self { slots, demand }
+    }
+
+    /// Whether every device has room, as far as it is known.
+    pub fn fits(&self) -> bool {
+        self.slots.iter().all(|slot| slot.free.is_none_or(|free| slot.need.total() <= free))
+    }
+
+    /// Bytes that are missing, over all devices.
+    pub fn missing(&self) -> u64 {
+        self.slots.iter().filter_map(|slot| Some(slot.need.total().saturating_sub(slot.free?))).sum()
+    }
+}
+
+fn merge_same_device(slots: &mut Vec<SlotPlan>) {
+    let mut merged: Vec<SlotPlan> = Vec::new();
+    for slot in slots.drain(..) {
+        match merged.iter_mut().find(|other| other.device == slot.device) {
+            Some(other) => {
+                other.layers += slot.layers;
+                other.need.weights += slot.need.weights;
+                other.need.kv_cache += slot.need.kv_cache;
+                // Stages run one after the other, and the process is one.
+                other.need.activations = other.need.activations.max(slot.need.activations);
+            }
+            None => merged.push(slot),
+        }
+    }
+    *slots = merged;
+}
+
+impl fmt::Display for MemoryPlan {
+    /// A table with one line per device.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = |bytes: u64| ByteSize(bytes).display().si().to_string();
+        writeln!(
+            f,
+            "{:<10}{:>8}{:>12}{:>12}{:>14}{:>12}{:>12}",
+            "device", "layers", "weights", "KV cache", "activations", "total", "free"
+        )?;
+        for SlotPlan { device, layers, need, free } in &self.slots {
+            let free = free.map_or_else(|| "unknown".to_owned(), size);
+            let [weights, cache, working, total] =
+                [need.weights, need.kv_cache, need.activations + need.base, need.total()].map(size);
+            writeln!(f, "{device:<10}{layers:>8}{weights:>12}{cache:>12}{working:>14}{total:>12}{free:>12}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,87 @@
+//! Bytes of each stage's weights as they will be held, from the headers of the weight files.
+
+use candle_core::DType;
+
+use crate::checkpoint::Checkpoint;
+use crate::device::{DeviceMap, Placement, SlotId};
+
+/// Bytes of weights by stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StageBytes {
+    /// Vision tower, projector and learned tokens.
+    pub vision: u64,
+    /// The embedding table.
+    pub embedding: u64,
+    /// Each decoder layer.
+    pub layers: Vec<u64>,
+    /// Final norm and output head.
+    pub head: u64,
+}
+
+impl StageBytes {
+    /// Counts them; `vocab_len` rows of the head are loaded.
+    pub fn of(checkpoint: &Checkpoint, vocab_len: usize, devices: &DeviceMap) -> Self {
+        const EMBEDDING: &str = "model.embed_tokens.weight";
+        let weights = &checkpoint.weights;
+        let tied = checkpoint.config.language.tie_word_embeddings;
+        let mut bytes =
+            Self { vision: 0, embedding: 0, layers: vec![0; checkpoint.config.language.num_layers], head: 0 };
+        let (vision, head) = (devices.placement(devices.vision_slot()), devices.placement(devices.head_slot()));
+        let head_rows = |name: &str| {
+            let shape = weights.shape(name).unwrap_or(&[]);
+            let width: usize = shape.iter().skip(1).product();
+            let rows = shape.first().copied().unwrap_or(0).min(vocab_len);
+            let dtype = head.matrix_dtype(weights.dtype(name)).or(weights.dtype(name)).unwrap_or(DType::F32);
+            (rows * width * dtype.size_in_bytes()) as u64
+        };
+        for name in weights.names() {
+            let layer =
+                name.strip_prefix("model.layers.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
+            match (name, layer) {
+                (_, Some(layer)) if layer < bytes.layers.len() => {
+                    bytes.layers[layer] += held(checkpoint, name, devices.placement(devices.layer_slot(layer)));
+                }
+                (EMBEDDING, _) => {
+                    let stored = weights.dtype(name).unwrap_or(DType::F32).size_in_bytes();
+                    bytes.embedding += (weights.shape(name).unwrap_or(&[]).iter().product::<usize>() * stored) as u64;
+                    bytes.head += if tied { head_rows(name) } else { 0 };
+                }
+                ("lm_head.weight", _) => bytes.head += if tied { 0 } else { head_rows(name) },
+                ("model.norm.weight", _) => bytes.head += held(checkpoint, name, head),
+                _ => bytes.vision += held(checkpoint, name, vision),
+            }
+        }
+        bytes
+    }
+
+    /// What one slot holds of them.
+    pub fn on(&self, slot: SlotId, devices: &DeviceMap, with_vision: bool) -> u64 {
+        let mut bytes = 0;
+        if with_vision && devices.vision_slot() == slot {
+            bytes += self.vision;
+        }
+        if devices.embedding_slot() == slot {
+            bytes += self.embedding;
+        }
+        if devices.head_slot() == slot {
+            bytes += self.head;
+        }
+        let layers = self.layers.iter().enumerate().filter(|(layer, _)| devices.layer_slot(*layer) == slot);
+        bytes + layers.map(|(_, bytes)| bytes).sum::<u64>()
+    }
+
+    /// All stages.
+    pub fn total(&self) -> u64 {
+        self.vision + self.embedding + self.head + self.layers.iter().sum::<u64>()
+    }
+}
+
+/// Bytes of one tensor as it is held on `placement`.
+fn held(checkpoint: &Checkpoint, name: &str, placement: &Placement) -> u64 {
+    let shape = checkpoint.weights.shape(name).unwrap_or(&[]);
+    let stored = checkpoint.weights.dtype(name);
+    // Matrices of linear layers may keep a narrower dtype; tables that are added stay in the arithmetic's.
+    let is_matrix = shape.len() >= 2 && !name.ends_with("position_embedding.weight");
+    let dtype = if is_matrix { placement.matrix_dtype(stored).unwrap_or(placement.dtype) } else { placement.dtype };
+    (shape.iter().product::<usize>() * dtype.size_in_bytes()) as u64
+}
