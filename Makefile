@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the tool at work, `make test` checks everything. Both install what is missing first.
 
-.PHONY: demo test build setup fuzz check-cuda
+.PHONY: demo test build setup fuzz check-cuda check-cuda-real test-cuda
 
 DEMO_CLIP := tests/fixtures/clips/real/sk_bigbuckbunny.mp4
 DEMO_MODEL := tests/fixtures/golden/ckpt/a_9x9_untied_sharded_bf16
@@ -16,9 +16,17 @@ test: setup
 	cargo test --release --locked
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps
 
-# The cuda feature, type-checked without a CUDA toolkit.
+# The cuda and flash-attn features, type-checked without a CUDA toolkit.
 check-cuda: setup
 	scripts/check-cuda.sh
+
+# The same with NVIDIA's own compiler, fetched from PyPI: candle's kernels are really compiled.
+check-cuda-real: setup
+	scripts/check-cuda-real.sh
+
+# On a machine with an NVIDIA GPU and a CUDA toolkit: every test that computes runs there, against the same numbers.
+test-cuda: setup
+	LLAVA_VIDEO_TEST_DEVICE=$${LLAVA_VIDEO_TEST_DEVICE:-cuda} cargo test --release --locked --features cuda
 
 # With the examples, so that dependencies get the same features as in tests and are compiled once for both.
 build: setup

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Type-checks the `cuda` feature on a machine without a CUDA toolkit: a stand-in for nvcc answers the build scripts with
+# Type-checks the `cuda` and `flash-attn` features on a machine without a CUDA toolkit: a stand-in for nvcc answers the build scripts with
 # empty kernels, and only Rust is compiled. Says nothing about whether kernels compile or run.
 # usage: scripts/check-cuda.sh [WORKDIR]   (default target/check-cuda; about two minutes on 2 cores)
 set -eu
@@ -45,5 +45,22 @@ esac
 NVCC
 chmod +x "$work/bin/nvcc"
 
+# The build of candle-flash-attn asks git for CUTLASS at one commit: a checkout that is there already, and empty.
+flash_attn=$(cargo metadata --locked --format-version 1 --features flash-attn |
+	sed 's/.*"manifest_path":"\([^"]*candle-flash-attn[^"]*\)\/Cargo.toml".*/\1/')
+cutlass=$(grep -o '[0-9a-f]\{40\}' "$flash_attn/build.rs" | head -n 1)
+checkout="$work/cudaforge/git/checkouts/cutlass-$(echo "$cutlass" | cut -c 1-16)"
+mkdir -p "$checkout/include" "$checkout/tools/util/include"
+git=$(command -v git)
+cat >"$work/bin/git" <<GIT
+#!/bin/sh
+case "\$1 \$2 \$PWD" in
+"rev-parse HEAD "*/cutlass-*) echo $cutlass ;;
+*) exec $git "\$@" ;;
+esac
+GIT
+chmod +x "$work/bin/git"
+
+export CUDAFORGE_HOME="$work/cudaforge"
 export PATH="$work/bin:$PATH" NVCC="$work/bin/nvcc" CUDA_HOME="$work" CUDARC_CUDA_VERSION=13000 CUDA_COMPUTE_CAP=80
-CARGO_TARGET_DIR="$work/target" cargo check --locked --all-targets --features cuda
+CARGO_TARGET_DIR="$work/target" cargo check --locked --all-targets --features cuda,flash-attn

@@ -7,11 +7,14 @@ use candle_core::{DType, Device, Result, Tensor};
 
 use super::softmax::Visible;
 use super::{scaled, weighted_sum};
+use crate::device::Placement;
 
 /// How the query rows of one chunk are cut into blocks, with each block's mask; the same for every layer.
 #[derive(Debug)]
 pub(crate) struct CausalBlocks {
     blocks: Vec<Block>,
+    /// One kernel does it all; then there are no blocks.
+    flash: bool,
 }
 
 #[derive(Debug)]
@@ -26,8 +29,16 @@ struct Block {
 
 impl CausalBlocks {
     /// Blocks for `rows` query rows, the first at `first_position`, of `heads` heads; the f32 scores of one block take
-    /// at most `max_scores_bytes` (but a block has at least one row).
-    pub(crate) fn new(
+    /// at most what the placement allows (but a block has at least one row).
+    pub(crate) fn new(rows: usize, first_position: usize, heads: usize, placement: &Placement) -> Result<Self> {
+        if placement.uses_flash_attention() {
+            return Ok(Self { blocks: Vec::new(), flash: true });
+        }
+        let (max_scores_bytes, device) = (placement.attention_scores_bytes(), &placement.device);
+        Self::with_scores(rows, first_position, heads, max_scores_bytes, device)
+    }
+
+    fn with_scores(
         rows: usize,
         first_position: usize,
         heads: usize,
@@ -42,12 +53,16 @@ impl CausalBlocks {
             let mask = if rows == 1 || device.is_cpu() { None } else { Some(causal_mask(rows, visible, device)?) };
             Ok(Block { first_row, rows, visible, mask })
         };
-        Ok(Self { blocks: (0..rows).step_by(block_rows).map(block).collect::<Result<_>>()? })
+        Ok(Self { blocks: (0..rows).step_by(block_rows).map(block).collect::<Result<_>>()?, flash: false })
     }
 
     /// Attends `q: [H, S, d]` to `k, v: [K, L, d]`, where query row `i` sits at position `L - S + i` and sees all keys
     /// up to itself. Returns `[H, S, d]`.
     pub(crate) fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
+        if self.flash {
+            #[cfg(feature = "flash-attn")]
+            return super::flash::causal(q, k, v);
+        }
         let (heads, rows, head_dim) = q.dims3()?;
         let kv_heads = k.dim(0)?;
         let group = heads / kv_heads;
@@ -106,7 +121,7 @@ mod tests {
         let v = Tensor::randn(0f32, 1.0, (kv_heads, keys, dim), &device)?;
         let expected = by_definition(&q.to_vec3()?, &k.to_vec3()?, &v.to_vec3()?);
         for bytes in [0, heads * keys * 4 * 2, heads * keys * 4 * 3, 1 << 20] {
-            let blocks = CausalBlocks::new(rows, keys - rows, heads, bytes, &device)?;
+            let blocks = CausalBlocks::with_scores(rows, keys - rows, heads, bytes, &device)?;
             let got = blocks.attend(&q, &k, &v)?.to_vec3::<f32>()?;
             for (got, expected) in got.iter().flatten().flatten().zip(expected.iter().flatten().flatten()) {
                 assert!((got - expected).abs() < 1e-5, "{got} {expected} with blocks of {bytes} bytes");

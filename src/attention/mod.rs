@@ -4,6 +4,8 @@
 //! attention (`Qwen2Attention.forward`, `SigLipAttention.forward`).
 
 mod causal;
+#[cfg(feature = "flash-attn")]
+mod flash;
 mod softmax;
 
 use candle_core::{DType, Result, Tensor};

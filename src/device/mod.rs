@@ -138,6 +138,11 @@ impl Placement {
         if self.device.is_cpu() { 512 } else { 2048 }
     }
 
+    /// Whether the decoder's attention is left to the flash kernels, which know 16-bit floats on NVIDIA GPUs only.
+    pub fn uses_flash_attention(&self) -> bool {
+        cfg!(feature = "flash-attn") && self.device.is_cuda() && matches!(self.dtype, DType::BF16 | DType::F16)
+    }
+
     /// Most bytes that one block of attention scores may take; bounds the memory of attention whatever the length.
     pub fn attention_scores_bytes(&self) -> usize {
         if self.device.is_cpu() { 64 << 20 } else { 512 << 20 }

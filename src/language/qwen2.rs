@@ -206,10 +206,9 @@ impl Qwen2 {
             .into());
         }
         let chunk = |(placement, rope): (&Placement, &Rope)| {
-            let scores_bytes = placement.attention_scores_bytes();
             Ok(Chunk {
                 angles: rope.angles(position, count)?,
-                blocks: CausalBlocks::new(count, position, self.config.num_heads, scores_bytes, &placement.device)?,
+                blocks: CausalBlocks::new(count, position, self.config.num_heads, placement)?,
             })
         };
         let chunks = self.devices.slots().iter().zip(&self.ropes).map(chunk).collect::<Result<Vec<_>>>()?;

@@ -62,7 +62,10 @@ fn chunk_bytes(checkpoint: &Checkpoint, placement: &Placement, chunk_tokens: usi
     let size = placement.dtype.size_in_bytes();
     let rows = chunk_tokens.min(demand.prompt_tokens);
     let all_scores = language.num_heads * rows * demand.prompt_tokens * DType::F32.size_in_bytes();
-    let scores = score_copies(placement) * placement.attention_scores_bytes().min(all_scores);
+    let scores = match placement.uses_flash_attention() {
+        true => 0,
+        false => score_copies(placement) * placement.attention_scores_bytes().min(all_scores),
+    };
     // The feed-forward part: gate, its SiLU, up, their product, and one product's blocks before they are joined.
     let feed_forward = 5 * rows * language.intermediate_size * size;
     let attention = scores + 8 * rows * language.hidden_size * size;
