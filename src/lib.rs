@@ -10,6 +10,7 @@
 //! | vision tower | pixel_values -> patch features `[T, P, D_v]` | [`vision`] |
 //! | projector | patch features -> `[T, P, D]` | [`vision`] |
 //! | pooling | patch grid -> visual tokens `[N_v, D]`, newline tokens included | [`vision::pool`] |
+//! | pictures | picture -> tiles `[n, S, S, 3]`; their projected patches -> visual tokens `[N_v, D]` | [`vision::anyres`] |
 //! | prompt | question, times -> token ids with a place for the visual tokens | [`prompt`] |
 //! | prefill | embeddings `[S, D]` -> KV cache, logits of the last position | [`language`] |
 //! | decode steps | logits -> id -> logits ... | [`generate`] |

@@ -1,9 +1,8 @@
-//! The loaded model: clip frames to visual tokens, prompt to embeddings, prefill to a session that decodes.
+//! The loaded model: clip frames or pictures to visual tokens, prompt to embeddings, prefill to a session that decodes.
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::Layout;
+use crate::checkpoint::{self, Checkpoint, Layout};
 use crate::device::{DeviceMap, Placed, Placement};
 use crate::error::Error;
 use crate::generate::Decoder;
@@ -11,6 +10,7 @@ use crate::interrupt::Interrupt;
 use crate::language::{KvCache, Qwen2};
 use crate::prompt::{Prompt, Segment, Tokenizer};
 use crate::trace::Trace;
+use crate::vision::anyres::{PictureLayout, PictureTokens};
 use crate::vision::pool::{ExtraTokens, VideoTokens};
 use crate::vision::preprocess;
 use crate::vision::{Projector, VisionTower};
@@ -22,6 +22,8 @@ pub enum Stage {
     Load,
     /// The vision tower, counted in distinct frames.
     Vision,
+    /// The vision tower, counted in tiles of pictures.
+    Tiles,
     /// Prefill, counted in positions.
     Prefill,
 }
@@ -48,6 +50,36 @@ impl ClipFrames {
     }
 }
 
+/// One still picture as the tower takes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PictureTiles {
+    /// How its tiles are merged again.
+    pub layout: PictureLayout,
+    /// The whole picture and its tiles, `[S, S, 3]` u8 each.
+    pub tiles: Vec<Vec<u8>>,
+}
+
+impl PictureTiles {
+    /// Cuts a picture, packed RGB of the size that `layout` was made for.
+    ///
+    /// # Panics
+    /// If `rgb` is of another size.
+    pub fn new(layout: PictureLayout, rgb: &[u8]) -> Self {
+        Self { tiles: layout.tiles(rgb), layout }
+    }
+}
+
+/// The rule that turns pictures into visual tokens under this checkpoint's config.
+///
+/// # Errors
+/// [`checkpoint::Error::Pictures`] where the config does not say how.
+pub fn picture_tokens(checkpoint: &Checkpoint) -> Result<PictureTokens, Error> {
+    let config = checkpoint.config.pictures.clone();
+    let refused = |reason| checkpoint::Error::Pictures { path: checkpoint.dir.join("config.json"), reason };
+    let vision = checkpoint.vision;
+    Ok(PictureTokens::new(config.map_err(refused)?, vision.image_size, vision.grid()))
+}
+
 /// The rule that turns a clip into visual tokens under this checkpoint's config.
 ///
 /// # Errors
@@ -71,7 +103,7 @@ pub fn vocab_len(checkpoint: &Checkpoint, tokenizer: &Tokenizer) -> usize {
     }
 }
 
-/// What only clips need.
+/// What only clips and pictures need.
 #[derive(Debug)]
 struct VisionStack {
     tower: VisionTower,
@@ -156,20 +188,59 @@ impl LlavaVideo {
         Ok(Placed::new(sequence, device_slot))
     }
 
-    /// Embeds a prompt, visual tokens spliced in: `[S, D]`.
+    /// Each picture's visual tokens `[N_v, D]`, in order.
     ///
     /// # Errors
-    /// A failing device.
-    pub fn embed_prompt(&self, prompt: &Prompt, visual: Option<&Placed>, trace: &mut Trace) -> Result<Placed, Error> {
-        let slot = self.devices.embedding_slot();
-        let embed = |segment: &Segment| match (segment, visual) {
-            (Segment::Tokens(ids), _) => self.language.embed(ids),
-            (Segment::Visual, Some(visual)) => self.devices.transfer(visual.clone(), slot),
-            (Segment::Visual, None) => {
-                candle_core::bail!("the prompt has a place for visual tokens, but there are none")
+    /// An interrupt or a failing device.
+    ///
+    /// # Panics
+    /// If the model was loaded without vision.
+    pub fn encode_pictures(
+        &self,
+        pictures: &[&PictureTiles],
+        interrupt: &Interrupt,
+        progress: &mut Progress<'_>,
+        trace: &mut Trace,
+    ) -> Result<Vec<Placed>, Error> {
+        let vision = self.vision.as_ref().expect("a model loaded with vision");
+        let slot = self.devices.vision_slot();
+        let placement = self.devices.placement(slot);
+        let total = pictures.iter().map(|picture| picture.tiles.len()).sum();
+        let mut done = 0;
+        let mut out = Vec::with_capacity(pictures.len());
+        for picture in pictures {
+            let mut projected = Vec::new();
+            for batch in picture.tiles.chunks(placement.vision_batch_frames()) {
+                progress(Stage::Tiles, done, total);
+                projected.push(vision.project(batch, &placement.device, interrupt, trace)?);
+                done += batch.len();
             }
+            let tokens = picture.layout.tokens(&Tensor::cat(&projected, 0)?, vision.extra.newline.as_ref())?;
+            trace.record("picture_sequence", &tokens)?;
+            out.push(Placed::new(tokens, slot));
+        }
+        progress(Stage::Tiles, total, total);
+        Ok(out)
+    }
+
+    /// Embeds a prompt, visual tokens spliced in, one tensor for each of its visual segments: `[S, D]`.
+    ///
+    /// # Errors
+    /// Another number of tensors than of visual segments, or a failing device.
+    pub fn embed_prompt(&self, prompt: &Prompt, visual: &[Placed], trace: &mut Trace) -> Result<Placed, Error> {
+        let slot = self.devices.embedding_slot();
+        let mut visual = visual.iter();
+        let mut embed = |segment: &Segment| match segment {
+            Segment::Tokens(ids) => self.language.embed(ids),
+            Segment::Visual => match visual.next() {
+                Some(tokens) => self.devices.transfer(tokens.clone(), slot),
+                None => candle_core::bail!("the prompt has more places for visual tokens than there are"),
+            },
         };
-        let parts = prompt.segments.iter().map(embed).collect::<candle_core::Result<Vec<_>>>()?;
+        let parts = prompt.segments.iter().map(&mut embed).collect::<candle_core::Result<Vec<_>>>()?;
+        if visual.next().is_some() {
+            return Err(candle_core::Error::Msg("the prompt has too few places for visual tokens".to_owned()).into());
+        }
         let parts = parts.iter().map(|part| part.on(slot)).collect::<candle_core::Result<Vec<_>>>()?;
         let embeds = Tensor::cat(&parts, 0)?;
         trace.record("inputs_embeds", &embeds)?;

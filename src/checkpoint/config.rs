@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::json::Object;
+use super::picture_config::{self, PictureConfig};
 use super::{Error, Layout};
 
 /// One `--set KEY=VALUE`: replaces a key of config.json before it is read.
@@ -150,6 +151,8 @@ pub struct Config {
     pub(super) projector: ProjectorType,
     /// Pooling and newline tokens.
     pub video_tokens: VideoTokenConfig,
+    /// How still pictures are cut and merged, or why they cannot be asked about.
+    pub pictures: Result<PictureConfig, String>,
     /// Longest sequence in tokens, prompt and answer together; `None` if the config sets no limit.
     pub context_length: Option<usize>,
     /// End-of-sequence ids, used when generation_config.json names none.
@@ -159,11 +162,13 @@ pub struct Config {
 }
 
 /// Keys that `--set` may replace: those of the original layout that this program reads.
-const ORIGINAL_KEYS: [&str; 21] = [
+const ORIGINAL_KEYS: [&str; 23] = [
     "add_faster_video",
     "eos_token_id",
     "faster_token_stride",
     "hidden_size",
+    "image_aspect_ratio",
+    "image_grid_pinpoints",
     "intermediate_size",
     "max_position_embeddings",
     "mm_newline_position",
@@ -261,6 +266,7 @@ impl Config {
         Ok(Self {
             layout: Layout::Original,
             language: language(object)?,
+            pictures: picture_config::original(object, merge_type, vision.image_size),
             vision,
             projector: projector(object)?,
             video_tokens: VideoTokenConfig {
@@ -304,6 +310,7 @@ impl Config {
         Ok(Self {
             layout: Layout::HuggingFace,
             language: language(&text)?,
+            pictures: picture_config::hugging_face(object, vision.image_size),
             vision,
             projector: ProjectorType::Mlp { depth: 2 },
             // `apply_pooling` of modeling_llava_onevision.py: bilinear to ceil(g / 2), then one newline per clip.

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::config::{Config, MergeType, NewlinePosition, ProjectorType};
+use super::config::{Config, MergeType, ProjectorType};
 use super::{Error, Weights};
 
 /// Prefix of the vision tower's tensors.
@@ -215,8 +215,8 @@ fn expect_language(config: &Config, weights: &Weights, expected: &mut Expected) 
 fn expect_extra_tokens(config: &Config, expected: &mut Expected) {
     let hidden = config.language.hidden_size;
     let tokens = &config.video_tokens;
-    let has_newline = tokens.merge_type == (MergeType::Spatial { has_newline: true });
-    if has_newline && tokens.newline_position != NewlinePosition::NoToken {
+    // Pictures take it wherever videos put theirs.
+    if tokens.merge_type == (MergeType::Spatial { has_newline: true }) {
         expected.insert("model.image_newline".to_owned(), Some(vec![hidden]));
     }
     if tokens.faster_video.is_some() {

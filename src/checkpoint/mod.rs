@@ -10,6 +10,7 @@ mod json;
 mod layout;
 mod locate;
 mod manifest;
+mod picture_config;
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -22,6 +23,7 @@ pub use generation_config::GenerationDefaults;
 pub use layout::Layout;
 pub use locate::{DEFAULT_MODEL, locate};
 pub use manifest::{ProjectorShape, VisionShape};
+pub use picture_config::{AnyresConfig, PictureAspect, PictureConfig, UnpadRounding};
 pub use weights::Weights;
 
 /// Prefix of the vision tower's tensor names.
@@ -75,6 +77,14 @@ pub enum Error {
         path: PathBuf,
         /// What `architectures` (or `model_type`) says.
         found: String,
+    },
+    /// A config that does not say how to look at still pictures, or asks for what is not known here.
+    #[error("`{}`: this checkpoint cannot be asked about pictures: {reason}", path.display())]
+    Pictures {
+        /// The config file.
+        path: PathBuf,
+        /// Which key, and what is wrong with it.
+        reason: String,
     },
     /// A directory with no safetensors files.
     #[error("no safetensors weights in `{}`", dir.display())]

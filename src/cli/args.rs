@@ -1,6 +1,6 @@
 //! What can be typed: commands and flags, checked for range here and for nothing else.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::LazyLock;
@@ -30,6 +30,11 @@ pub(crate) const DECODE_WORKER: &str = "decode-worker";
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C), 143 terminated.";
 
+const ASK_USAGE: &str = "\
+llava-video ask [OPTIONS] VIDEO QUESTION
+       llava-video ask [OPTIONS] PICTURE... QUESTION
+       llava-video ask [OPTIONS] --no-video QUESTION";
+
 /// Answers questions about videos with the LLaVA-Video models, on your own machine.
 #[derive(Debug, Parser)]
 #[command(name = "llava-video", version = VERSION.as_str(), after_help = EXIT_CODES, max_term_width = 100, args_override_self = true)]
@@ -48,8 +53,8 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Answer a question about a video.
-    #[command(after_help = EXIT_CODES)]
+    /// Answer a question about a video, or about pictures.
+    #[command(after_help = EXIT_CODES, override_usage = ASK_USAGE)]
     Ask(Box<AskArgs>),
     /// Print which frames of a video would be sampled, as one JSON object a line; no model is needed.
     #[command(after_help = EXIT_CODES)]
@@ -79,7 +84,7 @@ pub(crate) enum Selection {
 /// Which clip, and which of its frames are taken.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ClipArgs {
-    /// The video: a file, a directory of pictures, or `-` for standard input.
+    /// The video or picture: a file, a directory of pictures as a video, or `-` for standard input.
     #[arg(value_name = "VIDEO")]
     pub(crate) video: OsString,
 
@@ -118,6 +123,11 @@ pub(crate) struct ClipArgs {
 }
 
 impl ClipArgs {
+    /// The same for another file.
+    pub(crate) fn with_video(&self, video: &OsStr) -> Self {
+        Self { video: video.to_owned(), ..self.clone() }
+    }
+
     /// Which frames to take.
     pub(crate) fn selection(&self) -> Result<Selection, UsageError> {
         if !self.at.is_empty() {
@@ -130,6 +140,13 @@ impl ClipArgs {
             true => Ok(Selection::Part { start_secs: start, end_secs: end, policy: self.policy() }),
             false => Err(UsageError(format!("--start {start} is not before --end {end}"))),
         }
+    }
+
+    /// A flag that was given and that only videos have a meaning for.
+    pub(crate) fn time_flag(&self) -> Option<&'static str> {
+        let given = [("--fps", self.fps.is_some()), ("--start", self.start.is_some()), ("--end", self.end.is_some())];
+        let given = given.into_iter().chain([("--at", !self.at.is_empty())]);
+        given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {
@@ -167,9 +184,9 @@ pub(crate) struct AskArgs {
     #[command(flatten)]
     pub(crate) clip: ClipArgs,
 
-    /// The question; `-` reads it from standard input. With --no-video it is the only argument.
+    /// The question, last of all; `-` reads it from standard input. Before it, more pictures if the first is one.
     #[arg(value_name = "QUESTION", required_unless_present = "no_video")]
-    pub(crate) question: Option<OsString>,
+    rest: Vec<OsString>,
 
     /// Checkpoint: a directory, or a repository id that is in the hub cache.
     #[arg(long, value_name = "DIR|REPO", default_value = DEFAULT_MODEL)]
@@ -233,6 +250,16 @@ pub(crate) struct AskArgs {
     /// Write the tensors of every stage to a safetensors file, to compare with the reference.
     #[arg(long, value_name = "FILE")]
     pub(crate) dump_tensors: Option<PathBuf>,
+}
+
+impl AskArgs {
+    /// What is asked about, in order, and the question. With `--no-video` a lone argument is the question.
+    pub(crate) fn inputs_and_question(&self) -> (Vec<&OsStr>, &OsStr) {
+        let mut inputs: Vec<&OsStr> =
+            std::iter::once(&self.clip.video).chain(&self.rest).map(OsString::as_os_str).collect();
+        let question = inputs.pop().unwrap_or_default();
+        (inputs, question)
+    }
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,6 @@
-//! `ask`: one question about one video, from arguments to the streamed answer.
+//! `ask`: one question about one video or some pictures, from arguments to the streamed answer.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Instant;
 
@@ -13,7 +14,8 @@ use llava_video::generate::{self, Sampler, SamplingParams, StopReason, StopRule,
 use llava_video::interrupt::Interrupt;
 use llava_video::memory::{Demand, MemoryPlan};
 use llava_video::model::{self, ClipFrames, LlavaVideo, Stage};
-use llava_video::prompt::{self, Conversation, DEFAULT_SYSTEM, Part, Prompt, Tokenizer, Turn, user_message};
+use llava_video::prompt::{self, Conversation, DEFAULT_SYSTEM, Part, Prompt, TimeInstruction, Tokenizer, Turn};
+use llava_video::prompt::{picture_message, user_message};
 use llava_video::trace::Trace;
 use llava_video::video;
 use llava_video::video::isolated::View;
@@ -24,6 +26,7 @@ use super::args::AskArgs;
 use super::exit::{Exit, UsageError};
 use super::memory::Budget;
 use super::output::Printer;
+use super::picture_input::{self, AskedPicture, PictureReader};
 use super::record::{Record, Timings};
 use super::request::{self, PlannedClip};
 use super::signals;
@@ -33,29 +36,39 @@ const LONG_WORK_SECS: f64 = 60.0;
 
 pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     let started = Instant::now();
-    let (video, question) = inputs(&args, printer)?;
+    let (files, question) = inputs(&args, printer)?;
     let interrupt = signals::install()?;
     let mut timings = Timings::default();
     let mut trace = if args.dump_tensors.is_some() { Trace::recording() } else { Trace::default() };
 
     // Everything that can be refused is refused before weights are loaded.
     let placements = Placement::open_all(&args.devices.device, args.devices.dtype).map_err(Error::from)?;
-    let mut clip = match video {
-        Some(_) => Some(timings.probe.time(|| PlannedClip::open(&args.clip, &interrupt, printer))?),
-        None => None,
+    let mut clip = match files.is_empty() {
+        false => Some(timings.probe.time(|| PlannedClip::open(&args.clip, &interrupt, printer))?),
+        true => None,
     };
-    if let Some(clip) = clip.as_ref().filter(|clip| clip.info().container == video::SINGLE_IMAGE) {
-        bail!("`{}` is a picture; only videos can be asked about so far", clip.path().display());
+    let first_picture = clip.take_if(|clip| clip.info().is_picture());
+    if let Some(video) = clip.as_ref().filter(|_| files.len() > 1) {
+        return Err(picture_input::only_pictures(video.path()).into());
     }
     let dir = checkpoint::locate(&args.model).map_err(Error::from)?;
     let checkpoint = Checkpoint::open(&dir, &args.overrides).map_err(Error::from)?;
     let tokenizer = Tokenizer::open(&dir).map_err(Error::from)?;
     let request = Request { args: &args, question: &question, tokenizer: &tokenizer, checkpoint: &checkpoint };
-    let mut prompt = request.prompt(clip.as_ref())?;
+    let pictures = match first_picture {
+        Some(first) => request.pictures(first, &files[1..], &interrupt, &mut timings, printer)?,
+        None => Vec::new(),
+    };
+    let mut prompt = match pictures.is_empty() {
+        true => request.prompt(clip.as_ref())?,
+        false => request.picture_prompt(pictures.len(), pictures.iter().map(AskedPicture::visual_tokens).sum())?,
+    };
+    let views = Views::of(clip.as_ref(), &pictures);
     let vocab_len = model::vocab_len(&checkpoint, &tokenizer);
     let budget = Budget { args: &args.devices, checkpoint: &checkpoint, vocab_len, placements: &placements };
-    let (devices, memory) = budget.place(request.demand(clip.as_ref(), &prompt))?;
+    let (devices, memory) = budget.place(request.demand(views, &prompt))?;
     request.describe(&dir, &devices, clip.as_ref(), &prompt, printer);
+    pictures.iter().for_each(|picture| printer.detail(&picture.describe()));
     if args.dry_run {
         printer.line(memory.to_string().trim_end())?;
     }
@@ -65,7 +78,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     if args.dry_run {
         return Ok(Exit::Done);
     }
-    announce_long_work(&request, clip.as_ref(), &prompt, &devices, printer)?;
+    announce_long_work(&request, clip.as_ref(), views, &prompt, &devices, printer)?;
 
     let frames = match &mut clip {
         Some(clip) => {
@@ -80,20 +93,25 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
         None => None,
     };
 
-    let load =
-        || LlavaVideo::load(&checkpoint, vocab_len, frames.is_some(), &devices, &interrupt, &mut progress(printer));
+    let with_vision = views.distinct > 0;
+    let load = || LlavaVideo::load(&checkpoint, vocab_len, with_vision, &devices, &interrupt, &mut progress(printer));
     let model = timings.load.time(load)?;
 
     let mut answer = Answer { text: String::new(), stream: TextStream::default() };
     let sampling = request.sampling();
     let outcome = (|| {
         let visual = match &frames {
-            Some(frames) => Some(
+            Some(frames) => vec![
                 timings.vision.time(|| model.encode_clip(frames, &interrupt, &mut progress(printer), &mut trace))?,
-            ),
-            None => None,
+            ],
+            None if pictures.is_empty() => Vec::new(),
+            None => {
+                let tiles: Vec<_> = pictures.iter().map(|picture| &picture.tiles).collect();
+                let encode = || model.encode_pictures(&tiles, &interrupt, &mut progress(printer), &mut trace);
+                timings.vision.time(encode)?
+            }
         };
-        let embeds = model.embed_prompt(&prompt.prompt, visual.as_ref(), &mut trace)?;
+        let embeds = model.embed_prompt(&prompt.prompt, &visual, &mut trace)?;
         drop(visual);
         let rule = request.stop_rule(&prompt);
         let prefill = || model.prefill(&embeds, rule.max_new_tokens, &interrupt, &mut progress(printer), &mut trace);
@@ -125,7 +143,8 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
             token_ids: &token_ids,
             prompt_tokens: prompt.tokens,
             visual_tokens: prompt.visual_tokens,
-            clip: video.zip(clip.as_ref()),
+            clip: clip.as_ref(),
+            pictures: &pictures,
             model: &args.model,
             devices: &devices,
             seed: (sampling.temperature > 0.0).then_some(sampling.seed),
@@ -147,22 +166,54 @@ fn progress(printer: &mut Printer) -> impl FnMut(Stage, usize, usize) {
     |stage, done, total| match stage {
         Stage::Load => printer.progress("loading", "layers", done, total),
         Stage::Vision => printer.progress("vision", "frames", done, total),
+        Stage::Tiles => printer.progress("vision", "tiles", done, total),
         Stage::Prefill => printer.progress("prefill", "tokens", done, total),
     }
 }
 
-/// The video, if one is asked about, and the question. With `--no-video` a lone argument is the question.
-fn inputs<'a>(args: &'a AskArgs, printer: &mut Printer) -> Result<(Option<&'a Path>, String)> {
-    match (&args.question, args.no_video) {
-        (Some(question), false) if question == "-" && args.clip.video == "-" => {
-            Err(UsageError("standard input can hold the video or the question, not both".to_owned()).into())
+/// The video or the pictures that are asked about, none with `--no-video`, and the question.
+fn inputs<'a>(args: &'a AskArgs, printer: &mut Printer) -> Result<(Vec<&'a OsStr>, String)> {
+    let (files, question) = args.inputs_and_question();
+    // With several arguments the likeliest mistake is a question without quotes.
+    let is_file = |file: &OsStr| file == "-" || Path::new(file).exists();
+    if let Some(other) = files.iter().skip(1).find(|file| !is_file(file)) {
+        let other = other.display();
+        return Err(UsageError(format!("`{other}` is not a picture; a question of several words needs quotes")).into());
+    }
+    if args.no_video {
+        for file in &files {
+            printer.warning(&format!("--no-video: `{}` is not looked at", file.display()));
         }
-        (Some(question), false) => Ok((Some(Path::new(&args.clip.video)), request::question(question)?)),
-        (Some(question), true) => {
-            printer.warning(&format!("--no-video: `{}` is not looked at", args.clip.video.display()));
-            Ok((None, request::question(question)?))
+        return Ok((Vec::new(), request::question(question)?));
+    }
+    if files.iter().chain([&question]).filter(|argument| **argument == "-").count() > 1 {
+        return Err(UsageError("standard input can hold the video or the question, not both".to_owned()).into());
+    }
+    if Path::new(question).is_file() {
+        printer.warning(&format!(
+            "the question is `{}`, the name of a file; the last argument is the question",
+            question.display()
+        ));
+    }
+    Ok((files, request::question(question)?))
+}
+
+/// What the vision tower has to look at.
+#[derive(Debug, Clone, Copy)]
+struct Views {
+    /// Distinct frames, or tiles of all pictures.
+    distinct: usize,
+    /// The most tiles of one picture, which are merged together.
+    tiles_at_once: usize,
+}
+
+impl Views {
+    fn of(clip: Option<&PlannedClip>, pictures: &[AskedPicture]) -> Self {
+        let tiles = || pictures.iter().map(|picture| picture.tiles.tiles.len());
+        Self {
+            distinct: clip.map_or_else(|| tiles().sum(), PlannedClip::distinct_frames),
+            tiles_at_once: tiles().max().unwrap_or(0),
         }
-        (None, _) => Ok((None, request::question(&args.clip.video)?)),
     }
 }
 
@@ -196,6 +247,41 @@ impl Request<'_> {
         let sized = self.clip_prompt(clip, rule, &clip.plan)?;
         let frames = clip.plan.indices.len();
         self.fitting(sized, || self.frames_that_fit(clip, rule, frames))
+    }
+
+    /// Decodes and cuts the pictures.
+    ///
+    /// # Errors
+    /// Pictures that do not fit the context, a checkpoint that does not say how to look at them, or a time instruction.
+    fn pictures(
+        &self,
+        first: PlannedClip,
+        more: &[&OsStr],
+        interrupt: &Interrupt,
+        timings: &mut Timings,
+        printer: &mut Printer,
+    ) -> Result<Vec<AskedPicture>> {
+        let is_told_times = self.args.time_instruction != TimeInstruction::None;
+        if let Some(flag) = self.args.clip.time_flag().or(is_told_times.then_some("--time-instruction")) {
+            let path = first.path().display();
+            return Err(UsageError(format!("{flag} is for videos, and `{path}` is a picture")).into());
+        }
+        let rule = model::picture_tokens(self.checkpoint)?;
+        let mut reader = PictureReader { args: &self.args.clip, rule: &rule, interrupt, timings, printer };
+        reader.read_all(first, more, &|pictures, visual_tokens| self.picture_prompt(pictures, visual_tokens).map(drop))
+    }
+
+    /// The prompt for so many pictures, which take so many visual tokens together.
+    fn picture_prompt(&self, pictures: usize, visual_tokens: usize) -> Result<SizedPrompt> {
+        let sized = self.sized(picture_message(pictures, self.question), visual_tokens)?;
+        match self.checkpoint.config.context_length {
+            Some(context_length) if sized.tokens >= context_length => {
+                let prompt_tokens = sized.tokens;
+                let error = prompt::Error::TooManyPictures { prompt_tokens, context_length, pictures };
+                Err(Error::from(error).into())
+            }
+            _ => Ok(sized),
+        }
     }
 
     fn clip_prompt(&self, clip: &PlannedClip, rule: VideoTokens, plan: &video::FramePlan) -> Result<SizedPrompt> {
@@ -250,9 +336,10 @@ impl Request<'_> {
     }
 
     /// What the request asks of memory.
-    fn demand(&self, clip: Option<&PlannedClip>, prompt: &SizedPrompt) -> Demand {
+    fn demand(&self, views: Views, prompt: &SizedPrompt) -> Demand {
         Demand {
-            distinct_frames: clip.map(PlannedClip::distinct_frames),
+            distinct_frames: (views.distinct > 0).then_some(views.distinct),
+            tiles_at_once: views.tiles_at_once,
             visual_tokens: prompt.visual_tokens,
             prompt_tokens: prompt.tokens,
             cache_positions: prompt.tokens + self.stop_rule(prompt).max_new_tokens,
@@ -269,7 +356,7 @@ impl Request<'_> {
             let plan = video::plan(clip.info().frame_count, clip.info().avg_fps, &policy);
             let distinct = video::distinct(&plan.indices).len();
             let prompt = self.clip_prompt(clip, rule, &plan)?;
-            Ok(Demand { distinct_frames: Some(distinct), ..self.demand(Some(clip), &prompt) })
+            Ok(self.demand(Views { distinct, tiles_at_once: 0 }, &prompt))
         };
         budget.refusal(memory, clip.map(|clip| clip.plan.indices.len()), &demand_of)
     }
@@ -377,6 +464,7 @@ impl Answer {
 fn announce_long_work(
     request: &Request<'_>,
     clip: Option<&PlannedClip>,
+    views: Views,
     prompt: &SizedPrompt,
     devices: &DeviceMap,
     printer: &mut Printer,
@@ -386,8 +474,7 @@ fn announce_long_work(
         return Ok(());
     }
     let work = Work::of(request.checkpoint);
-    let distinct = clip.map_or(0, PlannedClip::distinct_frames);
-    let flops = work.flops(distinct, prompt.tokens);
+    let flops = work.flops(views.distinct, prompt.tokens);
     // Below this no machine takes a minute, and measuring would only cost time.
     if flops < LONG_WORK_SECS * 1e9 {
         return Ok(());

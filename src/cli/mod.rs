@@ -6,6 +6,7 @@ mod exit;
 mod frames;
 mod memory;
 mod output;
+mod picture_input;
 mod pictures;
 mod probe;
 mod record;

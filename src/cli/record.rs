@@ -1,12 +1,12 @@
 //! `--json` and `--timings`: one answer with everything that led to it.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use llava_video::device::DeviceMap;
 use llava_video::generate::StopReason;
 use serde_json::{Value, json};
 
+use super::picture_input::AskedPicture;
 use super::request::PlannedClip;
 
 /// Everything that `--json` prints.
@@ -18,7 +18,9 @@ pub(crate) struct Record<'a> {
     /// All positions of the prompt, visual tokens included.
     pub(crate) prompt_tokens: usize,
     pub(crate) visual_tokens: usize,
-    pub(crate) clip: Option<(&'a Path, &'a PlannedClip)>,
+    pub(crate) clip: Option<&'a PlannedClip>,
+    /// Empty where no picture was asked about.
+    pub(crate) pictures: &'a [AskedPicture],
     pub(crate) model: &'a str,
     pub(crate) devices: &'a DeviceMap,
     /// Only where the answer was sampled.
@@ -35,13 +37,16 @@ impl Record<'_> {
             "prompt_tokens": self.prompt_tokens,
             "visual_tokens": self.visual_tokens,
             "completion_tokens": self.token_ids.len(),
-            "frames": self.clip.map_or_else(Vec::new, |(_, clip)| frames(clip)),
-            "video": self.clip.map(|(path, clip)| video(path, clip)),
+            "frames": self.clip.map_or_else(Vec::new, frames),
+            "video": self.clip.map(video),
             "model": self.model,
             "device": self.devices.device_names(),
             "dtype": self.devices.dtype_name(),
             "timings": self.timings.to_json(),
         });
+        if !self.pictures.is_empty() {
+            record["pictures"] = self.pictures.iter().map(AskedPicture::to_json).collect();
+        }
         if let Some(seed) = self.seed {
             record["seed"] = json!(seed);
         }
@@ -54,10 +59,10 @@ fn frames(clip: &PlannedClip) -> Vec<Value> {
     clip.plan.indices.iter().zip(clip.label_secs()).map(frame).collect()
 }
 
-fn video(path: &Path, clip: &PlannedClip) -> Value {
+fn video(clip: &PlannedClip) -> Value {
     let info = clip.info();
     json!({
-        "path": path.to_string_lossy(),
+        "path": clip.path().to_string_lossy(),
         "duration_secs": info.duration_secs(),
         "avg_fps": info.avg_fps,
         "frame_count": info.frame_count,

@@ -25,6 +25,9 @@ pub(super) fn peak_bytes(checkpoint: &Checkpoint, devices: &DeviceMap, slot: Slo
     if sees {
         // Visual tokens by batch, and their sequence.
         resident += 2 * demand.visual_tokens * hidden * size;
+        // All patches of a picture: by batch, together, as a map, and as that in f32 to be shrunk.
+        let patches = demand.tiles_at_once * checkpoint.vision.grid() * checkpoint.vision.grid();
+        resident += patches * hidden * (3 * size + DType::F32.size_in_bytes());
     }
     if placement.device.is_cpu() {
         let image_size = checkpoint.vision.image_size;

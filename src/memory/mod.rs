@@ -20,8 +20,10 @@ pub use weights::StageBytes;
 /// What a request asks of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
-    /// Distinct frames that are kept for the tower; none: the tower is not loaded.
+    /// Distinct frames, or tiles of pictures, that are kept for the tower; none: the tower is not loaded.
     pub distinct_frames: Option<usize>,
+    /// The most tiles of one picture, whose patches are merged together; 0 for a clip.
+    pub tiles_at_once: usize,
     /// Positions of the prompt that are visual tokens.
     pub visual_tokens: usize,
     /// Positions of the prompt.

@@ -1,9 +1,11 @@
 //! Conversation -> prompt: ordered segments of text token ids and visual tokens, their lengths known before compute.
 
+mod picture_message;
 mod template;
 mod time_instruction;
 mod tokenizer;
 
+pub use picture_message::picture_message;
 pub use template::{Conversation, DEFAULT_SYSTEM, Part, Turn, encode};
 pub use time_instruction::{TimeInstruction, user_message};
 pub use tokenizer::Tokenizer;
@@ -37,6 +39,16 @@ pub enum Error {
         /// The tokenizer's reason.
         message: String,
     },
+    /// Pictures that leave no room for an answer.
+    #[error("{}", too_many_pictures(*prompt_tokens, *context_length, *pictures))]
+    TooManyPictures {
+        /// Positions of the prompt up to the picture that is too much, visual tokens included.
+        prompt_tokens: usize,
+        /// Positions the model can hold, answer included.
+        context_length: usize,
+        /// Which picture is too much, counted from 1.
+        pictures: usize,
+    },
     /// A prompt that leaves no room for an answer.
     #[error("{}", too_long(*prompt_tokens, *context_length, *frames_that_fit))]
     TooLong {
@@ -53,6 +65,8 @@ impl Error {
     /// What the user can try, where something helps.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::TooManyPictures { pictures: 2.., .. } => Some("ask about fewer pictures".to_owned()),
+            Self::TooManyPictures { .. } => Some("shorten the question".to_owned()),
             Self::TooLong { frames_that_fit: Some(frames), .. } => Some(format!("use `--frames {frames}` or fewer")),
             Self::TooLong { .. } => Some("shorten the question".to_owned()),
             _ => None,
@@ -68,12 +82,21 @@ fn too_long(prompt_tokens: usize, context_length: usize, frames_that_fit: Option
     format!("the prompt takes {prompt_tokens} positions, the model holds fewer than {context_length}; {fits}")
 }
 
+fn too_many_pictures(prompt_tokens: usize, context_length: usize, pictures: usize) -> String {
+    let fits = match pictures {
+        1 => "it would not fit with any picture of this shape".to_owned(),
+        2 => "the first picture alone would fit".to_owned(),
+        n => format!("the first {} pictures would fit", n - 1),
+    };
+    format!("the prompt takes at least {prompt_tokens} positions, the model holds fewer than {context_length}; {fits}")
+}
+
 /// A stretch of the prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Segment {
     /// Text, as token ids.
     Tokens(Vec<u32>),
-    /// The place of a clip's visual tokens.
+    /// The place of a clip's or a picture's visual tokens.
     Visual,
 }
 
@@ -94,12 +117,12 @@ impl Prompt {
         self.segments.iter().flat_map(ids).collect()
     }
 
-    /// Positions that the prompt takes, each visual segment counting `visual_tokens`.
+    /// Positions that the prompt takes, `visual_tokens` being those of all visual segments together.
     pub fn len(&self, visual_tokens: usize) -> usize {
         let len = |segment: &Segment| match segment {
             Segment::Tokens(ids) => ids.len(),
-            Segment::Visual => visual_tokens,
+            Segment::Visual => 0,
         };
-        self.segments.iter().map(len).sum()
+        self.segments.iter().map(len).sum::<usize>() + visual_tokens
     }
 }

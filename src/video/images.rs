@@ -2,9 +2,11 @@
 //!
 //! Frame k is the k-th file in natural order (`frame2.png` before `frame10.png`). Pictures keep their own sizes.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
-use image::{ImageError, ImageReader, Limits};
+use image::{DynamicImage, ImageError, ImageReader, Limits};
 
 use super::index::CountSource;
 use super::info::{Access, ClipInfo};
@@ -21,6 +23,7 @@ pub struct ImageClip {
     files: Vec<PathBuf>,
     max_pixels: u64,
     info: ClipInfo,
+    warnings: Vec<String>,
 }
 
 impl ImageClip {
@@ -50,16 +53,18 @@ impl ImageClip {
     }
 
     fn new(files: Vec<PathBuf>, container: &str, options: &ClipOptions) -> Result<Self, Error> {
-        let mut clip = Self { files, max_pixels: options.max_pixels, info: ClipInfo::unknown() };
-        let first = clip.frame(0)?;
-        let format = ImageReader::open(&clip.files[0]).and_then(ImageReader::with_guessed_format);
-        let format = format.ok().and_then(|reader| reader.format());
+        let info = ClipInfo::unknown();
+        let mut clip = Self { files, max_pixels: options.max_pixels, info, warnings: Vec::new() };
+        let reader = clip.reader(0)?;
+        let format = reader.format();
+        let (width, height) = reader.into_dimensions().map_err(|source| clip.bad(0, &source))?;
+        clip.check_size(0, width, height)?;
         let name = format.and_then(|format| format.extensions_str().first().copied()).unwrap_or_default();
         clip.info = ClipInfo {
             frame_count: clip.files.len(),
             avg_fps: options.image_fps,
-            width: first.width,
-            height: first.height,
+            width,
+            height,
             container: container.to_owned(),
             codec: name.to_owned(),
             decoder: name.to_owned(),
@@ -77,6 +82,11 @@ impl ImageClip {
         &self.info
     }
 
+    /// As [`super::Clip::take_warnings`].
+    pub fn take_warnings(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.warnings)
+    }
+
     /// As [`super::Clip::frames_before`].
     pub fn frames_before(&self, secs: f64) -> usize {
         ((secs * self.info.avg_fps).ceil().max(0.0) as usize).min(self.info.frame_count)
@@ -87,7 +97,7 @@ impl ImageClip {
     /// # Errors
     /// As [`super::Clip::read`], and [`Error::BadImage`] for a picture that cannot be read.
     pub fn read<E>(
-        &self,
+        &mut self,
         indices: &[usize],
         keep_going: &dyn Fn() -> bool,
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
@@ -101,26 +111,57 @@ impl ImageClip {
         Ok(())
     }
 
-    fn frame(&self, index: usize) -> Result<Frame, Error> {
-        let path = self.files.get(index).ok_or_else(|| Error::IndexOutOfRange {
-            path: self.files[0].clone(),
-            index,
-            frame_count: self.files.len(),
-        })?;
-        let bad = |source: ImageError| Error::BadImage { path: path.clone(), reason: source.to_string() };
+    fn frame(&mut self, index: usize) -> Result<Frame, Error> {
+        if index >= self.files.len() {
+            let (path, frame_count) = (self.files[0].clone(), self.files.len());
+            return Err(Error::IndexOutOfRange { path, index, frame_count });
+        }
+        let picture = self.reader(index)?.decode().map_err(|source| self.bad(index, &source))?;
+        let (width, height) = (picture.width(), picture.height());
+        self.check_size(index, width, height)?;
+        if matches!(picture, DynamicImage::ImageLuma16(_)) {
+            let path = self.files[index].display();
+            self.warnings.push(format!("`{path}` is grey in 16 bits: as in the reference, all above 255 is white"));
+        }
+        Ok(Frame { index, pts_secs: None, width, height, rgb: to_rgb(picture) })
+    }
+
+    fn reader(&self, index: usize) -> Result<ImageReader<BufReader<File>>, Error> {
+        let path = &self.files[index];
+        let open = || ImageReader::open(path)?.with_guessed_format();
+        let mut reader = open().map_err(|source| Error::Io { path: path.clone(), source })?;
         let side = u32::try_from(self.max_pixels).unwrap_or(u32::MAX);
         let mut limits = Limits::default();
         limits.max_image_width = Some(side);
         limits.max_image_height = Some(side);
-        let open = || ImageReader::open(path)?.with_guessed_format();
-        let mut reader = open().map_err(|source| Error::Io { path: path.clone(), source })?;
         reader.limits(limits);
-        let picture = reader.decode().map_err(bad)?;
-        let (width, height) = (picture.width(), picture.height());
-        if u64::from(width) * u64::from(height) > self.max_pixels {
-            return Err(Error::FrameTooLarge { path: path.clone(), width, height, max_pixels: self.max_pixels });
+        Ok(reader)
+    }
+
+    fn bad(&self, index: usize, source: &ImageError) -> Error {
+        Error::BadImage { path: self.files[index].clone(), reason: source.to_string() }
+    }
+
+    fn check_size(&self, index: usize, width: u32, height: u32) -> Result<(), Error> {
+        let (path, max_pixels) = (self.files[index].clone(), self.max_pixels);
+        match u64::from(width) * u64::from(height) {
+            0 => Err(Error::BadImage { path, reason: "it has no pixels".to_owned() }),
+            pixels if pixels > max_pixels => Err(Error::FrameTooLarge { path, width, height, max_pixels }),
+            _ => Ok(()),
         }
-        Ok(Frame { index, pts_secs: None, width, height, rgb: picture.into_rgb8().into_raw() })
+    }
+}
+
+/// Packed RGB24 as Pillow's `convert("RGB")` makes it: alpha is dropped, of 16 bits the upper eight are taken, but 16-bit
+/// grey is cut off at 255. Orientation in EXIF is not looked at.
+fn to_rgb(picture: DynamicImage) -> Vec<u8> {
+    let upper = |value: u16| (value >> 8) as u8;
+    match picture {
+        DynamicImage::ImageLuma16(grey) => grey.iter().flat_map(|&value| [value.min(255) as u8; 3]).collect(),
+        DynamicImage::ImageLumaA16(grey) => grey.pixels().flat_map(|pixel| [upper(pixel.0[0]); 3]).collect(),
+        DynamicImage::ImageRgb16(rgb) => rgb.iter().copied().map(upper).collect(),
+        DynamicImage::ImageRgba16(rgba) => rgba.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2]].map(upper)).collect(),
+        other => other.into_rgb8().into_raw(),
     }
 }
 

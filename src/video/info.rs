@@ -7,6 +7,7 @@ use ffmpeg_next::ffi;
 use serde::{Deserialize, Serialize};
 
 use super::ffi::text;
+use super::images::SINGLE_IMAGE;
 use super::index::CountSource;
 use super::orientation::Orientation;
 use super::plane;
@@ -68,6 +69,12 @@ pub struct ClipInfo {
 }
 
 impl ClipInfo {
+    /// Whether this is a still picture, not a video. FFmpeg reads kinds that the `image` crate does not know as streams
+    /// of one frame; directories and animations are videos, whatever the number of their frames.
+    pub fn is_picture(&self) -> bool {
+        self.container == SINGLE_IMAGE || (self.container.ends_with("_pipe") && self.frame_count == 1)
+    }
+
     /// Facts of a clip of which nothing is known yet.
     pub(super) fn unknown() -> Self {
         Self {

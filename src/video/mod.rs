@@ -35,6 +35,7 @@ mod reader;
 mod source;
 mod trust;
 mod version;
+mod webp;
 
 pub mod sample;
 
@@ -47,6 +48,7 @@ pub use orientation::Orientation;
 pub use rate::RateSource;
 pub use sample::{FramePlan, SamplePolicy, distinct, label_text, plan, plan_moments, plan_part};
 pub use version::ffmpeg_versions;
+pub use webp::WebpClip;
 
 /// One frame as shown.
 #[derive(Debug, Clone, PartialEq)]

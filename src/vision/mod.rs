@@ -1,5 +1,6 @@
-//! Frames to visual tokens: resize and normalise, vision tower, projector, pooling and newline tokens.
+//! Frames and pictures to visual tokens: resize or cut, normalise, vision tower, projector, merging.
 
+pub mod anyres;
 pub mod pool;
 pub mod preprocess;
 mod projector;

@@ -165,7 +165,7 @@ fn rows_with_newlines(pooled: &Tensor, newline: &Tensor) -> Result<Tensor> {
 
 /// Linear interpolation along one axis to `target` points: align_corners false, no antialias
 /// (`torch.nn.functional.interpolate`, mode bilinear, one axis at a time).
-fn interpolate(x: &Tensor, axis: usize, target: usize) -> Result<Tensor> {
+pub(super) fn interpolate(x: &Tensor, axis: usize, target: usize) -> Result<Tensor> {
     let source = x.dim(axis)?;
     let scale = source as f32 / target as f32;
     let (mut low, mut high, mut fraction) = (Vec::new(), Vec::new(), Vec::new());

@@ -19,15 +19,24 @@ const BICUBIC_SUPPORT: f64 = 2.0;
 /// # Panics
 /// If `rgb` is not `height * width * 3` bytes, or a side is zero.
 pub fn resize(rgb: &[u8], width: usize, height: usize, size: usize) -> Vec<u8> {
-    assert!(width > 0 && height > 0 && size > 0, "cannot resize {width}x{height} to {size}x{size}");
+    resize_to(rgb, (width, height), (size, size))
+}
+
+/// As [`resize`], between any two sizes (width, height).
+///
+/// # Panics
+/// As [`resize`].
+pub fn resize_to(rgb: &[u8], (width, height): (usize, usize), target: (usize, usize)) -> Vec<u8> {
+    let sides = [width, height, target.0, target.1];
+    assert!(!sides.contains(&0), "cannot resize {width}x{height} to {}x{}", target.0, target.1);
     assert_eq!(rgb.len(), width * height * 3, "an RGB frame of {width}x{height}");
-    let narrowed = match width == size {
+    let narrowed = match width == target.0 {
         true => rgb.to_vec(),
-        false => horizontal_pass(rgb, width, &Filter::new(width, size)),
+        false => horizontal_pass(rgb, width, &Filter::new(width, target.0)),
     };
-    match height == size {
+    match height == target.1 {
         true => narrowed,
-        false => vertical_pass(&narrowed, size, &Filter::new(height, size)),
+        false => vertical_pass(&narrowed, target.0, &Filter::new(height, target.1)),
     }
 }
 

@@ -4,11 +4,11 @@
 
 use candle_core::{DType, Device, Tensor};
 use llava_video::checkpoint::Checkpoint;
-use llava_video::device::{DeviceMap, DtypeRequest, Placement};
+use llava_video::device::{DeviceMap, DtypeRequest, Placed, Placement};
 use llava_video::generate::{Sampler, SamplingParams, StopRule, generate};
 use llava_video::interrupt::Interrupt;
-use llava_video::model::{ClipFrames, LlavaVideo, vocab_len};
-use llava_video::prompt::Tokenizer;
+use llava_video::model::{ClipFrames, LlavaVideo, PictureTiles, picture_tokens, vocab_len};
+use llava_video::prompt::{self, Conversation, Segment, Tokenizer, Turn, picture_message};
 use llava_video::trace::Trace;
 use llava_video::vision::preprocess;
 use sha2::{Digest, Sha256};
@@ -46,7 +46,20 @@ fn answer(
 ) -> Vec<i64> {
     let interrupt = Interrupt::default();
     let visual = frames.map(|frames| model.encode_clip(frames, &interrupt, &mut |_, _, _| (), trace).unwrap());
-    let embeds = model.embed_prompt(prompt, visual.as_ref(), trace).unwrap();
+    answer_to(model, checkpoint, prompt, visual.as_slice(), max_new_tokens, trace)
+}
+
+/// As [`answer`], the visual tokens being known.
+fn answer_to(
+    model: &LlavaVideo,
+    checkpoint: &Checkpoint,
+    prompt: &llava_video::prompt::Prompt,
+    visual: &[Placed],
+    max_new_tokens: usize,
+    trace: &mut Trace,
+) -> Vec<i64> {
+    let interrupt = Interrupt::default();
+    let embeds = model.embed_prompt(prompt, visual, trace).unwrap();
     let prefilled = model.prefill(&embeds, max_new_tokens, &interrupt, &mut |_, _, _| (), trace);
     let (mut session, logits) = prefilled.unwrap();
     let rule = StopRule::new(checkpoint.generation.eos_token_ids.clone(), max_new_tokens, prompt.len(0), None);
@@ -87,6 +100,94 @@ fn every_seam_of_every_video_case() {
         let logits = &case.tensors["prefill_logits_last"];
         assert_close(&format!("{} logits", case.name), &seams["prefill_logits_last"], logits, LOGITS);
         assert_eq!(generated, case.ids("generated_ids"), "{}", case.name);
+    }
+}
+
+#[test]
+fn every_seam_of_every_picture_case() {
+    let cases = Case::all("image_anyres");
+    assert!(!cases.is_empty());
+    for case in &cases {
+        let dir = case.checkpoint();
+        let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
+        let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
+        let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
+        assert_eq!(prompt.ids_with_placeholder(-200), case.ids("input_ids"), "{}", case.name);
+
+        let (rgb, width, height) = case.picture();
+        let layout = picture_tokens(&checkpoint).unwrap().layout(width, height).unwrap();
+        let facts = |key: &str| case.facts[key].as_u64().unwrap() as usize;
+        assert_eq!((layout.tile_count(), layout.count()), (facts("n_patches"), facts("num_visual_tokens")));
+        assert_eq!(prompt.len(layout.count()), facts("seq_len"), "{}", case.name);
+        let mut trace = Trace::recording();
+        let picture = PictureTiles::new(layout, &rgb);
+        let visual = model.encode_pictures(&[&picture], &Interrupt::default(), &mut |_, _, _| (), &mut trace).unwrap();
+        let generated = answer_to(&model, &checkpoint, &prompt, &visual, 32, &mut trace);
+
+        let seams = trace.tensors().unwrap();
+        for (seam, tolerance) in [("pixel_values", 0.0), ("inputs_embeds", FEATURES), ("prefill_logits_last", LOGITS)] {
+            assert_close(&format!("{} {seam}", case.name), &seams[seam], &case.tensors[seam], tolerance);
+        }
+        assert_eq!(generated, case.ids("generated_ids"), "{}", case.name);
+    }
+}
+
+/// A picture of which no two parts are alike.
+fn picture(width: usize, height: usize) -> Vec<u8> {
+    (0..width * height * 3).map(|i| (i * i / 7 + i * 13) as u8).collect()
+}
+
+/// The HF checkpoint holds the weights of an original one: pictures must come out alike, whatever the order in which
+/// each config writes width and height.
+#[test]
+fn both_layouts_see_the_same_pictures() {
+    let dirs = ["ckpt/b_7x7_tied_single_bf16", "hf/b_7x7_tied_single_bf16_hf"].map(|name| golden().join(name));
+    let models = dirs.map(|dir| {
+        let checkpoint = Checkpoint::open(&dir, &[]).unwrap();
+        (load(&checkpoint, &placement(DtypeRequest::F32), true).0, checkpoint)
+    });
+    for (width, height) in [(60, 60), (170, 50), (50, 170), (133, 101), (300, 299)] {
+        let [original, hugging_face] = models.each_ref().map(|(model, checkpoint)| {
+            let layout = picture_tokens(checkpoint).unwrap().layout(width, height).unwrap();
+            let tiles = PictureTiles::new(layout, &picture(width, height));
+            let trace = &mut Trace::default();
+            let tokens = model.encode_pictures(&[&tiles], &Interrupt::default(), &mut |_, _, _| (), trace).unwrap();
+            tokens[0].tensor().clone()
+        });
+        assert_close(&format!("{width}x{height}"), &hugging_face, &original, 1e-5);
+    }
+}
+
+/// Each place in a prompt of several pictures takes the tokens of its own.
+#[test]
+fn pictures_are_spliced_in_order() {
+    let checkpoint = Checkpoint::open(&golden().join("ckpt/b_7x7_tied_single_bf16"), &[]).unwrap();
+    let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
+    let rule = picture_tokens(&checkpoint).unwrap();
+    let tiles = [(100, 60), (60, 150)]
+        .map(|(width, height)| PictureTiles::new(rule.layout(width, height).unwrap(), &picture(width, height)));
+    let mut trace = Trace::default();
+    let tiles = [&tiles[0], &tiles[1]];
+    let visual = model.encode_pictures(&tiles, &Interrupt::default(), &mut |_, _, _| (), &mut trace).unwrap();
+    let turns = vec![Turn::User(picture_message(2, "Why?"))];
+    let prompt = prompt::encode(&Conversation { system: None, turns }, &tokenizer).unwrap();
+    let embeds = model.embed_prompt(&prompt, &visual, &mut trace).unwrap().tensor().clone();
+    let mut start = 0;
+    let mut seen = visual.iter();
+    for segment in &prompt.segments {
+        match segment {
+            Segment::Tokens(ids) => start += ids.len(),
+            Segment::Visual => {
+                let tokens = seen.next().unwrap();
+                let len = tokens.tensor().dims()[0];
+                assert_close("spliced", &embeds.narrow(0, start, len).unwrap(), tokens.tensor(), 0.0);
+                start += len;
+            }
+        }
+    }
+    assert_eq!((start, seen.next().is_none()), (embeds.dims()[0], true));
+    for wrong in [&visual[..1], &[visual.clone(), visual.clone()].concat()] {
+        assert!(model.embed_prompt(&prompt, wrong, &mut trace).is_err());
     }
 }
 

@@ -1,8 +1,10 @@
-//! Pictures as clips: directories of them in natural order, and single ones.
+//! Pictures: directories of them as clips in natural order, and single ones that are asked about as they are.
 
 use std::path::Path;
 
-use super::support::{fixtures, golden, llava_video};
+use serde_json::{Value, json};
+
+use super::support::{Case, CheckpointCopy, Run, command, fixtures, golden, ids, llava_video, run};
 
 /// A picture of one colour.
 fn picture(path: &Path, width: u32, height: u32, rgb: [u8; 3]) {
@@ -60,20 +62,210 @@ fn a_picture_is_a_clip_of_one_frame() {
         }
         assert_eq!(means(&[path.to_str().unwrap(), "--frames", "2"]), [(0, 0.0, 200), (0, 0.0, 200)], "{name}");
     }
-    let model = golden().join("ckpt/a_9x9_untied_sharded_bf16");
-    for name in ["a.png", "a.jpg"] {
-        let path = dir.path().join(name);
-        let ask = ["ask", path.to_str().unwrap(), "What?", "--model", model.to_str().unwrap()];
-        llava_video(ask).fails_with(&[name, "is a picture"]);
+}
+
+/// The way of golden pictures through the real binary; PNG keeps their bytes.
+#[test]
+fn every_picture_case_through_the_binary() {
+    for case in Case::all("image_anyres") {
+        let (dir, checkpoint) = (tempfile::tempdir().unwrap(), case.checkpoint());
+        let (rgb, width, height) = case.picture();
+        let path = dir.path().join("picture.png");
+        image::RgbImage::from_raw(width as u32, height as u32, rgb).unwrap().save(&path).unwrap();
+        let question = case.str("prompt").split("<image>\n").nth(1).unwrap().split("<|im_end|>").next().unwrap();
+        let (path, model) = (path.to_str().unwrap(), checkpoint.path().to_str().unwrap());
+        let rest = ["--model", model, "--device", "cpu", "--dtype", "f32", "--max-new-tokens", "32"];
+        let record = llava_video(["ask", path, question, "--json"].into_iter().chain(rest)).json();
+        assert_eq!(ids(&record["token_ids"]), case.ids("generated_ids"), "{}", case.name);
+        assert_eq!(record["visual_tokens"], case.facts["num_visual_tokens"], "{}", case.name);
+        assert_eq!(record["prompt_tokens"], case.facts["seq_len"], "{}", case.name);
+        assert_eq!((&record["video"], &record["frames"]), (&Value::Null, &json!([])));
+        let facts = json!([{
+            "path": path,
+            "width": width,
+            "height": height,
+            "tiles": [3, 2],
+            "visual_tokens": case.facts["num_visual_tokens"],
+        }]);
+        assert_eq!(record["pictures"], facts);
+
+        // From standard input it is the same.
+        let stdin = std::fs::File::open(path).unwrap();
+        let piped = run(command().args(["ask", "-", question, "--json"]).args(rest).stdin(stdin)).json();
+        assert_eq!(piped["token_ids"], record["token_ids"]);
+        let timed = llava_video(["ask", path, question, "--timings"].into_iter().chain(rest));
+        assert_eq!(timed.stdout_of_success(), format!("{}\n", record["answer"].as_str().unwrap()));
+        assert!(timed.stderr.lines().any(|line| line.starts_with("vision")), "{}", timed.stderr);
     }
+}
+
+fn tiny() -> String {
+    golden().join("ckpt/a_9x9_untied_sharded_bf16").to_str().unwrap().to_owned()
+}
+
+fn ask(inputs: &[&str], extra: &[&str]) -> Run {
+    let model = tiny();
+    let rest = ["--model", &model, "--device", "cpu", "--max-new-tokens", "4"];
+    llava_video(["ask"].iter().chain(inputs).chain(&rest).chain(extra))
+}
+
+#[test]
+fn several_pictures_take_their_places_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (wide, high) = (path("wide.png"), path("high.jpg"));
+    picture(Path::new(&wide), 160, 100, [200, 10, 10]);
+    picture(Path::new(&high), 60, 200, [10, 10, 200]);
+    let record = |inputs: &[&str]| ask(inputs, &["--json"]).json();
+    let (one, other) = (record(&[&wide, "Why?"]), record(&[&high, "Why?"]));
+    let both = record(&[&wide, &high, "Why?"]);
+    let tokens = |record: &Value, key: &str| record[key].as_u64().unwrap();
+    assert_eq!(tokens(&both, "visual_tokens"), tokens(&one, "visual_tokens") + tokens(&other, "visual_tokens"));
+    // A blank stands between two pictures.
+    let text = tokens(&one, "prompt_tokens") - tokens(&one, "visual_tokens");
+    assert_eq!(tokens(&both, "prompt_tokens") - tokens(&both, "visual_tokens"), text + 1);
+    let paths: Vec<&Value> = both["pictures"].as_array().unwrap().iter().map(|picture| &picture["path"]).collect();
+    assert_eq!(paths, [&json!(wide), &json!(high)]);
+    assert_ne!(record(&[&high, &wide, "Why?"])["token_ids"], both["token_ids"]);
+    let plan = ask(&[&wide, &high, "Why?"], &["--dry-run"]);
+    assert!(plan.stdout_of_success().contains("activations"), "{plan:?}");
+    let detail = ask(&[&wide, &high, "Why?"], &["-v"]).stderr;
+    assert!(detail.contains("wide.png`, 160x100, cut in 3x2 tiles") && detail.contains("high.jpg"), "{detail}");
+}
+
+#[test]
+fn what_is_no_picture_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("a.png").to_str().unwrap().to_owned();
+    picture(Path::new(&path), 20, 10, [1, 2, 3]);
+    let clip = fixtures().join("clips/nasty/two_frames.mp4").to_str().unwrap().to_owned();
+    let gif = fixtures().join("clips/nasty/anim.gif").to_str().unwrap().to_owned();
+    for (inputs, extra, part) in [
+        (&[path.as_str(), &clip, "Why?"][..], &[][..], "is a video"),
+        (&[&clip, &path, "Why?"], &[], "is a video"),
+        (&[&path, &gif, "Why?"], &[], "is a video"),
+        (&[&path, "what", "is", "this"], &[], "quotes"),
+        (&[&clip, "what", "is", "this"], &[], "quotes"),
+        (&["-", "-", "Why?"], &[], "standard input"),
+        (&[&path, "Why?"], &["--time-instruction", "newline"], "--time-instruction"),
+        (&[&path, "Why?"], &["--fps", "1"], "--fps"),
+        (&[&path, "Why?"], &["--at", "0"], "--at"),
+        (&["what", "is", "this"], &["--no-video"], "quotes"),
+        (&[&path], &[], "Usage"),
+    ] {
+        let run = ask(inputs, extra);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:?}");
+        assert!(run.stderr.contains(part), "{part}: {run:?}");
+    }
+    let forgotten = ask(&[&path, &path], &[]);
+    assert!(forgotten.code == Some(0) && forgotten.stderr.contains("the name of a file"), "{forgotten:?}");
+    let no_video = ask(&[&path, "Why?"], &["--no-video"]);
+    assert!(no_video.code == Some(0) && no_video.stderr.contains("is not looked at"), "{no_video:?}");
+}
+
+#[test]
+fn pictures_that_do_not_fit_are_refused_early() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = CheckpointCopy::of(Path::new(&tiny()));
+    copy.edit_json("config.json", |config| config["tokenizer_model_max_length"] = json!(1200));
+    let path = dir.path().join("a.png").to_str().unwrap().to_owned();
+    picture(Path::new(&path), 160, 100, [1, 2, 3]);
+    let model = ["--model", copy.path().to_str().unwrap()];
+    // 529 visual tokens each.
+    assert_eq!(ask(&[&path, &path, "Why?"], &model).code, Some(0));
+    ask(&[&path, &path, &path, &path, "Why?"], &model)
+        .fails_with(&["the first 2 pictures would fit", "hint: ask about"]);
+    copy.edit_json("config.json", |config| config["tokenizer_model_max_length"] = json!(300));
+    ask(&[&path, "Why?"], &model).fails_with(&["300", "would not fit"]);
+}
+
+#[test]
+fn a_config_that_does_not_say_how_is_refused_for_pictures_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = CheckpointCopy::of(Path::new(&tiny()));
+    copy.edit_json("config.json", |config| config["image_grid_pinpoints"] = Value::Null);
+    let path = dir.path().join("a.png").to_str().unwrap().to_owned();
+    picture(Path::new(&path), 40, 20, [1, 2, 3]);
+    let model = ["--model", copy.path().to_str().unwrap()];
+    ask(&[&path, "Why?"], &model).fails_with(&["config.json", "pictures", "image_grid_pinpoints is missing"]);
+    let clip = fixtures().join("clips/nasty/two_frames.mp4").to_str().unwrap().to_owned();
+    assert_eq!(ask(&[&clip, "Why?"], &model).code, Some(0));
+    // Told how, it can.
+    let tokens =
+        |set: &[&str]| ask(&[&path, "Why?"], &[&model, set, &["--json"]].concat()).json()["visual_tokens"].clone();
+    assert_eq!(tokens(&["--set", "image_aspect_ratio=pad"]), json!(82));
+    assert_eq!(tokens(&["--set", "image_grid_pinpoints=(1x1),...,(3x3)"]), json!(81 + 5 * 10));
 }
 
 #[test]
 fn animations_are_videos() {
     for name in ["anim.gif", "anim.apng"] {
         let path = fixtures().join("clips/nasty").join(name);
+        let record = ask(&[path.to_str().unwrap(), "Why?"], &["--frames", "2", "--json"]).json();
+        assert!(record.get("pictures").is_none() && record["frames"].as_array().unwrap().len() == 2, "{record}");
         assert!(means(&[path.to_str().unwrap(), "--frames", "8"])[7].0 > 1, "{name}");
     }
+}
+
+/// The one line that `frames` prints of a picture, and its standard error.
+fn facts(path: &Path) -> (Value, String) {
+    let run = llava_video(["frames", path.to_str().unwrap(), "--frames", "1"]);
+    (serde_json::from_str(run.stdout_of_success()).unwrap(), run.stderr)
+}
+
+#[test]
+fn pixels_are_those_of_pillow() {
+    let dir = fixtures().join("pictures");
+    let expected = super::support::json(&dir.join("expected.json"));
+    for (name, digest) in expected.as_object().unwrap() {
+        let (facts, stderr) = facts(&dir.join(name));
+        assert_eq!(&facts["sha256"], digest, "{name}");
+        assert_eq!(stderr.contains("grey in 16 bits"), name.starts_with("i16"), "{name}: {stderr}");
+    }
+}
+
+/// JPEG decoders round differently; the picture is not turned as its EXIF block says, as in the reference.
+#[test]
+fn a_jpeg_is_near_pillows_and_not_turned() {
+    let (dir, out) = (fixtures().join("pictures"), tempfile::tempdir().unwrap());
+    let args = ["frames", dir.join("exif6.jpg").to_str().unwrap(), "--frames", "1"].map(str::to_owned);
+    llava_video(args.iter().map(String::as_str).chain(["--out", out.path().to_str().unwrap()])).stdout_of_success();
+    let read = |path: &Path| image::open(path).unwrap().into_rgb8();
+    let (got, expected) = (read(&out.path().join("frame_000000.png")), read(&dir.join("exif6.jpg.png")));
+    assert_eq!(got.dimensions(), expected.dimensions());
+    let differences = || got.as_raw().iter().zip(expected.as_raw()).map(|(a, b)| u64::from(a.abs_diff(*b)));
+    let (max, sum) = (differences().max().unwrap(), differences().sum::<u64>());
+    assert!(max <= 4 && sum <= got.as_raw().len() as u64, "differs by up to {max}, {sum} in all");
+}
+
+#[test]
+fn an_animated_webp_is_a_video() {
+    let dir = fixtures().join("pictures");
+    let path = dir.join("anim.webp").to_str().unwrap().to_owned();
+    let out = tempfile::tempdir().unwrap();
+    llava_video(["frames", &path, "--frames", "5", "--out", out.path().to_str().unwrap()]).stdout_of_success();
+    let frame = |i: u32| image::open(out.path().join(format!("frame_{i:06}.png"))).unwrap().into_rgb8();
+    // Each frame is the first one rolled on by four pixels; blending a frame over another may round.
+    let (first, width) = (frame(0), 32);
+    for i in 0..5 {
+        for (x, y, pixel) in frame(i).enumerate_pixels() {
+            let expected = first.get_pixel((x + width - 4 * i) % width, y);
+            let near = pixel.0.iter().zip(expected.0).all(|(a, b)| a.abs_diff(b) <= 1);
+            assert!(near, "frame {i} at {x},{y}: {pixel:?}, expected {expected:?}");
+        }
+    }
+    // Five frames of 200 ms.
+    assert_eq!(
+        means(&[&path, "--frames", "2"]).iter().map(|frame| (frame.0, frame.1)).collect::<Vec<_>>(),
+        [(0, 0.0), (4, 0.8)]
+    );
+    assert_eq!(means(&[&path, "--at", "0.5"])[0].0, 2);
+    let record = ask(&[&path, "Why?"], &["--frames", "2", "--json"]).json();
+    assert_eq!(record["video"]["frame_count"], json!(5));
+    let cut = tempfile::Builder::new().suffix(".webp").tempfile().unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::write(cut.path(), &bytes[..bytes.len() / 2]).unwrap();
+    assert_eq!(llava_video(["frames", cut.path().to_str().unwrap()]).code, Some(1));
 }
 
 #[test]

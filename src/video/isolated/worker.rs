@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::super::{Clip, ClipInfo, ClipOptions, Error, Frame, ImageClip, ReadError, images};
+use super::super::{Clip, ClipInfo, ClipOptions, Error, Frame, ImageClip, ReadError, WebpClip, images, webp};
 use super::protocol::{self, Reply, Request, View};
 use super::{budget, sandbox};
 use crate::vision::preprocess;
@@ -18,12 +18,17 @@ pub fn serve(mut input: impl Read, mut output: impl Write) {
 enum Readable {
     Video(Box<Clip>),
     Images(Box<ImageClip>),
+    Webp(Box<WebpClip>),
 }
 
 impl Readable {
     fn open(path: &Path, options: &ClipOptions) -> Result<Self, Error> {
         if path.is_dir() {
             return Ok(Self::Images(Box::new(ImageClip::open_directory(path, options)?)));
+        }
+        // FFmpeg loses its way in these.
+        if webp::is_animation(path) {
+            return Ok(Self::Webp(Box::new(WebpClip::open(path, options)?)));
         }
         // FFmpeg takes a JPEG for a stream of one frame.
         let is_single = |clip: &Clip| clip.info().frame_count == 1;
@@ -40,13 +45,15 @@ impl Readable {
         match self {
             Self::Video(clip) => clip.info(),
             Self::Images(clip) => clip.info(),
+            Self::Webp(clip) => clip.info(),
         }
     }
 
     fn take_warnings(&mut self) -> Vec<String> {
         match self {
             Self::Video(clip) => clip.take_warnings(),
-            Self::Images(_) => Vec::new(),
+            Self::Images(clip) => clip.take_warnings(),
+            Self::Webp(_) => Vec::new(),
         }
     }
 
@@ -54,6 +61,7 @@ impl Readable {
         match self {
             Self::Video(clip) => clip.frames_before(secs),
             Self::Images(clip) => clip.frames_before(secs),
+            Self::Webp(clip) => clip.frames_before(secs),
         }
     }
 
@@ -65,6 +73,7 @@ impl Readable {
         match self {
             Self::Video(clip) => clip.read(indices, &|| true, sink),
             Self::Images(clip) => clip.read(indices, &|| true, sink),
+            Self::Webp(clip) => clip.read(indices, &|| true, sink),
         }
     }
 }

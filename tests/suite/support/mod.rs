@@ -90,6 +90,12 @@ impl Case {
     pub(crate) fn frames(&self) -> (Vec<Vec<u8>>, usize, usize) {
         rgb_frames(&self.tensors["frames"])
     }
+
+    /// The picture as packed RGB, with its width and height.
+    pub(crate) fn picture(&self) -> (Vec<u8>, usize, usize) {
+        let (mut frames, width, height) = rgb_frames(&self.tensors["image"].unsqueeze(0).unwrap());
+        (frames.remove(0), width, height)
+    }
 }
 
 /// `[T, H, W, 3]` u8 -> packed frames, width, height.
