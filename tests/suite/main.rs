@@ -16,5 +16,6 @@ mod parity;
 mod pictures;
 mod preprocess;
 mod prompts;
+mod siblings;
 mod signals;
 mod support;

@@ -31,7 +31,7 @@ pub(crate) fn encode_reference_prompt(text: &str, tokenizer: &Tokenizer) -> Prom
 }
 
 /// The real vocabulary, unpacked into a folder that lives as long as the test.
-fn real_tokenizer() -> (tempfile::TempDir, Tokenizer) {
+pub(crate) fn real_tokenizer() -> (tempfile::TempDir, Tokenizer) {
     let dir = tempfile::tempdir().unwrap();
     let packed = std::fs::File::open(golden().join("qwen2_tokenizer/tokenizer.json.gz")).unwrap();
     let mut bytes = Vec::new();

@@ -1,6 +1,7 @@
 //! Golden data, checkpoints made from it, lossless clips, and runs of the binary.
 
 pub(crate) mod lossless;
+pub(crate) mod shapes;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
