@@ -1,7 +1,7 @@
 //! The library's error: one variant per module that can fail.
 
 use crate::interrupt::Interrupted;
-use crate::{checkpoint, device, memory, prompt, video};
+use crate::{checkpoint, device, hub, memory, prompt, video};
 
 /// Anything the library can fail with; each variant shows its module's message.
 #[derive(Debug, thiserror::Error)]
@@ -9,6 +9,9 @@ pub enum Error {
     /// The checkpoint on disk.
     #[error(transparent)]
     Checkpoint(#[from] checkpoint::Error),
+    /// Getting it from the hub, or from the hub's cache.
+    #[error(transparent)]
+    Hub(#[from] hub::Error),
     /// The device.
     #[error(transparent)]
     Device(#[from] device::Error),
@@ -42,6 +45,7 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Checkpoint(error) => error.hint(),
+            Self::Hub(error) => error.hint(),
             Self::Device(error) => error.hint(),
             Self::Memory(error) => error.hint(),
             Self::Prompt(error) => error.hint(),

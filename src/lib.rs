@@ -19,8 +19,9 @@
 //! Letters: T frames, S pixels a side (or, for the decoder, positions), P patches of a frame, D_v width of the tower,
 //! D width of the decoder, N_v visual tokens of a clip.
 //!
-//! [`checkpoint`] knows what is on disk, [`device`] where things run, [`memory`] whether they fit, [`model`] puts the stages together. The library
-//! never prints and never exits; the binary's `cli` does.
+//! [`hub`] brings a checkpoint here, [`checkpoint`] knows what is on disk, [`device`] where things run, [`memory`]
+//! whether they fit, [`model`] puts the stages together. The library never prints and never exits; the binary's `cli`
+//! does.
 
 mod attention;
 pub mod checkpoint;
@@ -28,6 +29,7 @@ pub mod device;
 mod error;
 pub mod estimate;
 pub mod generate;
+pub mod hub;
 pub mod interrupt;
 pub mod language;
 mod linear;

@@ -1,4 +1,4 @@
-//! What is on disk: finding a checkpoint, reading its config, and giving out its tensors by name.
+//! What is on disk: reading a checkpoint's config, and giving out its tensors by name.
 //!
 //! Opening reads headers and small JSON files only. Every tensor the model will ask for is checked by name and
 //! shape at that time (`manifest.rs`), so that a broken checkpoint is refused before any work is done.
@@ -8,7 +8,6 @@ mod config;
 mod generation_config;
 mod json;
 mod layout;
-mod locate;
 mod manifest;
 mod picture_config;
 mod weights;
@@ -21,10 +20,10 @@ pub use config::{
 };
 pub use generation_config::GenerationDefaults;
 pub use layout::Layout;
-pub use locate::{DEFAULT_MODEL, locate};
 pub use manifest::{ProjectorShape, VisionShape};
 pub use picture_config::{AnyresConfig, PictureAspect, PictureConfig, UnpadRounding};
 pub use weights::Weights;
+pub(crate) use weights::shard_names;
 
 /// Prefix of the vision tower's tensor names.
 pub(crate) const TOWER_PREFIX: &str = manifest::TOWER;
@@ -32,20 +31,6 @@ pub(crate) const TOWER_PREFIX: &str = manifest::TOWER;
 /// Everything that can be wrong with a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A repository id that is not in the hub cache.
-    #[error("model `{repo}` is not in the hub cache (looked in {})", cache.display())]
-    NotCached {
-        /// The repository id as given.
-        repo: String,
-        /// The cache folder looked in.
-        cache: PathBuf,
-    },
-    /// Neither a directory nor something that looks like `owner/name`.
-    #[error("model `{name}` is neither a directory nor a repository id like `owner/name`")]
-    NoSuchModel {
-        /// The name as given.
-        name: String,
-    },
     /// A file could not be read.
     #[error("cannot read `{}`", path.display())]
     Read {
@@ -122,16 +107,22 @@ impl Error {
     /// What the user can try, where something helps.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotCached { repo, .. } => Some(format!(
-                "download it with `huggingface-cli download {repo}`, or pass a directory with `--model DIR`"
-            )),
-            Self::NoSuchModel { .. } => {
-                Some("pass a directory that holds config.json and the safetensors files".to_owned())
-            }
             Self::DamagedWeights { .. } => Some("the file may be an unfinished download; fetch it again".to_owned()),
             _ => None,
         }
     }
+}
+
+/// The first file without which `dir` cannot be a checkpoint; looks at names only.
+pub fn first_missing(dir: &Path) -> Option<String> {
+    let has = |name: &str| dir.join(name).is_file();
+    if !has("config.json") {
+        return Some("config.json is missing".to_owned());
+    }
+    if !has("tokenizer.json") && !(has("vocab.json") && has("merges.txt")) {
+        return Some("tokenizer.json is missing".to_owned());
+    }
+    weights::weight_files(dir).err().map(|error| error.to_string())
 }
 
 /// A checkpoint that was found complete and well-formed; no tensor has been loaded yet.

@@ -132,13 +132,29 @@ impl Weights {
 }
 
 /// The files that hold the tensors, in a fixed order.
-fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
+pub(super) fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let single = dir.join("model.safetensors");
     if single.is_file() {
         return Ok(vec![single]);
     }
-    let Some(index) = Object::read_optional(&dir.join("model.safetensors.index.json"))? else {
+    let shards = shard_names(dir)?;
+    if shards.is_empty() {
         return Err(Error::NoWeights { dir: dir.to_owned() });
+    }
+    let missing: Vec<&str> = shards.iter().filter(|shard| !dir.join(shard).is_file()).map(String::as_str).collect();
+    if !missing.is_empty() {
+        return Err(Error::Tensors {
+            dir: dir.to_owned(),
+            message: format!("{} of {} shards are missing: {}", missing.len(), shards.len(), missing.join(", ")),
+        });
+    }
+    Ok(shards.iter().map(|shard| dir.join(shard)).collect())
+}
+
+/// The shards that `model.safetensors.index.json` names, sorted; none where there is no index.
+pub(crate) fn shard_names(dir: &Path) -> Result<Vec<String>, Error> {
+    let Some(index) = Object::read_optional(&dir.join("model.safetensors.index.json"))? else {
+        return Ok(Vec::new());
     };
     let map = index.object("weight_map")?.ok_or_else(|| index.error("`weight_map` is missing".to_owned()))?;
     let shards: BTreeSet<&str> = map.map.values().filter_map(|shard| shard.as_str()).collect();
@@ -146,12 +162,8 @@ fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     if let Some(odd) = shards.iter().find(|name| !is_plain_name(name)) {
         return Err(index.error(format!("shard `{odd}` is not a plain file name")));
     }
-    let missing: Vec<&str> = shards.iter().filter(|shard| !dir.join(shard).is_file()).copied().collect();
-    if shards.is_empty() || !missing.is_empty() {
-        return Err(Error::Tensors {
-            dir: dir.to_owned(),
-            message: format!("{} of {} shards are missing: {}", missing.len(), shards.len(), missing.join(", ")),
-        });
+    if shards.is_empty() {
+        return Err(index.error("`weight_map` names no file".to_owned()));
     }
-    Ok(shards.into_iter().map(|shard| dir.join(shard)).collect())
+    Ok(shards.into_iter().map(str::to_owned).collect())
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
-use llava_video::checkpoint::{ConfigOverride, DEFAULT_MODEL, is_known_key};
+use llava_video::checkpoint::{ConfigOverride, is_known_key};
 use llava_video::device::{DeviceRequest, DtypeRequest, built_in_features};
+use llava_video::hub::DEFAULT_MODEL;
 use llava_video::prompt::TimeInstruction;
 use llava_video::video::{SamplePolicy, ffmpeg_versions};
 
@@ -62,6 +63,9 @@ pub(crate) enum Command {
     /// Print what is known of a video: stream, rate, number of frames and how they were found.
     #[command(after_help = EXIT_CODES)]
     Probe(ProbeArgs),
+    /// Fetch, list, describe, check and remove checkpoints.
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Model(ModelCommand),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -188,9 +192,13 @@ pub(crate) struct AskArgs {
     #[arg(value_name = "QUESTION", required_unless_present = "no_video")]
     rest: Vec<OsString>,
 
-    /// Checkpoint: a directory, or a repository id that is in the hub cache.
-    #[arg(long, value_name = "DIR|REPO", default_value = DEFAULT_MODEL)]
+    /// Checkpoint: a directory, or a repository of the hub, which is downloaded on first use.
+    #[arg(long, value_name = "DIR|REPO[@REV]", default_value = DEFAULT_MODEL)]
     pub(crate) model: String,
+
+    /// Download nothing, as HF_HUB_OFFLINE=1 does.
+    #[arg(long)]
+    pub(crate) offline: bool,
 
     /// Tell the model when its frames were taken, and where in the prompt.
     #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
@@ -288,6 +296,88 @@ pub(crate) struct ProbeArgs {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Download a checkpoint from the hub, or what is missing of it, and print the directory that holds it.
+    #[command(after_help = HUB_VARIABLES)]
+    Pull(PullArgs),
+    /// List cached checkpoints, and known ones that could be downloaded.
+    List(ListArgs),
+    /// Print what a checkpoint is: architecture, parameters, context, tokens per frame. Reads its headers only.
+    Info(InfoArgs),
+    /// Compare the cached files with their checksums.
+    Verify(VerifyArgs),
+    /// Remove a checkpoint, or one revision of it, from the cache.
+    Rm(RmArgs),
+}
+
+const HUB_VARIABLES: &str = "Environment: HF_HOME or HF_HUB_CACHE (where models are kept), HF_TOKEN (access token; else \
+    the file that `hf auth login` writes), HF_ENDPOINT (another server), HF_HUB_OFFLINE=1, HF_HUB_DOWNLOAD_TIMEOUT \
+    (seconds without a byte before a connection is given up), HTTPS_PROXY and NO_PROXY.";
+
+#[derive(Debug, Args)]
+pub(crate) struct PullArgs {
+    /// Repository of the hub, at a branch, tag or commit.
+    #[arg(value_name = "[REPO][@REV]", default_value = DEFAULT_MODEL)]
+    pub(crate) model: String,
+
+    /// Open no connection; succeed only if all is cached.
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// Give up after this many failures in a row without a byte of progress. [default: 8]
+    #[arg(long, value_name = "N")]
+    pub(crate) retries: Option<u32>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ListArgs {
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InfoArgs {
+    /// A directory, or a repository that is cached.
+    #[arg(value_name = "DIR|REPO[@REV]", default_value = DEFAULT_MODEL)]
+    pub(crate) model: String,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A repository that is cached.
+    #[arg(value_name = "[REPO][@REV]", default_value = DEFAULT_MODEL)]
+    pub(crate) model: String,
+
+    /// Download damaged files again.
+    #[arg(long)]
+    pub(crate) repair: bool,
+
+    /// Open no connection.
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RmArgs {
+    /// A repository that is cached; with a revision, what only this revision needs.
+    #[arg(value_name = "REPO[@REV]")]
+    pub(crate) model: String,
+
+    /// Do not ask.
+    #[arg(short, long)]
+    pub(crate) yes: bool,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use candle_core::{Device, Tensor};
 use llava_video::Error;
-use llava_video::checkpoint::{self, Checkpoint};
+use llava_video::checkpoint::Checkpoint;
 use llava_video::device::{DeviceMap, Placement};
 use llava_video::estimate::{self, Work};
 use llava_video::generate::{self, Sampler, SamplingParams, StopReason, StopRule, TextStream};
@@ -51,7 +51,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     if let Some(video) = clip.as_ref().filter(|_| files.len() > 1) {
         return Err(picture_input::only_pictures(video.path()).into());
     }
-    let dir = checkpoint::locate(&args.model).map_err(Error::from)?;
+    let dir = super::model::obtain(&args.model, args.offline, &interrupt, printer)?;
     let checkpoint = Checkpoint::open(&dir, &args.overrides).map_err(Error::from)?;
     let tokenizer = Tokenizer::open(&dir).map_err(Error::from)?;
     let request = Request { args: &args, question: &question, tokenizer: &tokenizer, checkpoint: &checkpoint };

@@ -65,6 +65,12 @@ impl Printer {
         self.stderr_line("note: ", message);
     }
 
+    /// A question to somebody at a terminal, without a line break.
+    pub(crate) fn question(&mut self, question: &str) {
+        self.end_progress();
+        eprint!("{}", one_line(question));
+    }
+
     /// Something only `-v` asks for.
     pub(crate) fn detail(&mut self, message: &str) {
         if self.verbose {
@@ -98,15 +104,25 @@ impl Printer {
 
     /// Progress of a long stage; shown on a terminal only.
     pub(crate) fn progress(&mut self, stage: &'static str, unit: &str, done: usize, total: usize) {
+        let template = format!("{{msg:<9}} {{bar:30}} {{pos}}/{{len}} {unit} {{elapsed}}");
+        self.show_progress(stage, &template, done as u64, total as u64);
+    }
+
+    /// Progress of a stage that is counted in bytes; shown on a terminal only.
+    pub(crate) fn bytes_progress(&mut self, stage: &'static str, done: u64, total: u64) {
+        let template = "{msg:<9} {bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
+        self.show_progress(stage, template, done, total);
+    }
+
+    fn show_progress(&mut self, stage: &'static str, template: &str, done: u64, total: u64) {
         if self.quiet {
             return;
         }
         let is_current = self.progress.as_ref().is_some_and(|(current, _)| *current == stage);
         if !is_current {
             self.end_progress();
-            let bar = ProgressBar::new(total as u64);
-            let template = format!("{{msg:<9}} {{bar:30}} {{pos}}/{{len}} {unit} {{elapsed}}");
-            if let Ok(style) = ProgressStyle::with_template(&template) {
+            let bar = ProgressBar::new(total);
+            if let Ok(style) = ProgressStyle::with_template(template) {
                 bar.set_style(style);
             }
             bar.set_message(stage);
@@ -114,7 +130,8 @@ impl Printer {
             self.progress = Some((stage, bar));
         }
         if let Some((_, bar)) = &self.progress {
-            bar.set_position(done as u64);
+            bar.set_length(total);
+            bar.set_position(done);
         }
     }
 

@@ -1,0 +1,89 @@
+//! `model info`: what a checkpoint is, from its headers alone.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use indicatif::DecimalBytes;
+use llava_video::Error;
+use llava_video::checkpoint::{Checkpoint, Layout};
+use llava_video::hub::{self, ModelName, Settings};
+use llava_video::model;
+use serde_json::{Value, json};
+
+use super::super::args::InfoArgs;
+use super::super::exit::Exit;
+use super::super::output::Printer;
+
+pub(super) fn run(args: &InfoArgs, printer: &mut Printer) -> Result<Exit> {
+    let name = ModelName::parse(&args.model).map_err(Error::from)?;
+    let dir = match &name {
+        ModelName::Dir(dir) => dir.clone(),
+        ModelName::Repo(_) => {
+            let settings = Settings::from_env(true).map_err(Error::from)?;
+            hub::locate(&settings, &name).map_err(Error::from)?
+        }
+    };
+    let checkpoint = Checkpoint::open(&dir, &[]).map_err(Error::from)?;
+    let facts = facts(&name, &dir, &checkpoint)?;
+    if args.json {
+        let object: serde_json::Map<String, Value> =
+            facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        printer.line(&Value::Object(object).to_string())?;
+        return Ok(Exit::Done);
+    }
+    for (key, value) in facts {
+        printer.line(&format!("{key:<32}{}", in_words(key, &value)))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What there is to know, in the order in which it is shown.
+fn facts(name: &ModelName, dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<(&'static str, Value)>> {
+    let (config, weights) = (&checkpoint.config, &checkpoint.weights);
+    let (language, vision) = (&config.language, &checkpoint.vision);
+    let mut parameters = 0usize;
+    let mut parameters_by_dtype = BTreeMap::<&str, usize>::new();
+    for name in weights.names() {
+        let (shape, dtype) = weights.shape(name).zip(weights.dtype(name)).context("a tensor without a header")?;
+        let count = shape.iter().product::<usize>();
+        parameters += count;
+        *parameters_by_dtype.entry(dtype.as_str()).or_default() += count;
+    }
+    let tokens = model::video_tokens(checkpoint)?;
+    // Keys and values of one position, in numbers: bytes follow from the dtype.
+    let kv_values = 2 * language.num_layers * language.num_kv_heads * language.head_dim();
+    Ok(vec![
+        ("model", json!(if let ModelName::Repo(repo) = name { repo.to_string() } else { String::new() })),
+        ("dir", json!(dir.to_string_lossy())),
+        ("layout", json!(match config.layout { Layout::Original => "original", Layout::HuggingFace => "transformers" })),
+        ("parameters", json!(parameters)),
+        ("parameters_by_dtype", json!(parameters_by_dtype)),
+        ("weight_bytes", json!(weights.total_bytes())),
+        ("context_tokens", json!(config.context_length)),
+        ("language_layers", json!(language.num_layers)),
+        ("language_width", json!(language.hidden_size)),
+        ("attention_heads", json!(language.num_heads)),
+        ("key_value_heads", json!(language.num_kv_heads)),
+        ("vision_layers", json!(vision.num_layers)),
+        ("vision_width", json!(vision.hidden_size)),
+        ("image_pixels", json!(config.vision.image_size)),
+        ("tokens_of_1_frame", json!(tokens.count(1))),
+        ("tokens_of_110_frames", json!(tokens.count(110))),
+        ("kv_bytes_per_position_16_bit", json!(2 * kv_values)),
+        ("kv_bytes_per_position_32_bit", json!(4 * kv_values)),
+    ])
+}
+
+/// A value as a person reads it.
+fn in_words(key: &str, value: &Value) -> String {
+    match value {
+        Value::Null => "no limit".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Object(map) => map.iter().map(|(key, count)| format!("{key}: {count}")).collect::<Vec<_>>().join(", "),
+        number => match (key, number.as_u64()) {
+            ("weight_bytes", Some(bytes)) => DecimalBytes(bytes).to_string(),
+            _ => number.to_string(),
+        },
+    }
+}

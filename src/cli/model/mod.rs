@@ -1,0 +1,38 @@
+//! `model`: checkpoints fetched, listed, described, checked and removed.
+
+mod info;
+mod list;
+mod obtain;
+mod pull;
+mod rm;
+mod verify;
+
+use anyhow::Result;
+use llava_video::Error;
+use llava_video::hub::{ModelName, RepoName};
+
+use super::args::ModelCommand;
+use super::exit::{Exit, UsageError};
+use super::output::Printer;
+
+pub(crate) use obtain::obtain;
+
+pub(crate) fn run(command: &ModelCommand, printer: &mut Printer) -> Result<Exit> {
+    match command {
+        ModelCommand::Pull(args) => pull::run(args, printer),
+        ModelCommand::List(args) => list::run(args, printer),
+        ModelCommand::Info(args) => info::run(args, printer),
+        ModelCommand::Verify(args) => verify::run(args, printer),
+        ModelCommand::Rm(args) => rm::run(args, printer),
+    }
+}
+
+/// A name that must be a repository's, since a directory of the user's is not the hub's business.
+fn repository(name: &str) -> Result<RepoName> {
+    match ModelName::parse(name).map_err(Error::from)? {
+        ModelName::Repo(repo) => Ok(repo),
+        ModelName::Dir(dir) => {
+            Err(UsageError(format!("`{}` is a directory; expected a repository `owner/name`", dir.display())).into())
+        }
+    }
+}

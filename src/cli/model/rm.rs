@@ -1,0 +1,38 @@
+//! `model rm`: a checkpoint out of the cache, after a question.
+
+use std::io::{BufRead, IsTerminal};
+
+use anyhow::{Context, Result};
+use indicatif::DecimalBytes;
+use llava_video::Error;
+use llava_video::hub::{Removal, Settings};
+
+use super::super::args::RmArgs;
+use super::super::exit::{Exit, UsageError};
+use super::super::output::Printer;
+
+pub(super) fn run(args: &RmArgs, printer: &mut Printer) -> Result<Exit> {
+    let repo = super::repository(&args.model)?;
+    let settings = Settings::from_env(true).map_err(Error::from)?;
+    let (removal, what) = match args.model.contains('@') {
+        true => (Removal::of_revision(&settings, &repo), format!("{}@{}", repo.id(), repo.revision())),
+        false => (Removal::of_repository(&settings, &repo), repo.id().to_owned()),
+    };
+    let removal = removal.map_err(Error::from)?;
+    let size = DecimalBytes(removal.bytes);
+    if !args.yes {
+        if !std::io::stdin().is_terminal() {
+            return Err(UsageError(format!("to remove {what} ({size}) without a terminal, say `--yes`")).into());
+        }
+        printer.question(&format!("remove {what} ({size}) from `{}`? [y/N] ", settings.cache_dir.display()));
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+        if !matches!(answer.trim(), "y" | "Y" | "yes") {
+            printer.note("nothing was removed");
+            return Ok(Exit::Failed);
+        }
+    }
+    removal.carry_out().map_err(Error::from)?;
+    printer.note(&format!("removed {what}, {size}"));
+    Ok(Exit::Done)
+}

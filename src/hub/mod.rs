@@ -1,0 +1,39 @@
+//! Checkpoints from the hub, and the cache they are kept in: fetched, found, listed, checked and removed.
+//!
+//! The protocol is the hub's own: a repository is listed with sizes and checksums
+//! (`/api/models/REPO/revision/REV?blobs=true`), a file is asked for at `/REPO/resolve/COMMIT/FILE`, which redirects large
+//! ones to a storage host that must not see the token. The cache is the one that Python's huggingface_hub and hf-hub
+//! use, so that what one of them has fetched, all can use. Nothing in it has its final name before its checksum was
+//! found right.
+//!
+//! Facts about the protocol and the layout: huggingface_hub 2.4.0 (`file_download.py`, `constants.py`), hf-hub 0.5.
+
+mod cache;
+mod client;
+mod digest;
+mod error;
+mod fetch;
+mod inventory;
+mod known;
+mod listing;
+mod locate;
+mod lock;
+mod name;
+mod pull;
+mod remove;
+mod select;
+mod session;
+mod settings;
+mod space;
+mod verify;
+
+pub use digest::Digest;
+pub use error::Error;
+pub use inventory::{CachedRepo, Snapshot, inventory};
+pub use known::{KNOWN, Known};
+pub use locate::locate;
+pub use name::{DEFAULT_MODEL, ModelName, RepoName};
+pub use pull::{Event, Pulled, pull};
+pub use remove::Removal;
+pub use settings::{Settings, Token};
+pub use verify::{Verdict, Verified, drop_damaged, verify};

@@ -1,0 +1,160 @@
+//! Cached files against their checksums, several at once.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use super::digest::Digest;
+use super::{Error, RepoName, Settings, cache::RepoCache, locate};
+use crate::interrupt::Interrupt;
+
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// How often progress is told.
+const TICK: Duration = Duration::from_millis(20);
+
+/// What was found out about one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its bytes have the checksum that its blob is named after.
+    Sound,
+    /// They have another one.
+    Damaged {
+        /// The checksum of what is there.
+        found: Digest,
+    },
+    /// Nothing says what its checksum should be: it is not a link to a blob with a checksum for a name.
+    Unknown,
+}
+
+/// One file of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// Its name in the repository.
+    pub name: String,
+    /// Size in bytes.
+    pub bytes: u64,
+    /// The checksum that it should have, where one is known.
+    pub expected: Option<Digest>,
+    /// What was found out.
+    pub verdict: Verdict,
+}
+
+/// Recomputes the checksums of all files of a cached snapshot, on all cores. `on_progress` is told bytes done and in
+/// all.
+///
+/// # Errors
+/// A repository that is not cached as a whole, files that cannot be read, or an interrupt.
+pub fn verify(
+    settings: &Settings,
+    repo: &RepoName,
+    interrupt: &Interrupt,
+    on_progress: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<Verified>, Error> {
+    let (dir, _) = locate::cached(settings, repo)?;
+    let files = snapshot_files(&dir)?;
+    let total = files.iter().map(|file| file.bytes).sum();
+    // The largest first, so that no core is left alone with it at the end.
+    let mut order: Vec<usize> = (0..files.len()).collect();
+    order.sort_by_key(|&index| std::cmp::Reverse(files[index].bytes));
+
+    let (next, done) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let results = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let outcome = files[index].verify(interrupt, &done);
+            let failed = outcome.is_err();
+            if let Ok(mut results) = results.lock() {
+                results.push((index, outcome));
+            }
+            if failed {
+                return;
+            }
+        }
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..cores.min(files.len())).map(|_| scope.spawn(work)).collect();
+        while threads.iter().any(|thread| !thread.is_finished()) {
+            on_progress(done.load(Ordering::Relaxed), total);
+            std::thread::sleep(TICK);
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_default();
+    results.sort_by_key(|(index, _)| *index);
+    results.into_iter().map(|(_, outcome)| outcome).collect()
+}
+
+/// Removes the bytes of damaged files, so that the next pull fetches them again.
+///
+/// # Errors
+/// A file that cannot be removed.
+pub fn drop_damaged(settings: &Settings, repo: &RepoName, files: &[Verified]) -> Result<(), Error> {
+    let cache = RepoCache::new(&settings.cache_dir, repo);
+    for file in files {
+        if let (Verdict::Damaged { .. }, Some(digest)) = (&file.verdict, &file.expected) {
+            let path = cache.blob(digest);
+            std::fs::remove_file(&path).map_err(|source| Error::Write { path, source })?;
+        }
+    }
+    Ok(())
+}
+
+struct SnapshotFile {
+    name: String,
+    path: PathBuf,
+    bytes: u64,
+    expected: Option<Digest>,
+}
+
+fn snapshot_files(dir: &Path) -> Result<Vec<SnapshotFile>, Error> {
+    let read = |source| Error::Read { path: dir.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(read)? {
+        let path = entry.map_err(read)?.path();
+        let metadata = path.metadata().map_err(|source| Error::Read { path: path.clone(), source })?;
+        if metadata.is_file() {
+            let target = std::fs::read_link(&path).ok();
+            let blob = target.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            files.push(SnapshotFile { name, bytes: metadata.len(), expected: blob.and_then(Digest::parse), path });
+        }
+    }
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(files)
+}
+
+impl SnapshotFile {
+    fn verify(&self, interrupt: &Interrupt, done: &AtomicU64) -> Result<Verified, Error> {
+        let verdict = match &self.expected {
+            None => Verdict::Unknown,
+            Some(expected) => match self.digest(expected, interrupt, done)? {
+                found if found == *expected => Verdict::Sound,
+                found => Verdict::Damaged { found },
+            },
+        };
+        Ok(Verified { name: self.name.clone(), bytes: self.bytes, expected: self.expected.clone(), verdict })
+    }
+
+    fn digest(&self, like: &Digest, interrupt: &Interrupt, done: &AtomicU64) -> Result<Digest, Error> {
+        let read = |source| Error::Read { path: self.path.clone(), source };
+        let mut file = File::open(&self.path).map_err(read)?;
+        let mut hasher = like.hasher(self.bytes);
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            interrupt.check()?;
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(hasher.finish()),
+                Ok(count) => {
+                    hasher.update(&buffer[..count]);
+                    done.fetch_add(count as u64, Ordering::Relaxed);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(source) => return Err(read(source)),
+            }
+        }
+    }
+}
