@@ -11,7 +11,7 @@ pub enum Error {
     Checkpoint(#[from] checkpoint::Error),
     /// Getting it from the hub, or from the hub's cache.
     #[error(transparent)]
-    Hub(#[from] hub::Error),
+    Hub(hub::Error),
     /// The device.
     #[error(transparent)]
     Device(#[from] device::Error),
@@ -38,6 +38,16 @@ pub enum Error {
     /// A signal asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl From<hub::Error> for Error {
+    /// An interrupt stays one, wherever it came.
+    fn from(error: hub::Error) -> Self {
+        match error {
+            hub::Error::Interrupted(interrupted) => Self::Interrupted(interrupted),
+            error => Self::Hub(error),
+        }
+    }
 }
 
 impl Error {

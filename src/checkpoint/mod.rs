@@ -119,7 +119,8 @@ pub fn first_missing(dir: &Path) -> Option<String> {
     if !has("config.json") {
         return Some("config.json is missing".to_owned());
     }
-    if !has("tokenizer.json") && !(has("vocab.json") && has("merges.txt")) {
+    let has_tokenizer = has("tokenizer.json") || (has("vocab.json") && has("merges.txt"));
+    if !has_tokenizer {
         return Some("tokenizer.json is missing".to_owned());
     }
     weights::weight_files(dir).err().map(|error| error.to_string())

@@ -15,7 +15,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::digest::Digest;
-use super::name::is_commit;
+use super::name::is_plain;
 use super::{Error, RepoName};
 
 /// One repository's part of the cache.
@@ -57,7 +57,7 @@ impl RepoCache {
             return Some(repo.revision().to_owned());
         }
         let commit = fs::read_to_string(self.reference(repo.revision())).ok()?.trim().to_owned();
-        is_commit(&commit).then_some(commit)
+        is_plain(&commit).then_some(commit)
     }
 
     /// Remembers which commit a branch or tag means.
@@ -98,7 +98,7 @@ impl RepoCache {
         let link = || {
             fs::create_dir_all(&dir)?;
             match fs::remove_file(&pointer) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
                 _ => symlink(&target, &blob, &pointer),
             }
         };

@@ -35,10 +35,10 @@ pub enum Error {
         missing: String,
     },
     /// Nothing may be fetched, and something would have to be.
-    #[error("{source}, and {by} forbids to download it")]
+    #[error("{why}, and {by} forbids to download it")]
     Offline {
         /// What is not there.
-        source: Box<Error>,
+        why: Box<Error>,
         /// The flag or variable.
         by: &'static str,
     },

@@ -135,7 +135,9 @@ fn check_answer(
     if let Some(other) = answer.hub_header("x-repo-commit").filter(|other| *other != commit) {
         return bad(format!("it is of commit {other}, not {commit}"));
     }
-    if let Some(tag) = answer.hub_header("x-linked-etag").filter(|tag| Digest::parse_etag(tag).as_ref() != Some(&file.digest)) {
+    if let Some(tag) =
+        answer.hub_header("x-linked-etag").filter(|tag| Digest::parse_etag(tag).as_ref() != Some(&file.digest))
+    {
         return bad(format!("its entity tag is {tag}, but its checksum {}", file.digest));
     }
     if let Some(size) = answer.hub_header("x-linked-size").filter(|size| size.parse() != Ok(file.size)) {

@@ -90,7 +90,8 @@ pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-fn is_plain(part: &str) -> bool {
+/// Whether `part` can be one part of a path: no separators, no way up.
+pub(super) fn is_plain(part: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     !part.is_empty() && part.chars().all(allowed) && !part.chars().all(|c| c == '.')
 }

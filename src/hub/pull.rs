@@ -154,7 +154,7 @@ fn run(session: &Session) -> Result<Pulled, Halt> {
     };
     let cached = match (cached, settings.offline) {
         (Ok((dir, commit)), offline) if repo.is_pinned() || offline.is_some() => return Ok(pulled(dir, commit)),
-        (Err(error), Some(by)) => return Err(Error::Offline { source: Box::new(error), by }.into()),
+        (Err(error), Some(by)) => return Err(Error::Offline { why: Box::new(error), by }.into()),
         (cached, _) => cached.ok(),
     };
     let listing = match (ask_listing(session, cached.is_some()), cached) {
@@ -205,7 +205,9 @@ fn check_small_files(repo: &RepoName, dir: &Path, selection: &Selection) -> Resu
     let is_listed = |shard: &&String| selection.weights.iter().any(|file| file.name == **shard);
     let is_single = matches!(selection.weights.as_slice(), [single] if single.name == "model.safetensors");
     match shards.iter().find(|shard| !is_single && !is_listed(shard)) {
-        Some(shard) => Err(Error::MissingFile { repo: repo.to_string(), file: format!("{shard}, which its index names") }),
+        Some(shard) => {
+            Err(Error::MissingFile { repo: repo.to_string(), file: format!("{shard}, which its index names") })
+        }
         None => Ok(()),
     }
 }

@@ -56,7 +56,13 @@ fn facts(name: &ModelName, dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<(&
     Ok(vec![
         ("model", json!(if let ModelName::Repo(repo) = name { repo.to_string() } else { String::new() })),
         ("dir", json!(dir.to_string_lossy())),
-        ("layout", json!(match config.layout { Layout::Original => "original", Layout::HuggingFace => "transformers" })),
+        (
+            "layout",
+            json!(match config.layout {
+                Layout::Original => "original",
+                Layout::HuggingFace => "transformers",
+            }),
+        ),
         ("parameters", json!(parameters)),
         ("parameters_by_dtype", json!(parameters_by_dtype)),
         ("weight_bytes", json!(weights.total_bytes())),

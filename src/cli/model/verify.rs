@@ -20,7 +20,9 @@ pub(super) fn run(args: &VerifyArgs, printer: &mut Printer) -> Result<Exit> {
     let files = hub::verify(&settings, &repo, &interrupt, &mut on_progress).map_err(Error::from)?;
     let damaged: Vec<&str> = files.iter().filter(|file| is_damaged(file)).map(|file| file.name.as_str()).collect();
     if args.json {
-        printer.line(&json!({ "model": repo.to_string(), "files": files.iter().map(to_json).collect::<Vec<_>>() }).to_string())?;
+        printer.line(
+            &json!({ "model": repo.to_string(), "files": files.iter().map(to_json).collect::<Vec<_>>() }).to_string(),
+        )?;
     } else {
         for file in &files {
             printer.line(&line(file))?;

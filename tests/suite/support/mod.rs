@@ -1,5 +1,7 @@
 //! Golden data, checkpoints made from it, lossless clips, and runs of the binary.
 
+pub(crate) mod hub;
+pub(crate) mod hub_home;
 pub(crate) mod lossless;
 pub(crate) mod shapes;
 
@@ -168,14 +170,15 @@ impl CheckpointCopy {
     }
 }
 
-/// A run of the binary, without standard input and without a hub cache of the user's.
+/// A run of the binary, without standard input, without a hub cache of the user's and without the hub.
 pub(crate) fn llava_video<I: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = I>) -> Run {
     run(command().args(args))
 }
 
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_llava-video"));
-    command.stdin(Stdio::null()).env("HF_HOME", std::env::temp_dir().join("llava-video-no-such-hub-cache"));
+    let no_cache = std::env::temp_dir().join("llava-video-no-such-hub-cache");
+    command.stdin(Stdio::null()).env("HF_HOME", no_cache).env("HF_HUB_OFFLINE", "1");
     command
 }
 

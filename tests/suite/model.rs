@@ -1,0 +1,135 @@
+//! `model list`, `info`, `verify` and `rm`.
+
+use super::hub::{REPO, SHARDED, SINGLE, WEIGHTS, hub_with};
+use super::support::hub::Fault;
+use super::support::{CheckpointCopy, golden, llava_video};
+
+#[test]
+fn list_shows_what_is_cached_and_what_could_be() {
+    let (hub, home, commit) = hub_with(SINGLE, REPO);
+    let empty = home.run(["model", "list"]);
+    assert!(empty.stdout_of_success().contains("lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only"));
+    assert!(empty.stdout.contains("about 16.06 GB") && !empty.stdout.contains(REPO), "{}", empty.stdout);
+
+    hub.once(WEIGHTS, Fault::Cut(1000));
+    hub.once(WEIGHTS, Fault::Status(500, "X-Test", String::new()));
+    home.run(["model", "pull", REPO, "--retries", "1"]).fails_with(&["500"]);
+    let partly = home.run(["model", "list", "--json"]).json();
+    assert_eq!(partly["cached"][0]["snapshots"][0]["complete"], false);
+    assert_eq!(partly["cached"][0]["incomplete_bytes"], 1000);
+
+    home.run(["model", "pull", REPO]).stdout_of_success();
+    // Another program's model is none of ours.
+    let other = home.folder("someone/else").join("snapshots").join("0".repeat(40));
+    std::fs::create_dir_all(&other).unwrap();
+    std::fs::write(other.join("config.json"), "{\"architectures\": [\"BertModel\"]}").unwrap();
+    let seen = hub.seen().len();
+    let table = llava_video_in(&home, &["model", "list"]);
+    let row = table.lines().find(|line| line.starts_with(REPO)).unwrap();
+    assert!(row.contains("main (") && row.contains(&commit[..8]) && row.ends_with("complete"), "{row}");
+    assert!(!table.contains("someone/else"));
+    assert_eq!(hub.seen().len(), seen, "listing needs no hub");
+}
+
+fn llava_video_in(home: &super::support::hub_home::HubHome, args: &[&str]) -> String {
+    super::support::run(&mut home.command(args)).stdout_of_success().to_owned()
+}
+
+#[test]
+fn info_reads_headers_and_adds_up() {
+    let dir = golden().join("ckpt").join(SHARDED);
+    let info = llava_video(["model", "info", dir.to_str().unwrap(), "--json"]).json();
+    let stored: u64 = (1..=5)
+        .map(|shard| {
+            let bytes = std::fs::read(dir.join(format!("model-0000{shard}-of-00005.safetensors"))).unwrap();
+            bytes.len() as u64 - 8 - u64::from_le_bytes(bytes[..8].try_into().unwrap())
+        })
+        .sum();
+    assert_eq!(info["weight_bytes"], stored);
+    assert_eq!(info["parameters"], stored / 2, "all of them in bf16");
+    assert_eq!(info["parameters_by_dtype"]["bf16"], info["parameters"]);
+    let config = super::support::json(&dir.join("config.json"));
+    assert_eq!(info["language_layers"], config["num_hidden_layers"]);
+    let number = |key: &str| config[key].as_u64().unwrap();
+    let head = number("hidden_size") / number("num_attention_heads");
+    let kv = 2 * number("num_hidden_layers") * number("num_key_value_heads") * head;
+    assert_eq!(info["kv_bytes_per_position_16_bit"], 2 * kv);
+    assert!(info["tokens_of_1_frame"].as_u64().unwrap() > 0);
+    let text = llava_video(["model", "info", dir.to_str().unwrap()]);
+    assert!(text.stdout_of_success().contains("parameters") && text.stdout.contains("kB"), "{}", text.stdout);
+
+    let missing = llava_video(["model", "info", REPO]);
+    missing.fails_with(&[REPO, "not in the hub cache", "model pull"]);
+}
+
+#[test]
+fn verify_finds_one_wrong_byte_and_repairs_it() {
+    let (hub, home, commit) = hub_with(SHARDED, REPO);
+    home.run(["model", "pull", REPO]).stdout_of_success();
+    let requests = hub.seen().len();
+    let sound = home.run(["model", "verify", REPO, "--json"]).json();
+    let files = sound["files"].as_array().unwrap();
+    assert!(files.len() >= 9 && files.iter().all(|file| file["state"] == "sound"), "{sound}");
+    assert_eq!(hub.seen().len(), requests, "verifying needs no hub");
+
+    let shard = "model-00003-of-00005.safetensors";
+    let blob = home.folder(REPO).join("snapshots").join(&commit).join(shard).canonicalize().unwrap();
+    let mut bytes = std::fs::read(&blob).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&blob, bytes).unwrap();
+    let damaged = super::support::run(&mut home.command(["model", "verify", REPO]));
+    assert_eq!(damaged.code, Some(1));
+    assert!(damaged.stderr.contains(shard) && damaged.stderr.contains("--repair"), "{}", damaged.stderr);
+    assert!(damaged.stdout.lines().any(|line| line.starts_with(shard) && line.ends_with("damaged")));
+
+    assert_eq!(home.run(["model", "verify", REPO, "--repair"]).code, Some(0));
+    assert_eq!(hub.fetched(shard).len(), 2);
+    assert_eq!(hub.fetched("model-00001-of-00005.safetensors").len(), 1, "sound files are not fetched again");
+    home.run(["model", "verify", REPO]).stdout_of_success();
+}
+
+#[test]
+fn rm_asks_and_takes_only_what_is_its_own() {
+    let (hub, home, old) = hub_with(SINGLE, REPO);
+    hub.publish("owner/other", "main", &golden().join("ckpt").join(SHARDED));
+    home.run(["model", "pull", REPO]).stdout_of_success();
+    home.run(["model", "pull", "owner/other"]).stdout_of_success();
+    let copy = CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
+    copy.edit_json("generation_config.json", |config| config["top_k"] = serde_json::json!(7));
+    let new = hub.publish(REPO, "main", copy.path());
+    home.run(["model", "pull", REPO]).stdout_of_success();
+    let blobs = home.blobs(REPO).len();
+
+    let unasked = home.run(["model", "rm", REPO]);
+    assert_eq!((unasked.code, unasked.stderr.contains("--yes")), (Some(2), true), "{unasked:?}");
+    assert_eq!(home.blobs(REPO).len(), blobs);
+
+    // Only the old generation_config.json is not shared.
+    home.run(["model", "rm", &format!("{REPO}@{old}"), "--yes"]).stdout_of_success();
+    assert_eq!(home.blobs(REPO).len(), blobs - 1);
+    assert!(!home.folder(REPO).join("snapshots").join(&old).exists());
+    home.run(["model", "verify", REPO, "--offline"]).stdout_of_success();
+    assert_eq!(std::fs::read_to_string(home.folder(REPO).join("refs/main")).unwrap(), new);
+
+    home.run(["model", "rm", REPO, "--yes"]).stdout_of_success();
+    assert!(!home.folder(REPO).exists());
+    home.run(["model", "verify", "owner/other"]).stdout_of_success();
+    home.run(["model", "rm", REPO, "--yes"]).fails_with(&[REPO, "not in the hub cache"]);
+}
+
+#[test]
+fn rm_leaves_a_running_download_alone() {
+    let (hub, home, _) = hub_with(SINGLE, REPO);
+    hub.once(WEIGHTS, Fault::Stall(1000));
+    let mut pull = home.command(["model", "pull", REPO]);
+    pull.env("HF_HUB_DOWNLOAD_TIMEOUT", "60").stdout(std::process::Stdio::null());
+    let mut pull = pull.stderr(std::process::Stdio::null()).spawn().unwrap();
+    while home.incomplete(REPO).is_empty() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    home.run(["model", "rm", REPO, "--yes"]).fails_with(&["another process is downloading", REPO]);
+    pull.kill().unwrap();
+    pull.wait().unwrap();
+    home.run(["model", "rm", REPO, "--yes"]).stdout_of_success();
+    assert!(!home.folder(REPO).exists());
+}

@@ -1,0 +1,88 @@
+//! A cache folder of a test, runs of the binary with it, and what must hold of it at any time.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::hub::{Hub, git_hash, sha256};
+use super::{Run, command, run};
+
+/// `HF_HOME` of one test; gone with it.
+pub(crate) struct HubHome {
+    dir: tempfile::TempDir,
+    endpoint: String,
+}
+
+impl HubHome {
+    pub(crate) fn new(hub: &Hub) -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), endpoint: hub.url() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The binary with this cache and the test's hub, one second of patience with a stalled stream.
+    pub(crate) fn command<I: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = I>) -> Command {
+        let mut command = command();
+        for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
+            command.env_remove(name);
+        }
+        for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"] {
+            command.env_remove(name);
+        }
+        command.env_remove("HF_HUB_OFFLINE").env_remove("TRANSFORMERS_OFFLINE");
+        command.env("HF_HOME", self.path()).env("HF_ENDPOINT", &self.endpoint).env("HF_HUB_DOWNLOAD_TIMEOUT", "1");
+        command.args(args);
+        command
+    }
+
+    pub(crate) fn run<I: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = I>) -> Run {
+        let run = run(&mut self.command(args));
+        self.assert_nothing_half();
+        run
+    }
+
+    /// A repository's folder.
+    pub(crate) fn folder(&self, repo: &str) -> PathBuf {
+        self.path().join("hub").join(format!("models--{}", repo.replace('/', "--")))
+    }
+
+    /// Files in a repository's `blobs`, by name.
+    pub(crate) fn blobs(&self, repo: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.folder(repo).join("blobs"));
+        let names = entries.into_iter().flatten().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    /// What has arrived of a file.
+    pub(crate) fn incomplete(&self, repo: &str) -> Vec<PathBuf> {
+        let names = self.blobs(repo).into_iter().filter(|name| name.ends_with(".incomplete"));
+        names.map(|name| self.folder(repo).join("blobs").join(name)).collect()
+    }
+
+    /// Every blob under its final name has the bytes that its name promises, and every name in a snapshot leads to one.
+    #[track_caller]
+    pub(crate) fn assert_nothing_half(&self) {
+        for repo in std::fs::read_dir(self.path().join("hub")).into_iter().flatten() {
+            let repo = repo.unwrap().path();
+            for blob in std::fs::read_dir(repo.join("blobs")).into_iter().flatten() {
+                let path = blob.unwrap().path();
+                let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+                let bytes = std::fs::read(&path).unwrap();
+                assert!(
+                    name.ends_with(".incomplete") || [git_hash(&bytes), sha256(&bytes)].contains(&name),
+                    "{path:?} is not what its name says"
+                );
+            }
+            for snapshot in std::fs::read_dir(repo.join("snapshots")).into_iter().flatten() {
+                for file in std::fs::read_dir(snapshot.unwrap().path()).unwrap() {
+                    let path = file.unwrap().path();
+                    assert!(path.is_file(), "{path:?} leads nowhere");
+                    assert!(std::fs::read_link(&path).unwrap().starts_with("../../blobs"), "{path:?} is not relative");
+                }
+            }
+        }
+    }
+}
