@@ -192,6 +192,18 @@ fn checksums_that_the_listing_leaves_out_are_asked_for_one_by_one() {
     assert!(asked.iter().any(|path| path.ends_with(WEIGHTS)), "{asked:?}");
 }
 
+#[test]
+fn the_layout_of_transformers_is_fetched_and_read() {
+    let hub = Hub::start();
+    hub.publish(REPO, "v1.0", &golden().join("hf/b_7x7_tied_single_bf16_hf"));
+    let home = HubHome::new(&hub);
+    let name = format!("{REPO}@v1.0");
+    home.run(["model", "pull", &name]).stdout_of_success();
+    let info = home.run(["model", "info", &name, "--json"]).json();
+    assert_eq!((info["layout"].as_str(), info["model"].as_str()), (Some("transformers"), Some(name.as_str())));
+    home.run(["model", "info", REPO]).fails_with(&[REPO, "not in the hub cache"]);
+}
+
 fn wait_for(what: &str, is_there: impl Fn() -> bool) {
     let started = Instant::now();
     while !is_there() {

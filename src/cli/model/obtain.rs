@@ -58,7 +58,10 @@ pub(super) fn pull(
     if pulled.received_bytes > 0 {
         let (size, elapsed) = (DecimalBytes(pulled.received_bytes), started.elapsed());
         let rate = DecimalBytes((pulled.received_bytes as f64 / elapsed.as_secs_f64().max(0.001)) as u64);
-        let took = HumanDuration(elapsed);
+        let took = match elapsed.as_secs() {
+            0..60 => format!("{:.1} s", elapsed.as_secs_f64()),
+            _ => HumanDuration(elapsed).to_string(),
+        };
         printer.note(&format!("downloaded {size} in {took} ({rate}/s); all checksums are right"));
     }
     Ok(pulled)
