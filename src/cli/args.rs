@@ -320,7 +320,7 @@ const HUB_VARIABLES: &str = "Environment: HF_HOME or HF_HUB_CACHE (where models 
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
     /// Repository of the hub, at a branch, tag or commit.
-    #[arg(value_name = "[REPO][@REV]", default_value = DEFAULT_MODEL)]
+    #[arg(value_name = "REPO[@REV]", default_value = DEFAULT_MODEL)]
     pub(crate) model: String,
 
     /// Open no connection; succeed only if all is cached.
@@ -353,7 +353,7 @@ pub(crate) struct InfoArgs {
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// A repository that is cached.
-    #[arg(value_name = "[REPO][@REV]", default_value = DEFAULT_MODEL)]
+    #[arg(value_name = "REPO[@REV]", default_value = DEFAULT_MODEL)]
     pub(crate) model: String,
 
     /// Download damaged files again.

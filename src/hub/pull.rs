@@ -1,8 +1,9 @@
 //! A repository from the hub into the cache: list, check room, small files, then weights, several at once.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -105,14 +106,14 @@ pub fn pull(
         done: AtomicU64::new(0),
         total: AtomicU64::new(0),
     });
-    let thread = {
+    std::thread::spawn({
         let session = Arc::clone(&session);
-        std::thread::spawn(move || {
-            let outcome = run(&session);
+        move || {
+            let outcome = catch_unwind(AssertUnwindSafe(|| run(&session)));
             // Nobody listens any more after an interrupt.
             let _ = session.messages.send(Message::Finished(outcome));
-        })
-    };
+        }
+    });
     let mut interrupted_at = None;
     loop {
         if let (Err(interrupted), None) = (interrupt.check(), interrupted_at) {
@@ -124,17 +125,14 @@ pub fn pull(
         }
         match messages.recv_timeout(TICK) {
             Ok(Message::Event(event)) => on_event(event),
-            Ok(Message::Finished(outcome)) => {
+            Ok(Message::Finished(Err(panic))) => resume_unwind(panic),
+            Ok(Message::Finished(Ok(outcome))) => {
                 return outcome.map_err(|halt| match (halt, interrupted_at) {
                     (Halt::Stopped | Halt::Failed(_), Some((_, interrupted))) => interrupted.into(),
                     (Halt::Failed(error), None) => error,
                     (Halt::Stopped, None) => unreachable!("only an interrupt or a failure stops a pull"),
                 });
             }
-            Err(RecvTimeoutError::Timeout) if thread.is_finished() => match thread.join() {
-                Err(panic) => std::panic::resume_unwind(panic),
-                Ok(()) => unreachable!("a finished pull has said so"),
-            },
             Err(_) => {
                 let (done, total) = (session.done.load(Ordering::Relaxed), session.total.load(Ordering::Relaxed));
                 if total > 0 {

@@ -33,7 +33,8 @@ impl From<Error> for Halt {
 /// What the threads of a pull tell the one that waits for them.
 pub(super) enum Message {
     Event(Event),
-    Finished(Result<Pulled, Halt>),
+    /// The end, or the panic that was it.
+    Finished(std::thread::Result<Result<Pulled, Halt>>),
 }
 
 pub(super) struct Session {

@@ -53,8 +53,11 @@ fn facts(name: &ModelName, dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<(&
     let tokens = model::video_tokens(checkpoint)?;
     // Keys and values of one position, in numbers: bytes follow from the dtype.
     let kv_values = 2 * language.num_layers * language.num_kv_heads * language.head_dim();
-    Ok(vec![
-        ("model", json!(if let ModelName::Repo(repo) = name { repo.to_string() } else { String::new() })),
+    let mut facts = Vec::new();
+    if let ModelName::Repo(repo) = name {
+        facts.push(("model", json!(repo.to_string())));
+    }
+    facts.extend([
         ("dir", json!(dir.to_string_lossy())),
         (
             "layout",
@@ -78,7 +81,8 @@ fn facts(name: &ModelName, dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<(&
         ("tokens_of_110_frames", json!(tokens.count(110))),
         ("kv_bytes_per_position_16_bit", json!(2 * kv_values)),
         ("kv_bytes_per_position_32_bit", json!(4 * kv_values)),
-    ])
+    ]);
+    Ok(facts)
 }
 
 /// A value as a person reads it.

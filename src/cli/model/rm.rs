@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, IsTerminal};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use indicatif::DecimalBytes;
 use llava_video::Error;
 use llava_video::hub::{Removal, Settings};
@@ -28,8 +28,7 @@ pub(super) fn run(args: &RmArgs, printer: &mut Printer) -> Result<Exit> {
         let mut answer = String::new();
         std::io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
         if !matches!(answer.trim(), "y" | "Y" | "yes") {
-            printer.note("nothing was removed");
-            return Ok(Exit::Failed);
+            bail!("nothing was removed");
         }
     }
     removal.carry_out().map_err(Error::from)?;
