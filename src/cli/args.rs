@@ -305,7 +305,7 @@ pub(crate) enum ModelCommand {
     Pull(PullArgs),
     /// List cached checkpoints, and known ones that could be downloaded.
     List(ListArgs),
-    /// Print what a checkpoint is: architecture, parameters, context, tokens per frame. Reads its headers only.
+    /// Print what a checkpoint is, and what memory it takes by frames and dtype. Reads its headers only.
     Info(InfoArgs),
     /// Compare the cached files with their checksums.
     Verify(VerifyArgs),

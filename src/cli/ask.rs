@@ -51,7 +51,9 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     if let Some(video) = clip.as_ref().filter(|_| files.len() > 1) {
         return Err(picture_input::only_pictures(video.path()).into());
     }
-    let dir = super::model::obtain(&args.model, args.offline, &interrupt, printer)?;
+    // Gigabytes are not fetched for a plan alone.
+    let offline = args.dry_run.then_some("--dry-run").or(args.offline.then_some("--offline"));
+    let dir = super::model::obtain(&args.model, offline, &interrupt, printer)?;
     let checkpoint = Checkpoint::open(&dir, &args.overrides).map_err(Error::from)?;
     let tokenizer = Tokenizer::open(&dir).map_err(Error::from)?;
     let request = Request { args: &args, question: &question, tokenizer: &tokenizer, checkpoint: &checkpoint };

@@ -204,9 +204,7 @@ impl Error {
                     "download it with `llava-video model pull {repo}`, or pass a directory with `--model DIR`"
                 ));
             }
-            Self::Offline { .. } => {
-                "let it go online once, set HF_HOME to a cache that has it, or pass a directory with `--model DIR`"
-            }
+            Self::Offline { why, .. } => return why.hint(),
             Self::NoCacheDir => "set HF_HOME to a folder for models",
             Self::BadToken { .. } => "copy the token again from the hub's settings",
             Self::Refused { token: None, .. } => {

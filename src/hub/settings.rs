@@ -57,16 +57,16 @@ const DEFAULT_RETRIES: u32 = 8;
 const MAX_STALL_SECS: u64 = 86_400;
 
 impl Settings {
-    /// Reads the environment; `offline` is the command line's wish.
+    /// Reads the environment; `offline` is the flag of the command line that forbids to go online, if one does.
     ///
     /// # Errors
     /// [`Error::NoCacheDir`] without a home directory, [`Error::Setting`] for a value that cannot be used.
-    pub fn from_env(offline: bool) -> Result<Self, Error> {
+    pub fn from_env(offline: Option<&'static str>) -> Result<Self, Error> {
         Self::from_variables(offline, |name| std::env::var_os(name), std::env::home_dir())
     }
 
     fn from_variables(
-        offline: bool,
+        offline: Option<&'static str>,
         variable: impl Fn(&str) -> Option<OsString>,
         user_home: Option<PathBuf>,
     ) -> Result<Self, Error> {
@@ -96,7 +96,7 @@ impl Settings {
             cache_dir,
             endpoint: endpoint(text("HF_ENDPOINT"))?,
             token,
-            offline: if offline { Some("--offline") } else { by_variable() },
+            offline: offline.or_else(by_variable),
             stall_timeout: stall_timeout(text("HF_HUB_DOWNLOAD_TIMEOUT"))?,
             retries: DEFAULT_RETRIES,
         })
@@ -147,7 +147,7 @@ mod tests {
 
     fn settings(variables: &[(&str, &str)]) -> Result<Settings, Error> {
         let value = |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
-        Settings::from_variables(false, value, Some(PathBuf::from("/home/someone")))
+        Settings::from_variables(None, value, Some(PathBuf::from("/home/someone")))
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
         ] {
             assert_eq!(settings(variables).expect("valid").cache_dir, Path::new(dir), "{variables:?}");
         }
-        assert!(matches!(Settings::from_variables(false, |_| None, None), Err(Error::NoCacheDir)));
+        assert!(matches!(Settings::from_variables(None, |_| None, None), Err(Error::NoCacheDir)));
     }
 
     #[test]

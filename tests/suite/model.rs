@@ -55,6 +55,17 @@ fn info_reads_headers_and_adds_up() {
     let kv = 2 * number("num_hidden_layers") * number("num_key_value_heads") * head;
     assert_eq!(info["kv_bytes_per_position_16_bit"], 2 * kv);
     assert!(info["tokens_of_1_frame"].as_u64().unwrap() > 0);
+    // Memory: at least the weights, more for more frames, and what fits is what is not more than is free.
+    let memory = info["memory"].as_array().unwrap();
+    let on_cpu: Vec<_> = memory.iter().filter(|need| need["device"] == "cpu" && need["dtype"] == "f32").collect();
+    assert_eq!(on_cpu.len(), 3, "{memory:?}");
+    let bytes: Vec<u64> = on_cpu.iter().map(|need| need["bytes"].as_u64().unwrap()).collect();
+    assert!(stored < bytes[0] && bytes[0] < bytes[1] && bytes[1] < bytes[2], "{bytes:?}");
+    for need in memory {
+        if let Some(free) = need["free_bytes"].as_u64() {
+            assert_eq!(need["fits"], need["bytes"].as_u64().is_some_and(|bytes| bytes <= free), "{need}");
+        }
+    }
     let text = llava_video(["model", "info", dir.to_str().unwrap()]);
     assert!(text.stdout_of_success().contains("parameters") && text.stdout.contains("kB"), "{}", text.stdout);
 

@@ -1,4 +1,4 @@
-//! `model info`: what a checkpoint is, from its headers alone.
+//! `model info`: what a checkpoint is and what memory it takes, from its headers alone.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -14,26 +14,32 @@ use serde_json::{Value, json};
 use super::super::args::InfoArgs;
 use super::super::exit::Exit;
 use super::super::output::Printer;
+use super::fit::{self, Fit};
 
 pub(super) fn run(args: &InfoArgs, printer: &mut Printer) -> Result<Exit> {
     let name = ModelName::parse(&args.model).map_err(Error::from)?;
     let dir = match &name {
         ModelName::Dir(dir) => dir.clone(),
         ModelName::Repo(_) => {
-            let settings = Settings::from_env(true).map_err(Error::from)?;
+            let settings = Settings::from_env(None).map_err(Error::from)?;
             hub::locate(&settings, &name).map_err(Error::from)?
         }
     };
     let checkpoint = Checkpoint::open(&dir, &[]).map_err(Error::from)?;
     let facts = facts(&name, &dir, &checkpoint)?;
+    let fits = fit::on_this_machine(&dir, &checkpoint)?;
     if args.json {
-        let object: serde_json::Map<String, Value> =
+        let mut object: serde_json::Map<String, Value> =
             facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        object.insert("memory".to_owned(), fits.iter().flat_map(Fit::to_json).collect());
         printer.line(&Value::Object(object).to_string())?;
         return Ok(Exit::Done);
     }
     for (key, value) in facts {
         printer.line(&format!("{key:<32}{}", in_words(key, &value)))?;
+    }
+    for fit in &fits {
+        printer.line(&format!("{:<32}{}", fit.label(), fit.in_words()))?;
     }
     Ok(Exit::Done)
 }

@@ -14,7 +14,7 @@ use super::super::output::Printer;
 const SHORT_COMMIT: usize = 8;
 
 pub(super) fn run(args: &ListArgs, printer: &mut Printer) -> Result<Exit> {
-    let settings = Settings::from_env(true).map_err(Error::from)?;
+    let settings = Settings::from_env(None).map_err(Error::from)?;
     let (cached, others) = hub::inventory(&settings).map_err(Error::from)?;
     let not_cached = KNOWN.iter().filter(|known| !cached.iter().any(|repo| repo.id == known.id));
     if args.json {

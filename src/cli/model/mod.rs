@@ -1,5 +1,6 @@
 //! `model`: checkpoints fetched, listed, described, checked and removed.
 
+mod fit;
 mod info;
 mod list;
 mod obtain;

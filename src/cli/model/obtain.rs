@@ -15,8 +15,13 @@ use super::super::output::Printer;
 const TOLD_PAUSE_SECS: u64 = 5;
 
 /// The directory of a model. What is cached as a whole is taken as it is, without any network, so that answers do not
-/// change by themselves; anything else is fetched, unless `offline`.
-pub(crate) fn obtain(name: &str, offline: bool, interrupt: &Interrupt, printer: &mut Printer) -> Result<PathBuf> {
+/// change by themselves; anything else is fetched, unless a flag says `offline`.
+pub(crate) fn obtain(
+    name: &str,
+    offline: Option<&'static str>,
+    interrupt: &Interrupt,
+    printer: &mut Printer,
+) -> Result<PathBuf> {
     let repo = match ModelName::parse(name).map_err(Error::from)? {
         ModelName::Dir(dir) => return Ok(dir),
         ModelName::Repo(repo) => repo,

@@ -13,7 +13,7 @@ use super::obtain;
 pub(super) fn run(args: &PullArgs, printer: &mut Printer) -> Result<Exit> {
     let interrupt = signals::install()?;
     let repo = super::repository(&args.model)?;
-    let mut settings = Settings::from_env(args.offline).map_err(Error::from)?;
+    let mut settings = Settings::from_env(args.offline.then_some("--offline")).map_err(Error::from)?;
     settings.retries = args.retries.unwrap_or(settings.retries);
     let pulled = obtain::pull(&settings, &repo, &interrupt, printer)?;
     printer.detail(&format!("{repo} is at commit {}", pulled.commit));

@@ -13,7 +13,7 @@ use super::super::output::Printer;
 
 pub(super) fn run(args: &RmArgs, printer: &mut Printer) -> Result<Exit> {
     let repo = super::repository(&args.model)?;
-    let settings = Settings::from_env(true).map_err(Error::from)?;
+    let settings = Settings::from_env(None).map_err(Error::from)?;
     let (removal, what) = match args.model.contains('@') {
         true => (Removal::of_revision(&settings, &repo), format!("{}@{}", repo.id(), repo.revision())),
         false => (Removal::of_repository(&settings, &repo), repo.id().to_owned()),

@@ -15,7 +15,7 @@ use super::obtain;
 pub(super) fn run(args: &VerifyArgs, printer: &mut Printer) -> Result<Exit> {
     let interrupt = signals::install()?;
     let repo = super::repository(&args.model)?;
-    let settings = Settings::from_env(args.offline).map_err(Error::from)?;
+    let settings = Settings::from_env(args.offline.then_some("--offline")).map_err(Error::from)?;
     let mut on_progress = |done, total| printer.bytes_progress("verify", done, total);
     let files = hub::verify(&settings, &repo, &interrupt, &mut on_progress).map_err(Error::from)?;
     let damaged: Vec<&str> = files.iter().filter(|file| is_damaged(file)).map(|file| file.name.as_str()).collect();

@@ -1,0 +1,103 @@
+//! How much memory a checkpoint takes by device, dtype and number of frames, and what of it fits on this machine.
+
+use std::path::Path;
+
+use anyhow::Result;
+use indicatif::DecimalBytes;
+use llava_video::Error;
+use llava_video::checkpoint::Checkpoint;
+use llava_video::device::{DeviceMap, DeviceRequest, DtypeRequest, Placement};
+use llava_video::memory::{Demand, MemoryPlan};
+use llava_video::model;
+use llava_video::prompt::Tokenizer;
+use serde_json::{Value, json};
+
+/// Numbers of frames that are counted, the default last.
+const FRAMES: [usize; 3] = [8, 32, 110];
+
+/// Positions of a prompt beside the frames': the template and a question of two or three lines.
+const TEXT_TOKENS: usize = 64;
+
+/// The longest answer unless `--max-new-tokens` says otherwise.
+const ANSWER_TOKENS: usize = 4096;
+
+/// One device of this machine with one arithmetic.
+pub(super) struct Fit {
+    device: String,
+    dtype: &'static str,
+    /// What is free now; `None` where that cannot be found out.
+    free_bytes: Option<u64>,
+    /// Frames, and the bytes that they take in all; `None` where the prompt is longer than the context.
+    needs: Vec<(usize, Option<u64>)>,
+}
+
+/// Counts from headers alone, as `ask` does before it loads anything, the model being on one device.
+pub(super) fn on_this_machine(dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<Fit>> {
+    let tokenizer = Tokenizer::open(dir).map_err(Error::from)?;
+    let vocab_len = model::vocab_len(checkpoint, &tokenizer);
+    let rule = model::video_tokens(checkpoint)?;
+    let context = checkpoint.config.context_length.unwrap_or(usize::MAX);
+    let mut fits = Vec::new();
+    for dtype in [DtypeRequest::Bf16, DtypeRequest::F16, DtypeRequest::F32] {
+        for placement in Placement::open_all(&DeviceRequest::Auto, dtype).map_err(Error::from)? {
+            let free_bytes = placement.free_bytes();
+            let devices = DeviceMap::single(placement.clone(), checkpoint.config.language.num_layers);
+            let need = |frames: usize| {
+                let visual_tokens = rule.count(frames);
+                let prompt_tokens = visual_tokens + TEXT_TOKENS;
+                let cache_positions = (prompt_tokens + ANSWER_TOKENS).min(context);
+                let demand = Demand {
+                    distinct_frames: Some(frames),
+                    tiles_at_once: 0,
+                    visual_tokens,
+                    prompt_tokens,
+                    cache_positions,
+                };
+                let plan = MemoryPlan::new(checkpoint, vocab_len, &devices, demand, &|_| free_bytes);
+                (prompt_tokens < context).then(|| plan.slots.iter().map(|slot| slot.need.total()).sum())
+            };
+            let needs = FRAMES.iter().map(|&frames| (frames, need(frames))).collect();
+            fits.push(Fit { device: placement.device_name(), dtype: placement.dtype_name(), free_bytes, needs });
+        }
+    }
+    Ok(fits)
+}
+
+impl Fit {
+    fn has_room(&self, need: u64) -> Option<bool> {
+        self.free_bytes.map(|free| need <= free)
+    }
+
+    /// One object per number of frames.
+    pub(super) fn to_json(&self) -> Vec<Value> {
+        let one = |&(frames, bytes): &(usize, Option<u64>)| {
+            json!({
+                "device": self.device,
+                "dtype": self.dtype,
+                "frames": frames,
+                "bytes": bytes,
+                "free_bytes": self.free_bytes,
+                "fits": bytes.map_or(Some(false), |bytes| self.has_room(bytes)),
+            })
+        };
+        self.needs.iter().map(one).collect()
+    }
+
+    /// What is counted.
+    pub(super) fn label(&self) -> String {
+        format!("memory on {} in {}", self.device, self.dtype)
+    }
+
+    /// Needs and what is free.
+    pub(super) fn in_words(&self) -> String {
+        let need = |&(frames, bytes): &(usize, Option<u64>)| match bytes {
+            Some(bytes) if self.has_room(bytes) == Some(false) => {
+                format!("{} for {frames} frames (does not fit)", DecimalBytes(bytes))
+            }
+            Some(bytes) => format!("{} for {frames} frames", DecimalBytes(bytes)),
+            None => format!("{frames} frames are beyond the context"),
+        };
+        let free = self.free_bytes.map_or_else(|| "unknown".to_owned(), |free| DecimalBytes(free).to_string());
+        format!("{}; free: {free}", self.needs.iter().map(need).collect::<Vec<_>>().join(", "))
+    }
+}
