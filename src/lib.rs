@@ -19,7 +19,8 @@
 //! Letters: T frames, S pixels a side (or, for the decoder, positions), P patches of a frame, D_v width of the tower,
 //! D width of the decoder, N_v visual tokens of a clip.
 //!
-//! [`checkpoint`] knows what is on disk, [`device`] where things run, [`memory`] whether they fit, [`model`] puts the stages together. The library
+//! [`checkpoint`] knows what is on disk, [`quantization`] in how many bits weights are held, [`device`] where things
+//! run, [`memory`] whether they fit, [`model`] puts the stages together. The library
 //! never prints and never exits; the binary's `cli` does.
 
 mod attention;
@@ -34,6 +35,8 @@ mod linear;
 pub mod memory;
 pub mod model;
 pub mod prompt;
+pub mod quantization;
+pub mod score;
 pub mod trace;
 pub mod video;
 pub mod vision;

@@ -1,4 +1,4 @@
-//! `--model` -> a directory: a path is taken as it is, a repository id is looked up in the hub cache.
+//! `--model` -> a directory or a GGUF file: a path is taken as it is, a repository id is looked up in the hub cache.
 
 use std::path::{Path, PathBuf};
 
@@ -9,13 +9,13 @@ use super::Error;
 /// The checkpoint that is used when none is named.
 pub const DEFAULT_MODEL: &str = "lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only";
 
-/// The directory of `model`: a local directory, or `owner/name[@revision]` in the hub cache (`HF_HOME` honoured).
+/// Where `model` is: a local directory or GGUF file, or `owner/name[@revision]` in the hub cache (`HF_HOME` honoured).
 ///
 /// # Errors
 /// [`Error::NoSuchModel`] for what is neither, [`Error::NotCached`] for a repository that is not in the cache.
 pub fn locate(model: &str) -> Result<PathBuf, Error> {
     let path = Path::new(model);
-    if path.is_dir() {
+    if path.is_dir() || path.is_file() {
         return Ok(path.to_owned());
     }
     let (repo_id, revision) = model.split_once('@').unwrap_or((model, "main"));
