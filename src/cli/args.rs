@@ -12,6 +12,7 @@ use clap_complete::Shell;
 use llava_video::checkpoint::{ConfigOverride, DEFAULT_MODEL, is_known_key};
 use llava_video::device::{DeviceRequest, DtypeRequest, built_in_features};
 use llava_video::prompt::TimeInstruction;
+use llava_video::quantization::{Quantization, Scheme};
 use llava_video::video::{SamplePolicy, ffmpeg_versions};
 
 use super::exit::UsageError;
@@ -62,6 +63,12 @@ pub(crate) enum Command {
     /// Print what is known of a video: stream, rate, number of frames and how they were found.
     #[command(after_help = EXIT_CODES)]
     Probe(ProbeArgs),
+    /// Manage checkpoints.
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Print the perplexity of a text under a checkpoint's language model.
+    #[command(after_help = EXIT_CODES)]
+    Score(ScoreArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -188,9 +195,12 @@ pub(crate) struct AskArgs {
     #[arg(value_name = "QUESTION", required_unless_present = "no_video")]
     rest: Vec<OsString>,
 
-    /// Checkpoint: a directory, or a repository id that is in the hub cache.
-    #[arg(long, value_name = "DIR|REPO", default_value = DEFAULT_MODEL)]
+    /// Checkpoint: a directory, a GGUF file, or a repository id that is in the hub cache.
+    #[arg(long, value_name = "DIR|FILE|REPO", default_value = DEFAULT_MODEL)]
     pub(crate) model: String,
+
+    #[command(flatten)]
+    pub(crate) quantize: QuantizeArgs,
 
     /// Tell the model when its frames were taken, and where in the prompt.
     #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
@@ -260,6 +270,84 @@ impl AskArgs {
         let question = inputs.pop().unwrap_or_default();
         (inputs, question)
     }
+}
+
+/// In how many bits weights are held.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct QuantizeArgs {
+    /// Hold the language model's weights in fewer bits; smaller and faster, less exact.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) quantize: Option<Quantization>,
+
+    /// Quantize the vision tower and the projector, too.
+    #[arg(long, requires = "quantize")]
+    quantize_vision: bool,
+}
+
+impl QuantizeArgs {
+    pub(crate) fn scheme(self) -> Option<Scheme> {
+        self.quantize.map(|quantization| Scheme { quantization, vision: self.quantize_vision })
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// Write a checkpoint to one GGUF file of fewer bits: tower, language model, tokenizer and config.
+    #[command(after_help = EXIT_CODES)]
+    Quantize(ModelQuantizeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelQuantizeArgs {
+    /// Checkpoint: a directory, or a repository id that is in the hub cache.
+    #[arg(value_name = "DIR|REPO")]
+    pub(crate) model: String,
+
+    /// The file to write.
+    #[arg(short, long, value_name = "FILE.gguf")]
+    pub(crate) output: PathBuf,
+
+    /// Format of the language model's weights.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "q4_k")]
+    pub(crate) quantize: Quantization,
+
+    /// Quantize the vision tower and the projector, too.
+    #[arg(long)]
+    pub(crate) quantize_vision: bool,
+
+    /// Replace the file if it is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    /// The text, UTF-8: scored by the language model alone.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) text_only: PathBuf,
+
+    /// Checkpoint: a directory, a GGUF file, or a repository id that is in the hub cache; also a plain Qwen2 model.
+    #[arg(long, value_name = "DIR|FILE|REPO", default_value = DEFAULT_MODEL)]
+    pub(crate) model: String,
+
+    #[command(flatten)]
+    pub(crate) quantize: QuantizeArgs,
+
+    /// Tokens of one window; each but a window's first is predicted from those before it in the window.
+    #[arg(long, value_name = "N", default_value = "512", value_parser = at_least_one)]
+    pub(crate) context: usize,
+
+    /// Where to compute: auto, cpu, cuda, cuda:INDEX or metal.
+    #[arg(long, default_value = "auto", value_parser = DeviceRequest::from_str)]
+    pub(crate) device: DeviceRequest,
+
+    /// Arithmetic of the model.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) dtype: DtypeRequest,
+
+    /// Print one JSON object instead of the number.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,12 +5,14 @@ mod ask;
 mod exit;
 mod frames;
 mod memory;
+mod model;
 mod output;
 mod picture_input;
 mod pictures;
 mod probe;
 mod record;
 mod request;
+mod score;
 mod signals;
 
 use std::process::ExitCode;
@@ -37,6 +39,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Ask(args) => ask::run(*args, &mut printer),
         Command::Frames(args) => frames::run(&args, &mut printer),
         Command::Probe(args) => probe::run(&args, &mut printer),
+        Command::Model(command) => model::run(&command, &mut printer),
+        Command::Score(args) => score::run(&args, &mut printer),
         Command::Completions { shell } => printer.completions(shell, &mut Cli::command()),
         Command::DecodeWorker => Ok(Exit::Done),
     };

@@ -2,6 +2,7 @@
 
 pub(crate) mod lossless;
 pub(crate) mod shapes;
+pub(crate) mod wide;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
