@@ -12,7 +12,7 @@ use llava_video::quantization::{Format, Quantization, Scheme, TensorPlan, fallba
 use llava_video::score::{kl_divergence, log_probabilities};
 use serde_json::Value;
 
-use super::support::wide::{self, SMALL};
+use super::support::wide::{self, LARGE, SMALL};
 use super::support::{CheckpointCopy, Run, fixtures, golden, llava_video};
 
 const TEXT: &str = "a video of the moon and the sun, second by second, on and on: it is what it is.\n";
@@ -276,6 +276,23 @@ fn plans_come_from_headers_and_say_what_falls_back() {
     assert_eq!((up.held, up.wanted, up.is_fallback()), (Format::Q8_0, Format::Q4K, true));
 }
 
+/// Stopped in the middle, `model quantize` leaves nothing behind.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_no_part_of_a_file() {
+    let dir = wide::checkpoint(LARGE, true);
+    let out = tempfile::tempdir().unwrap();
+    let files = || std::fs::read_dir(out.path()).unwrap().count();
+    let args = ["model", "quantize", dir.path().to_str().unwrap(), "-o"];
+    let mut child = super::support::command().args(args).arg(out.path().join("x.gguf")).spawn().unwrap();
+    while files() == 0 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    assert_eq!((child.wait().unwrap().code(), files()), (Some(130), 0));
+}
+
 /// What a process takes at most while it quantizes and answers: the quantized weights and a fixed amount, far below the
 /// weights as they are stored. The weights are zeros that take no disk space.
 #[cfg(target_os = "linux")]
@@ -285,13 +302,12 @@ fn the_peak_is_that_of_the_quantized_weights() {
 
     /// The program itself, a batch of rows in f32, attention scores, and room.
     const BEYOND_WEIGHTS_BYTES: usize = 200_000_000;
-    let sizes = wide::Sizes { hidden: 2048, intermediate: 8192, layers: 8, heads: 16, kv_heads: 2 };
-    let dir = wide::checkpoint(sizes, true);
+    let dir = wide::checkpoint(LARGE, true);
     let mut checkpoint = Checkpoint::open(dir.path(), &[]).unwrap();
     let plan = checkpoint.plan(Some(scheme(Quantization::Q4K)));
     let quantized: usize = plan.iter().map(TensorPlan::bytes).sum();
     checkpoint.quantize(scheme(Quantization::Q4K)).unwrap();
-    let devices = DeviceMap::single(Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap(), sizes.layers);
+    let devices = DeviceMap::single(Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap(), LARGE.layers);
     let planned = StageBytes::of(&checkpoint, checkpoint.embedding_rows, &devices).total() as f64;
     assert!((planned / quantized as f64 - 1.0).abs() < 0.01, "the memory plan says {planned}, the tensors {quantized}");
     let bound = quantized + BEYOND_WEIGHTS_BYTES;

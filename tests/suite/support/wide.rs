@@ -20,6 +20,9 @@ pub(crate) struct Sizes {
 /// Small and quick.
 pub(crate) const SMALL: Sizes = Sizes { hidden: 256, intermediate: 512, layers: 2, heads: 4, kv_heads: 2 };
 
+/// Half a gigabyte when quantized to eight bits; to be used sparse.
+pub(crate) const LARGE: Sizes = Sizes { hidden: 2048, intermediate: 8192, layers: 8, heads: 16, kv_heads: 2 };
+
 /// A copy of the untied golden checkpoint with a decoder of these sizes. `sparse` leaves all weights zero, which takes no
 /// room on disk.
 pub(crate) fn checkpoint(sizes: Sizes, sparse: bool) -> CheckpointCopy {
