@@ -19,9 +19,9 @@
 //! Letters: T frames, S pixels a side (or, for the decoder, positions), P patches of a frame, D_v width of the tower,
 //! D width of the decoder, N_v visual tokens of a clip.
 //!
-//! [`hub`] brings a checkpoint here, [`checkpoint`] knows what is on disk, [`device`] where things run, [`memory`]
-//! whether they fit, [`model`] puts the stages together. The library never prints and never exits; the binary's `cli`
-//! does.
+//! [`hub`] brings a checkpoint here, [`checkpoint`] knows what is on disk, [`quantization`] in how many bits weights are
+//! held, [`device`] where things run, [`memory`] whether they fit, [`model`] puts the stages together, [`score`] measures
+//! how well text is predicted. The library never prints and never exits; the binary's `cli` does.
 
 mod attention;
 pub mod checkpoint;
@@ -36,6 +36,8 @@ mod linear;
 pub mod memory;
 pub mod model;
 pub mod prompt;
+pub mod quantization;
+pub mod score;
 pub mod trace;
 pub mod video;
 pub mod vision;

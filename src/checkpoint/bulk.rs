@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 
 use candle_core::{DType, Device, Tensor};
+use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use half::vec::HalfBitsVecExt;
 use half::{bf16, f16};
 use rayon::prelude::*;
@@ -40,9 +41,38 @@ fn read<T: bytemuck::Pod>(file: &File, start: u64, count: usize) -> io::Result<V
     let mut values: Vec<T> = bytemuck::zeroed_vec(count);
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut values);
     prefer_huge_pages(bytes);
-    let piece = |(index, piece): (usize, &mut [u8])| read_exact_at(file, piece, start + (index * PIECE_BYTES) as u64);
-    bytes.par_chunks_mut(PIECE_BYTES).enumerate().try_for_each(piece)?;
+    read_into(file, start, bytes)?;
     Ok(values)
+}
+
+/// Fills `bytes` from byte `start` of `file` on.
+pub(super) fn read_into(file: &File, start: u64, bytes: &mut [u8]) -> io::Result<()> {
+    let piece = |(index, piece): (usize, &mut [u8])| read_exact_at(file, piece, start + (index * PIECE_BYTES) as u64);
+    bytes.par_chunks_mut(PIECE_BYTES).enumerate().try_for_each(piece)
+}
+
+/// Reads `count` values stored as `dtype` and widens them.
+///
+/// # Errors
+/// As [`read_tensor`].
+pub(super) fn read_floats(file: &File, start: u64, dtype: DType, count: usize) -> candle_core::Result<Vec<f32>> {
+    /// Values that one core widens at a time.
+    const PIECE: usize = 1 << 16;
+    let widen = |bits: Vec<u16>, convert: fn(&[u16], &mut [f32])| {
+        let mut floats = vec![0f32; bits.len()];
+        floats.par_chunks_mut(PIECE).zip(bits.par_chunks(PIECE)).for_each(|(floats, bits)| convert(bits, floats));
+        floats
+    };
+    match dtype {
+        DType::F32 => Ok(read::<f32>(file, start, count)?),
+        DType::BF16 => Ok(widen(read::<u16>(file, start, count)?, |bits, floats| {
+            bits.reinterpret_cast::<bf16>().convert_to_f32_slice(floats);
+        })),
+        DType::F16 => Ok(widen(read::<u16>(file, start, count)?, |bits, floats| {
+            bits.reinterpret_cast::<f16>().convert_to_f32_slice(floats);
+        })),
+        other => candle_core::bail!("weights are never stored as {other:?}"),
+    }
 }
 
 #[cfg(unix)]
@@ -65,20 +95,21 @@ fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Resu
 }
 
 /// Asks for huge pages under memory that nothing has touched yet. Only a hint.
-fn prefer_huge_pages(bytes: &mut [u8]) {
+pub(crate) fn prefer_huge_pages<T>(memory: &mut [T]) {
     #[cfg(target_os = "linux")]
     {
         const HUGE_PAGE_BYTES: usize = 2 << 20;
-        let start = (bytes.as_ptr() as usize).next_multiple_of(HUGE_PAGE_BYTES);
-        let end = (bytes.as_ptr() as usize + bytes.len()) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
+        let first = memory.as_ptr() as usize;
+        let start = first.next_multiple_of(HUGE_PAGE_BYTES);
+        let end = (first + std::mem::size_of_val(memory)) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
         if start < end {
-            // SAFETY: the range lies inside `bytes`; this advice changes no contents.
+            // SAFETY: the range lies inside `memory`; this advice changes no contents.
             let _ = unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE) };
         }
     }
     #[cfg(not(target_os = "linux"))]
     {
-        let _ = bytes;
+        let _ = memory;
     }
 }
 

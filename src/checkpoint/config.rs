@@ -4,10 +4,9 @@
 //! LLaVA-NeXT `llava_arch.py`; `load_pretrained_model` in `builder.py`; `Qwen2Config` and
 //! `LlavaOnevisionConfig` of transformers.
 
-use std::path::Path;
-
 use serde_json::Value;
 
+use super::documents::Documents;
 use super::json::Object;
 use super::picture_config::{self, PictureConfig};
 use super::{Error, Layout};
@@ -194,13 +193,16 @@ pub fn is_known_key(key: &str) -> bool {
 }
 
 impl Config {
-    /// Reads `dir/config.json` and applies `overrides`.
+    /// Reads config.json and applies `overrides`.
     ///
     /// # Errors
     /// Unreadable or malformed JSON, an unknown architecture, or a value that cannot be used.
-    pub fn read(dir: &Path, overrides: &[ConfigOverride]) -> Result<Self, Error> {
-        let mut object = Object::read(&dir.join("config.json"))?;
-        let layout = layout(&object)?;
+    pub(crate) fn read(documents: &Documents, overrides: &[ConfigOverride]) -> Result<Self, Error> {
+        let mut object = Object::read(documents, "config.json")?;
+        let layout = match named_architecture(&object)? {
+            Architecture::Seeing(layout) => layout,
+            Architecture::Qwen2 => return Err(Error::LanguageOnly { path: object.path, found: QWEN2 }),
+        };
         for ConfigOverride { key, value } in overrides {
             if layout == Layout::HuggingFace {
                 return Err(object.error(format!("`{key}` cannot be set: the HF layout has no such key")));
@@ -328,19 +330,48 @@ impl Config {
     }
 }
 
-/// Which layout the `architectures` key (or, where that is absent, `model_type`) names. `model_type` alone is not
-/// trusted: several originals say `llava`.
-fn layout(object: &Object) -> Result<Layout, Error> {
+/// The architecture of a language model without a vision tower.
+const QWEN2: &str = "Qwen2ForCausalLM";
+
+/// What kind of model a config describes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Architecture {
+    /// One that takes videos, in this layout.
+    Seeing(Layout),
+    /// The plain language model.
+    Qwen2,
+}
+
+/// The architecture that config.json names.
+pub(super) fn architecture(documents: &Documents) -> Result<Architecture, Error> {
+    named_architecture(&Object::read(documents, "config.json")?)
+}
+
+/// The decoder of a plain language model, and its context length.
+pub(super) fn language_only(documents: &Documents) -> Result<(LanguageConfig, Option<usize>), Error> {
+    let object = Object::read(documents, "config.json")?;
+    // Qwen2Config writes only what differs from its defaults.
+    Ok((language(&object)?, Some(object.count("max_position_embeddings")?.unwrap_or(32_768))))
+}
+
+/// What the `architectures` key (or, where that is absent, `model_type`) names. `model_type` alone is not trusted:
+/// several originals say `llava`.
+fn named_architecture(object: &Object) -> Result<Architecture, Error> {
     let unknown = |found: String| Error::UnknownArchitecture { path: object.path.clone(), found };
     match object.value("architectures") {
         Some(Value::Array(names)) if !names.is_empty() => {
             let mut names = names.iter().filter_map(Value::as_str);
             let listed = names.clone().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-            names.find_map(Layout::of_architecture).ok_or_else(|| unknown(listed))
+            let known = |name| match name {
+                QWEN2 => Some(Architecture::Qwen2),
+                _ => Layout::of_architecture(name).map(Architecture::Seeing),
+            };
+            names.find_map(known).ok_or_else(|| unknown(listed))
         }
         _ => match object.str("model_type")? {
-            Some("llava_qwen") => Ok(Layout::Original),
-            Some("llava_onevision") => Ok(Layout::HuggingFace),
+            Some("llava_qwen") => Ok(Architecture::Seeing(Layout::Original)),
+            Some("llava_onevision") => Ok(Architecture::Seeing(Layout::HuggingFace)),
+            Some("qwen2") => Ok(Architecture::Qwen2),
             Some(other) => Err(unknown(format!("(model_type `{other}`)"))),
             None => Err(unknown("(neither `architectures` nor `model_type` is there)".to_owned())),
         },
@@ -483,8 +514,11 @@ mod tests {
     #[test]
     fn model_type_llava_does_not_hide_the_architecture() {
         let config = object(r#"{"architectures": ["LlavaQwenForCausalLM"], "model_type": "llava"}"#);
-        assert_eq!(layout(&config).expect("known"), Layout::Original);
-        let message = layout(&object(r#"{"architectures": ["MambaForCausalLM"]}"#)).expect_err("unknown").to_string();
+        assert_eq!(named_architecture(&config).expect("known"), Architecture::Seeing(Layout::Original));
+        let plain = object(r#"{"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2"}"#);
+        assert_eq!(named_architecture(&plain).expect("known"), Architecture::Qwen2);
+        let message =
+            named_architecture(&object(r#"{"architectures": ["MambaForCausalLM"]}"#)).expect_err("unknown").to_string();
         assert!(message.contains("MambaForCausalLM") && message.contains("LlavaQwenForCausalLM"), "{message}");
     }
 }

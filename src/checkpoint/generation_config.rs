@@ -1,7 +1,6 @@
 //! generation_config.json -> defaults of sampling and the stop ids.
 
-use std::path::Path;
-
+use super::documents::Documents;
 use super::json::Object;
 use super::{Config, Error};
 
@@ -22,13 +21,13 @@ pub struct GenerationDefaults {
 }
 
 impl GenerationDefaults {
-    /// Reads `dir/generation_config.json`; where the file or a key is absent, `config` and transformers' defaults hold.
+    /// Reads generation_config.json; where the file or a key is absent, `config` and transformers' defaults hold.
     ///
     /// # Errors
     /// Unreadable or malformed JSON, or a value that cannot be used.
-    pub fn read(dir: &Path, config: &Config) -> Result<Self, Error> {
+    pub(super) fn read(documents: &Documents, config: &Config) -> Result<Self, Error> {
         let from_config = config.eos_token_ids.clone();
-        let Some(object) = Object::read_optional(&dir.join("generation_config.json"))? else {
+        let Some(object) = Object::read_optional(documents, "generation_config.json")? else {
             return Ok(Self { eos_token_ids: from_config, repetition_penalty: 1.0, top_p: None, top_k: None });
         };
         let repetition_penalty = object.f64("repetition_penalty")?.unwrap_or(1.0);

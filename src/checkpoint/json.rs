@@ -1,10 +1,11 @@
 //! Reading JSON objects whose keys may be absent, null or of the wrong type.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
 use super::Error;
+use super::documents::Documents;
 
 /// A JSON object together with the file it came from, so that every complaint names both.
 pub(super) struct Object {
@@ -13,22 +14,23 @@ pub(super) struct Object {
 }
 
 impl Object {
-    /// Reads `path`; `Ok(None)` where there is no such file.
-    pub(super) fn read_optional(path: &Path) -> Result<Option<Self>, Error> {
-        match std::fs::read(path) {
-            Ok(bytes) => match serde_json::from_slice(&bytes) {
-                Ok(map) => Ok(Some(Self { path: path.to_owned(), map })),
-                Err(source) => Err(Error::Json { path: path.to_owned(), source }),
+    /// Reads the document `name`; `Ok(None)` where there is none.
+    pub(super) fn read_optional(documents: &Documents, name: &str) -> Result<Option<Self>, Error> {
+        let path = documents.path(name);
+        match documents.read(name) {
+            Ok(None) => Ok(None),
+            Ok(Some(bytes)) => match serde_json::from_slice(&bytes) {
+                Ok(map) => Ok(Some(Self { path, map })),
+                Err(source) => Err(Error::Json { path, source }),
             },
-            Err(source) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(Error::Read { path: path.to_owned(), source }),
+            Err(source) => Err(Error::Read { path, source }),
         }
     }
 
-    /// Reads `path`, which must exist.
-    pub(super) fn read(path: &Path) -> Result<Self, Error> {
-        Self::read_optional(path)?.ok_or_else(|| Error::Read {
-            path: path.to_owned(),
+    /// Reads the document `name`, which must exist.
+    pub(super) fn read(documents: &Documents, name: &str) -> Result<Self, Error> {
+        Self::read_optional(documents, name)?.ok_or_else(|| Error::Read {
+            path: documents.path(name),
             source: std::io::Error::from(std::io::ErrorKind::NotFound),
         })
     }

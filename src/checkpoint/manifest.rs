@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::config::{Config, MergeType, ProjectorType};
+use super::config::{Config, LanguageConfig, MergeType, ProjectorType};
 use super::{Error, Weights};
 
 /// Prefix of the vision tower's tensors.
@@ -64,32 +64,54 @@ pub(super) fn check(dir: &Path, config: &Config, weights: &Weights) -> Result<Ma
     let mut expected = Expected::new();
     let vision = expect_tower(config, weights, &mut expected);
     let projector = expect_projector(config, vision.hidden_size, &mut expected);
-    let embedding_rows = expect_language(config, weights, &mut expected);
+    let embedding_rows = expect_language(&config.language, weights, &mut expected);
     expect_extra_tokens(config, &mut expected);
+    let mut faults = Vec::new();
+    let VisionShape { hidden_size, num_heads, .. } = vision;
+    if !hidden_size.is_multiple_of(num_heads) {
+        faults.push(format!("{TOWER}: a width of {hidden_size} does not divide into {num_heads} heads"));
+    }
+    let is_unused = |name: &str| {
+        is_never_used(name, &config.language) || matches!(name, "model.faster_token" | "model.image_newline")
+    };
+    compare(dir, &expected, weights, is_unused, faults)?;
+    Ok(Manifest { vision, projector, embedding_rows })
+}
 
+/// Checks that exactly the tensors of a language model are there, and returns the rows of its embedding table.
+pub(super) fn check_language(dir: &Path, language: &LanguageConfig, weights: &Weights) -> Result<usize, Error> {
+    let mut expected = Expected::new();
+    let rows = expect_language(language, weights, &mut expected);
+    compare(dir, &expected, weights, |name| is_never_used(name, language), Vec::new())?;
+    Ok(rows)
+}
+
+/// Compares what is there with what is expected; `misshapen` holds faults that are known already.
+fn compare(
+    dir: &Path,
+    expected: &Expected,
+    weights: &Weights,
+    is_unused: impl Fn(&str) -> bool,
+    mut misshapen: Vec<String>,
+) -> Result<(), Error> {
     let found: Vec<&str> = weights.names().collect();
     let missing = expected.keys().filter(|name| weights.shape(name).is_none()).cloned().collect::<Vec<_>>();
     let unexpected = found
         .into_iter()
-        .filter(|name| !expected.contains_key(*name) && !is_unused(name, config))
+        .filter(|name| !expected.contains_key(*name) && !is_unused(name))
         .map(str::to_owned)
         .collect::<Vec<_>>();
-    let mut misshapen = Vec::new();
-    for (name, shape) in &expected {
+    for (name, shape) in expected {
         if let (Some(shape), Some(found)) = (shape, weights.shape(name))
             && found != shape
         {
             misshapen.push(format!("{name} is {found:?}, expected {shape:?}"));
         }
     }
-    let VisionShape { hidden_size, num_heads, .. } = vision;
-    if !hidden_size.is_multiple_of(num_heads) {
-        misshapen.push(format!("{TOWER}: a width of {hidden_size} does not divide into {num_heads} heads"));
-    }
     let faults = [("missing", missing), ("unexpected", unexpected), ("wrongly shaped", misshapen)];
     let message = faults.into_iter().filter(|(_, names)| !names.is_empty()).map(describe).collect::<Vec<_>>();
     match message.is_empty() {
-        true => Ok(Manifest { vision, projector, embedding_rows }),
+        true => Ok(()),
         false => Err(Error::Tensors { dir: dir.to_owned(), message: message.join("; ") }),
     }
 }
@@ -103,13 +125,11 @@ fn describe((kind, names): (&str, Vec<String>)) -> String {
 }
 
 /// Tensors that checkpoints of this family may carry and that no computation uses.
-fn is_unused(name: &str, config: &Config) -> bool {
+pub(super) fn is_never_used(name: &str, language: &LanguageConfig) -> bool {
     let in_tower = name.strip_prefix(TOWER);
     in_tower.is_some_and(|rest| rest.starts_with(".post_layernorm.") || rest.starts_with(".head."))
         || name.ends_with(".rotary_emb.inv_freq")
-        || name == "model.faster_token"
-        || name == "model.image_newline"
-        || (name == "lm_head.weight" && config.language.tie_word_embeddings)
+        || (name == "lm_head.weight" && language.tie_word_embeddings)
 }
 
 fn expect_tower(config: &Config, weights: &Weights, expected: &mut Expected) -> VisionShape {
@@ -182,8 +202,7 @@ fn expect_projector(config: &Config, tower_width: usize, expected: &mut Expected
     ProjectorShape { layers }
 }
 
-fn expect_language(config: &Config, weights: &Weights, expected: &mut Expected) -> usize {
-    let language = &config.language;
+fn expect_language(language: &LanguageConfig, weights: &Weights, expected: &mut Expected) -> usize {
     let (hidden, mlp) = (language.hidden_size, language.intermediate_size);
     let kv = language.num_kv_heads * language.head_dim();
     let mut expect = |name: String, dims: &[usize]| {

@@ -5,8 +5,11 @@
 
 mod bulk;
 mod config;
+mod documents;
 mod generation_config;
+pub mod gguf;
 mod json;
+mod language_only;
 mod layout;
 mod manifest;
 mod picture_config;
@@ -14,16 +17,21 @@ mod weights;
 
 use std::path::{Path, PathBuf};
 
+pub(crate) use bulk::prefer_huge_pages;
 pub use config::{
     Config, ConfigOverride, FasterVideo, LanguageConfig, MergeType, NewlinePosition, PoolMode, VideoTokenConfig,
     VisionConfig, is_known_key,
 };
+pub(crate) use documents::Documents;
 pub use generation_config::GenerationDefaults;
+pub use language_only::LanguageCheckpoint;
 pub use layout::Layout;
 pub use manifest::{ProjectorShape, VisionShape};
 pub use picture_config::{AnyresConfig, PictureAspect, PictureConfig, UnpadRounding};
 pub use weights::Weights;
 pub(crate) use weights::shard_names;
+
+use crate::quantization::{Scheme, TensorPlan};
 
 /// Prefix of the vision tower's tensor names.
 pub(crate) const TOWER_PREFIX: &str = manifest::TOWER;
@@ -71,6 +79,50 @@ pub enum Error {
         /// Which key, and what is wrong with it.
         reason: String,
     },
+    /// A checkpoint without a vision tower.
+    #[error("`{}` is of a language model ({found}): it cannot see videos", path.display())]
+    LanguageOnly {
+        /// The config file.
+        path: PathBuf,
+        /// Its architecture.
+        found: &'static str,
+    },
+    /// A GGUF file that this program did not write, or not in this version.
+    #[error("`{}` cannot be used: {message}", path.display())]
+    ForeignGguf {
+        /// The file.
+        path: PathBuf,
+        /// What it is.
+        message: String,
+    },
+    /// Quantizing what is quantized.
+    #[error("`{}` is quantized already (`{name}` is {})", path.display(), format.name())]
+    AlreadyQuantized {
+        /// The checkpoint.
+        path: PathBuf,
+        /// One of its tensors.
+        name: String,
+        /// How it is stored.
+        format: crate::quantization::Format,
+    },
+    /// A GGUF file that could not be written.
+    #[error("cannot write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// Not enough room for a file.
+    #[error("`{}` needs {needed_bytes} bytes, but its file system has {free_bytes} left", path.display())]
+    NoSpace {
+        /// The file.
+        path: PathBuf,
+        /// What it takes.
+        needed_bytes: u64,
+        /// What there is.
+        free_bytes: u64,
+    },
     /// A directory with no safetensors files.
     #[error("no safetensors weights in `{}`", dir.display())]
     NoWeights {
@@ -107,6 +159,13 @@ impl Error {
     /// What the user can try, where something helps.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::LanguageOnly { .. } => {
+                Some("`llava-video score --text-only FILE --model DIR` takes such a checkpoint".to_owned())
+            }
+            Self::ForeignGguf { .. } => {
+                Some("write one from a checkpoint with `llava-video model quantize REPO -o FILE.gguf`".to_owned())
+            }
+            Self::AlreadyQuantized { .. } => Some("quantize the checkpoint that it was made from".to_owned()),
             Self::DamagedWeights { .. } => Some("the file may be an unfinished download; fetch it again".to_owned()),
             _ => None,
         }
@@ -129,7 +188,7 @@ pub fn first_missing(dir: &Path) -> Option<String> {
 /// A checkpoint that was found complete and well-formed; no tensor has been loaded yet.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// The directory that holds it.
+    /// The directory that holds it, or the GGUF file.
     pub dir: PathBuf,
     /// What config.json says, validated, with overrides applied.
     pub config: Config,
@@ -146,14 +205,22 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens the checkpoint in `dir`, with `overrides` applied on top of its config.json.
+    /// Opens the checkpoint in `dir`, a directory or a GGUF file, with `overrides` applied on top of its config.json.
     ///
     /// # Errors
     /// Any [`Error`]: unreadable or malformed files, unknown architecture, and tensors that do not fit the config.
     pub fn open(dir: &Path, overrides: &[ConfigOverride]) -> Result<Self, Error> {
-        let config = Config::read(dir, overrides)?;
-        let generation = GenerationDefaults::read(dir, &config)?;
-        let weights = Weights::open(dir, config.layout)?;
+        let gguf = if dir.is_file() { Some(gguf::Header::read(dir)?) } else { None };
+        let documents = match &gguf {
+            Some(header) => header.documents()?,
+            None => Documents::Directory(dir.to_owned()),
+        };
+        let config = Config::read(&documents, overrides)?;
+        let generation = GenerationDefaults::read(&documents, &config)?;
+        let weights = match gguf {
+            Some(header) => Weights::of_gguf(dir, header)?,
+            None => Weights::open(dir, config.layout)?,
+        };
         let manifest = manifest::check(dir, &config, &weights)?;
         Ok(Self {
             dir: dir.to_owned(),
@@ -171,4 +238,27 @@ impl Checkpoint {
         let name = format!("{TOWER_PREFIX}.encoder.layers.0.mlp.fc1.weight");
         self.weights.shape(&name).map_or(0, |shape| shape[0])
     }
+
+    /// Holds weights as `scheme` says once they are loaded.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyQuantized`] for a checkpoint whose matrices are in blocks as they are.
+    pub fn quantize(&mut self, scheme: Scheme) -> Result<(), Error> {
+        set_scheme(&self.dir, &mut self.weights, scheme)
+    }
+
+    /// How each tensor that is ever used is held under `scheme` (`None`: as it is stored), from headers alone.
+    pub fn plan(&self, scheme: Option<Scheme>) -> Vec<TensorPlan> {
+        let used = self.weights.names().filter(|name| !manifest::is_never_used(name, &self.config.language));
+        used.filter_map(|name| TensorPlan::of(&self.weights, name, scheme)).collect()
+    }
+}
+
+fn set_scheme(path: &Path, weights: &mut Weights, scheme: Scheme) -> Result<(), Error> {
+    let in_blocks = |name: &&str| weights.format(name).is_some_and(|format| format.float().is_none());
+    if let Some((name, format)) = weights.names().find(in_blocks).and_then(|name| Some((name, weights.format(name)?))) {
+        return Err(Error::AlreadyQuantized { path: path.to_owned(), name: name.to_owned(), format });
+    }
+    weights.set_scheme(scheme);
+    Ok(())
 }

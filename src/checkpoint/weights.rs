@@ -1,4 +1,4 @@
-//! Safetensors files -> tensors by name; headers are read at once, a tensor's data when it is loaded.
+//! Safetensors or GGUF files -> tensors by name; headers are read at once, a tensor's data when it is loaded.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -9,14 +9,20 @@ use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
 use safetensors::SafeTensors;
 
+use super::documents::Documents;
 use super::json::Object;
-use super::{Error, Layout, bulk};
+use super::{Error, Layout, bulk, gguf};
+use crate::quantization::blocks::Blocks;
+use crate::quantization::{Format, Scheme};
+
+/// Values that are quantized at a time; bounds what a matrix takes in f32.
+const BATCH_VALUES: usize = 1 << 22;
 
 /// Where one tensor lies.
 #[derive(Debug)]
 struct Entry {
     file: usize,
-    dtype: DType,
+    format: Format,
     shape: Vec<usize>,
     bytes: Range<usize>,
 }
@@ -26,6 +32,8 @@ struct Entry {
 pub struct Weights {
     files: Vec<File>,
     entries: BTreeMap<String, Entry>,
+    /// How to hold matrices that are stored as floats; `None`: as floats.
+    scheme: Option<Scheme>,
 }
 
 impl Weights {
@@ -34,11 +42,25 @@ impl Weights {
     /// # Errors
     /// No weight files, unreadable ones, or ones cut short; a shard that is listed but not there.
     pub fn open(dir: &Path, layout: Layout) -> Result<Self, Error> {
-        let mut weights = Self { files: Vec::new(), entries: BTreeMap::new() };
+        let mut weights = Self { files: Vec::new(), entries: BTreeMap::new(), scheme: None };
         for path in weight_files(dir)? {
             weights.add_file(&path, layout)?;
         }
         Ok(weights)
+    }
+
+    /// The tensors of a GGUF file whose head was read.
+    pub(super) fn of_gguf(path: &Path, header: gguf::Header) -> Result<Self, Error> {
+        let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        let mut entries = BTreeMap::new();
+        for tensor in header.tensors {
+            let entry = Entry { file: 0, format: tensor.format, shape: tensor.shape, bytes: tensor.bytes };
+            if entries.insert(tensor.name.clone(), entry).is_some() {
+                let message = format!("tensor `{}` is there twice", tensor.name);
+                return Err(Error::DamagedWeights { path: path.to_owned(), message });
+            }
+        }
+        Ok(Self { files: vec![file], entries, scheme: None })
     }
 
     fn add_file(&mut self, path: &Path, layout: Layout) -> Result<(), Error> {
@@ -66,7 +88,7 @@ impl Weights {
             let (start, end) = info.data_offsets;
             let entry = Entry {
                 file: self.files.len(),
-                dtype,
+                format: Format::Float(dtype),
                 shape: info.shape.clone(),
                 bytes: data_start + start..data_start + end,
             };
@@ -88,14 +110,30 @@ impl Weights {
         self.entries.get(name).map(|entry| entry.shape.as_slice())
     }
 
-    /// The dtype in which a tensor is stored, if it is there.
+    /// The float type in which a tensor is stored, if it is there and stored as floats.
     pub fn dtype(&self, name: &str) -> Option<DType> {
-        self.entries.get(name).map(|entry| entry.dtype)
+        self.format(name)?.float()
+    }
+
+    /// How a tensor is stored, if it is there.
+    pub fn format(&self, name: &str) -> Option<Format> {
+        self.entries.get(name).map(|entry| entry.format)
+    }
+
+    /// How a tensor is held once it is loaded, widening of floats aside; `None` if it is not there.
+    pub fn held_format(&self, name: &str) -> Option<Format> {
+        let entry = self.entries.get(name)?;
+        Some(self.scheme.map_or(entry.format, |scheme| scheme.format_for(name, &entry.shape, entry.format)))
     }
 
     /// Bytes of all tensors as stored.
     pub fn total_bytes(&self) -> usize {
         self.entries.values().map(|entry| entry.bytes.len()).sum()
+    }
+
+    /// Holds matrices as `scheme` says from now on.
+    pub(super) fn set_scheme(&mut self, scheme: Scheme) {
+        self.scheme = Some(scheme);
     }
 
     /// Copies a tensor to `device` as `dtype` (`None`: as stored).
@@ -120,14 +158,51 @@ impl Weights {
             if let Some(first) = shape.first_mut().filter(|first| rows < **first) {
                 *first = rows;
             }
+            let Some(stored_dtype) = entry.format.float() else {
+                candle_core::bail!("it is stored in {}, not in floats", entry.format.name());
+            };
             let (file, start) = (&self.files[entry.file], entry.bytes.start as u64);
-            let stored = bulk::read_tensor(file, start, entry.dtype, &shape, device)?;
+            let stored = bulk::read_tensor(file, start, stored_dtype, &shape, device)?;
             match dtype {
                 Some(dtype) => stored.to_dtype(dtype),
                 None => Ok(stored),
             }
         };
         load().map_err(|source| Error::Load { name: name.to_owned(), source })
+    }
+
+    /// The first `rows` rows of a matrix that is held in blocks; `None` for one that is held in floats. What is stored in
+    /// floats is quantized a few rows at a time, so that next to the blocks only those are in memory.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) fn load_blocks(&self, name: &str, rows: usize) -> Result<Option<Blocks>, Error> {
+        let (Some(entry), Some(held)) = (self.entries.get(name), self.held_format(name)) else {
+            return Ok(None);
+        };
+        let &[stored_rows, columns] = entry.shape.as_slice() else {
+            return Ok(None);
+        };
+        let rows = rows.min(stored_rows);
+        let Some(mut blocks) = Blocks::zeros(held, rows, columns) else {
+            return Ok(None);
+        };
+        let (file, start) = (&self.files[entry.file], entry.bytes.start);
+        let mut load = || match entry.format.float() {
+            None => Ok(bulk::read_into(file, start as u64, blocks.bytes_mut())?),
+            Some(dtype) => {
+                let row_bytes = entry.format.bytes(columns);
+                let batch_rows = (BATCH_VALUES / columns.max(1)).max(1);
+                for first in (0..rows).step_by(batch_rows) {
+                    let values = batch_rows.min(rows - first) * columns;
+                    let floats = bulk::read_floats(file, (start + first * row_bytes) as u64, dtype, values)?;
+                    blocks.quantize_rows(first, &floats);
+                }
+                Ok::<(), candle_core::Error>(())
+            }
+        };
+        load().map_err(|source| Error::Load { name: name.to_owned(), source })?;
+        Ok(Some(blocks))
     }
 }
 
@@ -153,7 +228,8 @@ pub(super) fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// The shards that `model.safetensors.index.json` names, sorted; none where there is no index.
 pub(crate) fn shard_names(dir: &Path) -> Result<Vec<String>, Error> {
-    let Some(index) = Object::read_optional(&dir.join("model.safetensors.index.json"))? else {
+    let documents = Documents::Directory(dir.to_owned());
+    let Some(index) = Object::read_optional(&documents, "model.safetensors.index.json")? else {
         return Ok(Vec::new());
     };
     let map = index.object("weight_map")?.ok_or_else(|| index.error("`weight_map` is missing".to_owned()))?;

@@ -13,6 +13,7 @@ use llava_video::checkpoint::{ConfigOverride, is_known_key};
 use llava_video::device::{DeviceRequest, DtypeRequest, built_in_features};
 use llava_video::hub::DEFAULT_MODEL;
 use llava_video::prompt::TimeInstruction;
+use llava_video::quantization::{Quantization, Scheme};
 use llava_video::video::{SamplePolicy, ffmpeg_versions};
 
 use super::exit::UsageError;
@@ -63,9 +64,12 @@ pub(crate) enum Command {
     /// Print what is known of a video: stream, rate, number of frames and how they were found.
     #[command(after_help = EXIT_CODES)]
     Probe(ProbeArgs),
-    /// Fetch, list, describe, check and remove checkpoints.
+    /// Fetch, list, describe, check, quantize and remove checkpoints.
     #[command(subcommand, after_help = EXIT_CODES)]
     Model(ModelCommand),
+    /// Print the perplexity of a text under a checkpoint's language model.
+    #[command(after_help = EXIT_CODES)]
+    Score(ScoreArgs),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -192,13 +196,16 @@ pub(crate) struct AskArgs {
     #[arg(value_name = "QUESTION", required_unless_present = "no_video")]
     rest: Vec<OsString>,
 
-    /// Checkpoint: a directory, or a repository of the hub, which is downloaded on first use.
-    #[arg(long, value_name = "DIR|REPO[@REV]", default_value = DEFAULT_MODEL)]
+    /// Checkpoint: a directory, a GGUF file, or a repository of the hub, which is downloaded on first use.
+    #[arg(long, value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL)]
     pub(crate) model: String,
 
     /// Download nothing, as HF_HUB_OFFLINE=1 does.
     #[arg(long)]
     pub(crate) offline: bool,
+
+    #[command(flatten)]
+    pub(crate) quantize: QuantizeArgs,
 
     /// Tell the model when its frames were taken, and where in the prompt.
     #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
@@ -270,6 +277,77 @@ impl AskArgs {
     }
 }
 
+/// In how many bits weights are held.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct QuantizeArgs {
+    /// Hold the language model's weights in fewer bits; smaller and faster, less exact.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) quantize: Option<Quantization>,
+
+    /// Quantize the vision tower and the projector, too.
+    #[arg(long, requires = "quantize")]
+    quantize_vision: bool,
+}
+
+impl QuantizeArgs {
+    pub(crate) fn scheme(self) -> Option<Scheme> {
+        self.quantize.map(|quantization| Scheme { quantization, vision: self.quantize_vision })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelQuantizeArgs {
+    /// Checkpoint: a directory, or a repository of the hub, which is downloaded on first use.
+    #[arg(value_name = "DIR|REPO[@REV]")]
+    pub(crate) model: String,
+
+    /// The file to write.
+    #[arg(short, long, value_name = "FILE.gguf")]
+    pub(crate) output: PathBuf,
+
+    /// Format of the language model's weights.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "q4_k")]
+    pub(crate) quantize: Quantization,
+
+    /// Quantize the vision tower and the projector, too.
+    #[arg(long)]
+    pub(crate) quantize_vision: bool,
+
+    /// Replace the file if it is there.
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ScoreArgs {
+    /// The text, UTF-8: scored by the language model alone.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) text_only: PathBuf,
+
+    /// Checkpoint: a directory, a GGUF file, or a repository that is in the hub cache; also a plain Qwen2 model.
+    #[arg(long, value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL)]
+    pub(crate) model: String,
+
+    #[command(flatten)]
+    pub(crate) quantize: QuantizeArgs,
+
+    /// Tokens of one window; each but a window's first is predicted from those before it in the window.
+    #[arg(long, value_name = "N", default_value = "512", value_parser = at_least_one)]
+    pub(crate) context: usize,
+
+    /// Where to compute: auto, cpu, cuda, cuda:INDEX or metal.
+    #[arg(long, default_value = "auto", value_parser = DeviceRequest::from_str)]
+    pub(crate) device: DeviceRequest,
+
+    /// Arithmetic of the model.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) dtype: DtypeRequest,
+
+    /// Print one JSON object instead of the number.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct FramesArgs {
     #[command(flatten)]
@@ -307,6 +385,8 @@ pub(crate) enum ModelCommand {
     List(ListArgs),
     /// Print what a checkpoint is, and what memory it takes by frames and dtype. Reads its headers only.
     Info(InfoArgs),
+    /// Write a checkpoint to one GGUF file of fewer bits: tower, language model, tokenizer and config.
+    Quantize(ModelQuantizeArgs),
     /// Compare the cached files with their checksums.
     Verify(VerifyArgs),
     /// Remove a checkpoint, or one revision of it, from the cache.
@@ -341,8 +421,8 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
-    /// A directory, or a repository that is cached.
-    #[arg(value_name = "DIR|REPO[@REV]", default_value = DEFAULT_MODEL)]
+    /// A directory, a GGUF file, or a repository that is cached.
+    #[arg(value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL)]
     pub(crate) model: String,
 
     /// Print one JSON object.

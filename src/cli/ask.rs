@@ -16,6 +16,7 @@ use llava_video::memory::{Demand, MemoryPlan};
 use llava_video::model::{self, ClipFrames, LlavaVideo, Stage};
 use llava_video::prompt::{self, Conversation, DEFAULT_SYSTEM, Part, Prompt, TimeInstruction, Tokenizer, Turn};
 use llava_video::prompt::{picture_message, user_message};
+use llava_video::quantization::{TensorPlan, fallbacks};
 use llava_video::trace::Trace;
 use llava_video::video;
 use llava_video::video::isolated::View;
@@ -54,7 +55,10 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     // Gigabytes are not fetched for a plan alone.
     let offline = args.dry_run.then_some("--dry-run").or(args.offline.then_some("--offline"));
     let dir = super::model::obtain(&args.model, offline, &interrupt, printer)?;
-    let checkpoint = Checkpoint::open(&dir, &args.overrides).map_err(Error::from)?;
+    let mut checkpoint = Checkpoint::open(&dir, &args.overrides).map_err(Error::from)?;
+    if let Some(scheme) = args.quantize.scheme() {
+        checkpoint.quantize(scheme).map_err(Error::from)?;
+    }
     let tokenizer = Tokenizer::open(&dir).map_err(Error::from)?;
     let request = Request { args: &args, question: &question, tokenizer: &tokenizer, checkpoint: &checkpoint };
     let pictures = match first_picture {
@@ -149,6 +153,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
             pictures: &pictures,
             model: &args.model,
             devices: &devices,
+            quantize: args.quantize.quantize,
             seed: (sampling.temperature > 0.0).then_some(sampling.seed),
             timings: &timings,
         };
@@ -395,9 +400,11 @@ impl Request<'_> {
         prompt: &SizedPrompt,
         printer: &mut Printer,
     ) {
-        let megabytes = self.checkpoint.weights.total_bytes() / 1_000_000;
+        let plan = self.checkpoint.plan(self.args.quantize.scheme());
+        let megabytes = plan.iter().map(TensorPlan::bytes).sum::<usize>() / 1_000_000;
         let (names, dtype) = (devices.names(), devices.dtype_name());
         printer.detail(&format!("model: `{}`, {megabytes} MB of weights, on {names} in {dtype}", dir.display()));
+        fallbacks(&plan).iter().for_each(|line| printer.detail(line));
         if let Some(clip) = clip {
             let info = clip.info();
             printer.detail(&format!(

@@ -12,6 +12,7 @@ mod pictures;
 mod probe;
 mod record;
 mod request;
+mod score;
 mod signals;
 
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Frames(args) => frames::run(&args, &mut printer),
         Command::Probe(args) => probe::run(&args, &mut printer),
         Command::Model(command) => model::run(&command, &mut printer),
+        Command::Score(args) => score::run(&args, &mut printer),
         Command::Completions { shell } => printer.completions(shell, &mut Cli::command()),
         Command::DecodeWorker => Ok(Exit::Done),
     };

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use llava_video::device::DeviceMap;
 use llava_video::generate::StopReason;
+use llava_video::quantization::Quantization;
 use serde_json::{Value, json};
 
 use super::picture_input::AskedPicture;
@@ -23,6 +24,8 @@ pub(crate) struct Record<'a> {
     pub(crate) pictures: &'a [AskedPicture],
     pub(crate) model: &'a str,
     pub(crate) devices: &'a DeviceMap,
+    /// As asked for with this run; a GGUF file is quantized as it is.
+    pub(crate) quantize: Option<Quantization>,
     /// Only where the answer was sampled.
     pub(crate) seed: Option<u64>,
     pub(crate) timings: &'a Timings,
@@ -42,6 +45,7 @@ impl Record<'_> {
             "model": self.model,
             "device": self.devices.device_names(),
             "dtype": self.devices.dtype_name(),
+            "quantize": self.quantize.map(Quantization::name),
             "timings": self.timings.to_json(),
         });
         if !self.pictures.is_empty() {

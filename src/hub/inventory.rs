@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::cache::RepoCache;
 use super::{Error, RepoName, Settings};
-use crate::checkpoint::{self, Config};
+use crate::checkpoint::{self, Config, Documents};
 
 /// A cached repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,7 +61,7 @@ fn cached_repo(settings: &Settings, repo: &RepoName) -> Result<Option<CachedRepo
     let mut snapshots = Vec::new();
     for dir in entries(&cache.folder.join("snapshots"))? {
         let commit = dir.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if Config::read(&dir, &[]).is_ok() {
+        if Config::read(&Documents::Directory(dir.clone()), &[]).is_ok() {
             let names = references.iter().filter(|(_, meant)| *meant == commit).map(|(name, _)| name.clone()).collect();
             snapshots.push(Snapshot { missing: checkpoint::first_missing(&dir), references: names, commit, dir });
         }

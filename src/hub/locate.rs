@@ -1,4 +1,4 @@
-//! A model's name -> the directory that holds it, without any network.
+//! A model's name -> the directory or file that holds it, without any network.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,24 @@ use super::cache::RepoCache;
 use super::{Error, ModelName, RepoName, Settings};
 use crate::checkpoint;
 
-/// The directory of a model that is here: a local one as it is, or a repository's snapshot in the cache.
+/// Where a model named on a command line is, if it is here: [`locate`] with the settings of the environment.
+///
+/// # Errors
+/// As [`locate`], and a name or a setting that cannot be used.
+pub fn locate_by_name(name: &str) -> Result<PathBuf, Error> {
+    match ModelName::parse(name)? {
+        ModelName::Local(path) => Ok(path),
+        repo => locate(&Settings::from_env(None)?, &repo),
+    }
+}
+
+/// Where a model is that is here: a local path as it is, or a repository's snapshot in the cache.
 ///
 /// # Errors
 /// [`Error::NotCached`] or [`Error::PartlyCached`] for a repository that would have to be fetched first.
 pub fn locate(settings: &Settings, model: &ModelName) -> Result<PathBuf, Error> {
     match model {
-        ModelName::Dir(dir) => Ok(dir.clone()),
+        ModelName::Local(path) => Ok(path.clone()),
         ModelName::Repo(repo) => cached(settings, repo).map(|(dir, _)| dir),
     }
 }

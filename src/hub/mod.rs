@@ -31,7 +31,7 @@ pub use digest::Digest;
 pub use error::Error;
 pub use inventory::{CachedRepo, Snapshot, inventory};
 pub use known::{KNOWN, Known};
-pub use locate::locate;
+pub use locate::{locate, locate_by_name};
 pub use name::{DEFAULT_MODEL, ModelName, RepoName};
 pub use pull::{Event, Pulled, pull};
 pub use remove::Removal;

@@ -1,4 +1,4 @@
-//! `--model` -> a local directory, or a repository of the hub with a revision.
+//! `--model` -> a local directory or GGUF file, or a repository of the hub with a revision.
 
 use std::path::{Path, PathBuf};
 
@@ -13,22 +13,22 @@ const DEFAULT_REVISION: &str = "main";
 /// What a model's name stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ModelName {
-    /// A directory that holds the checkpoint's files.
-    Dir(PathBuf),
+    /// A directory that holds the checkpoint's files, or a GGUF file.
+    Local(PathBuf),
     /// A repository of the hub.
     Repo(RepoName),
 }
 
 impl ModelName {
-    /// A directory that exists is taken as it is; anything else must be `owner/name[@revision]`, or `@revision` of the
+    /// A directory or file that exists is taken as it is; anything else must be `owner/name[@revision]`, or `@revision` of the
     /// default model.
     ///
     /// # Errors
     /// [`Error::NoSuchModel`] for what is neither.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let path = Path::new(text);
-        if path.is_dir() {
-            return Ok(Self::Dir(path.to_owned()));
+        if path.is_dir() || path.is_file() {
+            return Ok(Self::Local(path.to_owned()));
         }
         RepoName::parse(text).map(Self::Repo)
     }

@@ -198,7 +198,7 @@ fn ask_listing(session: &Session, has_fallback: bool) -> Result<Listing, Halt> {
 /// Refuses what could not be loaded, before gigabytes are fetched for it.
 fn check_small_files(repo: &RepoName, dir: &Path, selection: &Selection) -> Result<(), Error> {
     let not_loadable = |source| Error::NotLoadable { repo: repo.to_string(), source };
-    checkpoint::Config::read(dir, &[]).map_err(not_loadable)?;
+    checkpoint::Config::read(&checkpoint::Documents::Directory(dir.to_owned()), &[]).map_err(not_loadable)?;
     let shards = checkpoint::shard_names(dir).map_err(not_loadable)?;
     let is_listed = |shard: &&String| selection.weights.iter().any(|file| file.name == **shard);
     let is_single = matches!(selection.weights.as_slice(), [single] if single.name == "model.safetensors");

@@ -11,7 +11,10 @@ use crate::attention::CausalBlocks;
 use crate::checkpoint::{Error, LanguageConfig, Weights};
 use crate::device::{DeviceMap, Placed, Placement, SlotId};
 use crate::interrupt::Interrupt;
-use crate::linear::Linear;
+use crate::linear::{Linear, Matrix, Use};
+
+/// Positions whose logits are computed together where all are wanted: about 80 MB at this family's vocabulary.
+const LOGITS_POSITIONS: usize = 128;
 
 /// Keys and values of all positions so far, one pair per layer, each `[kv_heads, capacity, head_dim]`; allocated once.
 #[derive(Debug)]
@@ -62,12 +65,13 @@ struct Chunk {
 pub struct Qwen2 {
     config: LanguageConfig,
     devices: DeviceMap,
-    /// `[rows, D]` as stored; rows are looked up and widened one by one.
-    embed_tokens: Tensor,
+    /// `[rows, D]` as stored or quantized; rows are looked up and widened one by one.
+    embed_tokens: Matrix,
     layers: Vec<DecoderLayer>,
     norm: RmsNorm,
     /// `[vocab, D]`: rows that no token id reaches are not loaded, so they can never be generated.
     lm_head: Linear,
+    vocab_len: usize,
     /// One per slot.
     ropes: Vec<Rope>,
 }
@@ -95,8 +99,7 @@ impl Qwen2 {
             progress(index, config.num_layers)?;
             let slot = devices.layer_slot(index);
             let placement = devices.placement(slot);
-            let matrix =
-                |name: &str| weights.load(name, placement.matrix_dtype(weights.dtype(name)), &placement.device);
+            let matrix = |name: &str| Matrix::load(weights, name, usize::MAX, Use::Product, placement);
             let name = |rest: &str| format!("model.layers.{index}.{rest}");
             let plain = |rest: &str| Ok::<_, Error>(Linear::new(matrix(&name(&format!("{rest}.weight")))?, None));
             let biased = |rest: &str| {
@@ -116,18 +119,24 @@ impl Qwen2 {
                 down_proj: plain("mlp.down_proj")?,
             });
         }
-        let head = if config.tie_word_embeddings { "model.embed_tokens.weight" } else { "lm_head.weight" };
         let rope =
             |placement: &Placement| Rope::new(config.head_dim(), config.rope_theta, placement.dtype, &placement.device);
+        let table = "model.embed_tokens.weight";
         let (first, last) = (devices.placement(devices.embedding_slot()), devices.placement(devices.head_slot()));
+        let embed_tokens = Matrix::load(weights, table, usize::MAX, Use::Lookup, first)?;
+        // A tied table is one in memory, unless lookup and products want it on two devices or in two types.
+        let one_device = devices.embedding_slot() == devices.head_slot();
+        let head = match config.tie_word_embeddings {
+            true if one_device && embed_tokens.suits_products(last) => embed_tokens.first_rows(vocab_len),
+            true => Matrix::load(weights, table, vocab_len, Use::Product, last)?,
+            false => Matrix::load(weights, "lm_head.weight", vocab_len, Use::Product, last)?,
+        };
         let model = Self {
             ropes: devices.slots().iter().map(rope).collect(),
-            embed_tokens: weights.load("model.embed_tokens.weight", None, &first.device)?,
+            embed_tokens,
             norm: norm("model.norm.weight", devices.head_slot())?,
-            lm_head: Linear::new(
-                weights.load_rows(head, vocab_len, last.matrix_dtype(weights.dtype(head)), &last.device)?,
-                None,
-            ),
+            vocab_len: head.rows(),
+            lm_head: Linear::new(head, None),
             config: config.clone(),
             devices: devices.clone(),
             layers,
@@ -138,7 +147,7 @@ impl Qwen2 {
 
     /// Ids that can be generated.
     pub fn vocab_len(&self) -> usize {
-        self.lm_head.weight().dims()[0]
+        self.vocab_len
     }
 
     /// An empty cache for `capacity` positions.
@@ -154,8 +163,7 @@ impl Qwen2 {
     pub fn embed(&self, ids: &[u32]) -> Result<Placed> {
         let slot = self.devices.embedding_slot();
         let placement = self.devices.placement(slot);
-        let ids = Tensor::new(ids, &placement.device)?;
-        Ok(Placed::new(self.embed_tokens.index_select(&ids, 0)?.to_dtype(placement.dtype)?, slot))
+        Ok(Placed::new(self.embed_tokens.lookup(ids, placement)?, slot))
     }
 
     /// Runs `embeds: [S, D]` at the cache's next positions, in chunks, and returns the f32 logits `[vocab]` of the last
@@ -186,6 +194,30 @@ impl Qwen2 {
                 return Ok(self.last_logits(&hidden)?);
             }
         }
+    }
+
+    /// Gives `on_logits` the f32 logits of every position of `ids`, in order, a few rows at a time.
+    ///
+    /// # Errors
+    /// As [`Self::prefill`].
+    pub fn all_logits(
+        &self,
+        ids: &[u32],
+        interrupt: &Interrupt,
+        on_logits: &mut dyn FnMut(Vec<Vec<f32>>),
+    ) -> std::result::Result<(), crate::Error> {
+        let mut cache = self.new_cache(ids.len());
+        let transfer = |x, slot| self.devices.transfer(x, slot);
+        for ids in ids.chunks(self.devices.prefill_chunk_tokens()) {
+            let hidden = self.forward_embeds(self.embed(ids)?, &mut cache, interrupt, &transfer)?;
+            let hidden = hidden.on(self.devices.head_slot())?;
+            for first in (0..ids.len()).step_by(LOGITS_POSITIONS) {
+                let rows = hidden.narrow(0, first, LOGITS_POSITIONS.min(ids.len() - first))?;
+                let logits = self.lm_head.forward(&self.norm.forward(&rows)?)?;
+                on_logits(logits.to_dtype(DType::F32)?.to_vec2()?);
+            }
+        }
+        Ok(())
     }
 
     /// One chunk: `[S, D]` at the cache's next positions -> hidden states `[S, D]` before the final norm. `transfer`

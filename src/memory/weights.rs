@@ -4,6 +4,7 @@ use candle_core::DType;
 
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceMap, Placement, SlotId};
+use crate::quantization::Format;
 
 /// Bytes of weights by stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +25,7 @@ impl StageBytes {
         const EMBEDDING: &str = "model.embed_tokens.weight";
         let weights = &checkpoint.weights;
         let tied = checkpoint.config.language.tie_word_embeddings;
+        let shared = tied && shares_table(checkpoint, EMBEDDING, devices);
         let mut bytes =
             Self { vision: 0, embedding: 0, layers: vec![0; checkpoint.config.language.num_layers], head: 0 };
         let (vision, head) = (devices.placement(devices.vision_slot()), devices.placement(devices.head_slot()));
@@ -31,8 +33,7 @@ impl StageBytes {
             let shape = weights.shape(name).unwrap_or(&[]);
             let width: usize = shape.iter().skip(1).product();
             let rows = shape.first().copied().unwrap_or(0).min(vocab_len);
-            let dtype = head.matrix_dtype(weights.dtype(name)).or(weights.dtype(name)).unwrap_or(DType::F32);
-            (rows * width * dtype.size_in_bytes()) as u64
+            as_held(checkpoint, name, rows * width, head.matrix_dtype(weights.dtype(name)))
         };
         for name in weights.names() {
             let layer =
@@ -42,9 +43,9 @@ impl StageBytes {
                     bytes.layers[layer] += held(checkpoint, name, devices.placement(devices.layer_slot(layer)));
                 }
                 (EMBEDDING, _) => {
-                    let stored = weights.dtype(name).unwrap_or(DType::F32).size_in_bytes();
-                    bytes.embedding += (weights.shape(name).unwrap_or(&[]).iter().product::<usize>() * stored) as u64;
-                    bytes.head += if tied { head_rows(name) } else { 0 };
+                    let values = weights.shape(name).unwrap_or(&[]).iter().product();
+                    bytes.embedding += as_held(checkpoint, name, values, weights.dtype(name));
+                    bytes.head += if tied && !shared { head_rows(name) } else { 0 };
                 }
                 ("lm_head.weight", _) => bytes.head += if tied { 0 } else { head_rows(name) },
                 ("model.norm.weight", _) => bytes.head += held(checkpoint, name, head),
@@ -82,6 +83,27 @@ fn held(checkpoint: &Checkpoint, name: &str, placement: &Placement) -> u64 {
     let stored = checkpoint.weights.dtype(name);
     // Matrices of linear layers may keep a narrower dtype; tables that are added stay in the arithmetic's.
     let is_matrix = shape.len() >= 2 && !name.ends_with("position_embedding.weight");
-    let dtype = if is_matrix { placement.matrix_dtype(stored).unwrap_or(placement.dtype) } else { placement.dtype };
-    (shape.iter().product::<usize>() * dtype.size_in_bytes()) as u64
+    let dtype = if is_matrix { placement.matrix_dtype(stored) } else { Some(placement.dtype) };
+    as_held(checkpoint, name, shape.iter().product(), dtype)
+}
+
+/// Bytes of `values` values of a tensor, which is held in `dtype` unless it is held in blocks.
+fn as_held(checkpoint: &Checkpoint, name: &str, values: usize, dtype: Option<DType>) -> u64 {
+    let format = match checkpoint.weights.held_format(name) {
+        Some(Format::Float(stored)) => Format::Float(dtype.unwrap_or(stored)),
+        Some(blocks) => blocks,
+        None => return 0,
+    };
+    format.bytes(values) as u64
+}
+
+/// Whether a tied table is in memory once, as `Qwen2::load` decides it.
+fn shares_table(checkpoint: &Checkpoint, name: &str, devices: &DeviceMap) -> bool {
+    let suits = match checkpoint.weights.held_format(name) {
+        Some(Format::Float(stored)) => {
+            devices.placement(devices.head_slot()).matrix_dtype(Some(stored)) == Some(stored)
+        }
+        _ => true,
+    };
+    suits && devices.embedding_slot() == devices.head_slot()
 }

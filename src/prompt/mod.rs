@@ -27,6 +27,9 @@ pub enum Error {
         /// What is wrong with it.
         message: String,
     },
+    /// A checkpoint whose files cannot be reached.
+    #[error(transparent)]
+    Checkpoint(#[from] crate::checkpoint::Error),
     /// A special token that the chat template needs.
     #[error("the tokenizer has no `{token}`, which the chat template needs")]
     NoSpecialToken {
@@ -68,6 +71,7 @@ impl Error {
             Self::TooManyPictures { pictures: 2.., .. } => Some("ask about fewer pictures".to_owned()),
             Self::TooManyPictures { .. } => Some("shorten the question".to_owned()),
             Self::TooLong { frames_that_fit: Some(frames), .. } => Some(format!("use `--frames {frames}` or fewer")),
+            Self::Checkpoint(error) => error.hint(),
             Self::TooLong { .. } => Some("shorten the question".to_owned()),
             _ => None,
         }

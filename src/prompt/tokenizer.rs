@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokenizers::models::bpe::BPE;
 
 use super::Error;
+use crate::checkpoint::Documents;
 
 /// Qwen2's split rule: contractions, words, single digits, punctuation, line breaks, spaces
 /// (`Qwen2Tokenizer` in transformers `tokenization_qwen2.py`).
@@ -38,24 +39,25 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 impl Tokenizer {
-    /// Reads tokenizer.json, or vocab.json, merges.txt and added_tokens.json where that is absent.
+    /// Reads tokenizer.json, or vocab.json, merges.txt and added_tokens.json where that is absent, of the checkpoint at
+    /// `path`: a directory or a GGUF file.
     ///
     /// # Errors
     /// [`Error::NoTokenizer`] or [`Error::BadTokenizer`].
-    pub fn open(dir: &Path) -> Result<Self, Error> {
-        let whole = dir.join("tokenizer.json");
-        if whole.is_file() {
-            return Self::from_tokenizer_json(&whole);
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let documents = Documents::open(path)?;
+        if let Some(json) = read(&documents, "tokenizer.json")? {
+            return Self::from_tokenizer_json(&documents.path("tokenizer.json"), &json);
         }
-        if dir.join("vocab.json").is_file() && dir.join("merges.txt").is_file() {
-            return Self::from_vocabulary_files(dir);
+        if let (Some(vocab), Some(merges)) = (read(&documents, "vocab.json")?, read(&documents, "merges.txt")?) {
+            return Self::from_vocabulary_files(&documents, &vocab, &merges);
         }
-        Err(Error::NoTokenizer { dir: dir.to_owned() })
+        Err(Error::NoTokenizer { dir: path.to_owned() })
     }
 
-    fn from_tokenizer_json(path: &Path) -> Result<Self, Error> {
+    fn from_tokenizer_json(path: &Path, json: &[u8]) -> Result<Self, Error> {
         let bad = |message: String| Error::BadTokenizer { path: path.to_owned(), message };
-        let mut json = read_json(path)?;
+        let mut json = parse_json(path, json)?;
         let object = json.as_object_mut().ok_or_else(|| bad("it is not a JSON object".to_owned()))?;
         let listed = match object.insert("added_tokens".to_owned(), Value::Array(Vec::new())) {
             Some(Value::Array(listed)) => listed,
@@ -72,18 +74,24 @@ impl Tokenizer {
     }
 
     /// As `Qwen2Tokenizer` builds itself from the slow tokenizer's files.
-    fn from_vocabulary_files(dir: &Path) -> Result<Self, Error> {
+    fn from_vocabulary_files(documents: &Documents, vocab: &[u8], merges: &[u8]) -> Result<Self, Error> {
         use tokenizers::normalizers::NFC;
         use tokenizers::pre_tokenizers::byte_level::ByteLevel;
         use tokenizers::pre_tokenizers::sequence::Sequence;
         use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
         use tokenizers::tokenizer::SplitDelimiterBehavior;
 
-        let (vocab, merges) = (dir.join("vocab.json"), dir.join("merges.txt"));
-        let bad =
-            |error: &dyn std::fmt::Display| Error::BadTokenizer { path: vocab.clone(), message: error.to_string() };
-        let files = BPE::read_file(&vocab.to_string_lossy(), &merges.to_string_lossy()).map_err(|e| bad(&e))?;
-        let bpe = BPE::builder().vocab_and_merges(files.0, files.1).build().map_err(|e| bad(&e))?;
+        let vocab_path = documents.path("vocab.json");
+        let bad = |error: &dyn std::fmt::Display| Error::BadTokenizer {
+            path: vocab_path.clone(),
+            message: error.to_string(),
+        };
+        let vocab: tokenizers::models::bpe::Vocab = serde_json::from_slice(vocab).map_err(|e| bad(&e))?;
+        let merges = merges_of(merges).ok_or_else(|| Error::BadTokenizer {
+            path: documents.path("merges.txt"),
+            message: "a line is not a pair".to_owned(),
+        })?;
+        let bpe = BPE::builder().vocab_and_merges(vocab, merges).build().map_err(|e| bad(&e))?;
         let pattern = SplitPattern::Regex(QWEN2_SPLIT.to_owned());
         let split = Split::new(pattern, SplitDelimiterBehavior::Isolated, false).map_err(|e| bad(&e))?;
         let bytes = ByteLevel::new(false, false, false);
@@ -92,10 +100,10 @@ impl Tokenizer {
         plain.with_pre_tokenizer(Some(Sequence::new(vec![split.into(), bytes.into()])));
 
         let mut added = BTreeMap::new();
-        let path = dir.join("added_tokens.json");
-        if path.is_file() {
+        if let Some(json) = read(documents, "added_tokens.json")? {
+            let path = documents.path("added_tokens.json");
             let malformed = || Error::BadTokenizer { path: path.clone(), message: "it is not a map to ids".to_owned() };
-            for (content, id) in read_json(&path)?.as_object().ok_or_else(malformed)? {
+            for (content, id) in parse_json(&path, &json)?.as_object().ok_or_else(malformed)? {
                 let id = id.as_u64().and_then(|id| u32::try_from(id).ok()).ok_or_else(malformed)?;
                 // transformers registers all of them as special for this tokenizer class.
                 added.insert(id, AddedToken { content: content.clone(), special: true });
@@ -156,10 +164,22 @@ impl Tokenizer {
     }
 }
 
-fn read_json(path: &Path) -> Result<Value, Error> {
-    let bad = |error: &dyn std::fmt::Display| Error::BadTokenizer { path: path.to_owned(), message: error.to_string() };
-    let bytes = std::fs::read(path).map_err(|e| bad(&e))?;
-    serde_json::from_slice(&bytes).map_err(|e| bad(&e))
+fn read(documents: &Documents, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    let bad = |error: std::io::Error| Error::BadTokenizer { path: documents.path(name), message: error.to_string() };
+    documents.read(name).map_err(bad)
+}
+
+fn parse_json(path: &Path, json: &[u8]) -> Result<Value, Error> {
+    let bad = |error: serde_json::Error| Error::BadTokenizer { path: path.to_owned(), message: error.to_string() };
+    serde_json::from_slice(json).map_err(bad)
+}
+
+/// The pairs of a merges.txt: one a line, after lines that begin with `#version`; `None` if a line is not a pair.
+fn merges_of(text: &[u8]) -> Option<Vec<(String, String)>> {
+    let lines =
+        std::str::from_utf8(text).ok()?.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());
+    let pair = |line: &str| line.split_once(' ').map(|(left, right)| (left.to_owned(), right.to_owned()));
+    lines.map(pair).collect()
 }
 
 fn listed_token(token: &Value) -> Option<(u32, AddedToken)> {

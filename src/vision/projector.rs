@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor};
 
 use crate::checkpoint::{Checkpoint, Error};
 use crate::device::Placement;
-use crate::linear::Linear;
+use crate::linear::{Linear, Matrix, Use};
 
 /// The projector.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Projector {
         let (weights, device) = (&checkpoint.weights, &placement.device);
         let linear = |prefix: &String| {
             let (weight, bias) = (format!("{prefix}.weight"), format!("{prefix}.bias"));
-            let matrix = weights.load(&weight, placement.matrix_dtype(weights.dtype(&weight)), device)?;
+            let matrix = Matrix::load(weights, &weight, usize::MAX, Use::Product, placement)?;
             Ok(Linear::new(matrix, Some(weights.load(&bias, Some(placement.dtype), device)?)))
         };
         Ok(Self { layers: checkpoint.projector.layers.iter().map(linear).collect::<std::result::Result<_, Error>>()? })

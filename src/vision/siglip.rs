@@ -11,7 +11,7 @@ use crate::attention;
 use crate::checkpoint::{Checkpoint, Error, VisionShape};
 use crate::device::Placement;
 use crate::interrupt::Interrupt;
-use crate::linear::Linear;
+use crate::linear::{Linear, Matrix, Use};
 
 /// Prefix of the tower's tensor names.
 const PREFIX: &str = crate::checkpoint::TOWER_PREFIX;
@@ -51,8 +51,7 @@ impl VisionTower {
             |name: &str| checkpoint.weights.load(&format!("{PREFIX}.{name}"), Some(placement.dtype), &placement.device);
         let linear = |name: &str| {
             let weight_name = format!("{PREFIX}.{name}.weight");
-            let dtype = placement.matrix_dtype(checkpoint.weights.dtype(&weight_name));
-            let weight = checkpoint.weights.load(&weight_name, dtype, &placement.device)?;
+            let weight = Matrix::load(&checkpoint.weights, &weight_name, usize::MAX, Use::Product, placement)?;
             Ok::<_, Error>(Linear::new(weight, Some(tensor(&format!("{name}.bias"))?)))
         };
         let norm = |name: &str| {
@@ -72,15 +71,20 @@ impl VisionTower {
                 fc2: linear(&name("mlp.fc2"))?,
             })
         };
-        let patch = linear("embeddings.patch_embedding")?;
-        let flat = patch
-            .weight()
+        let patch = format!("{PREFIX}.embeddings.patch_embedding.weight");
+        let dtype = placement.matrix_dtype(checkpoint.weights.dtype(&patch));
+        let patch_matrix = checkpoint
+            .weights
+            .load(&patch, dtype, &placement.device)?
             .flatten_from(1)
-            .map_err(|source| Error::Load { name: format!("{PREFIX}.embeddings.patch_embedding.weight"), source })?;
+            .map_err(|source| Error::Load { name: patch, source })?;
         Ok(Self {
             shape,
             dtype: placement.dtype,
-            patch_embedding: Linear::new(flat, patch.bias().cloned()),
+            patch_embedding: Linear::new(
+                Matrix::of_floats(patch_matrix),
+                Some(tensor("embeddings.patch_embedding.bias")?),
+            ),
             position_embedding: tensor("embeddings.position_embedding.weight")?,
             layers: (0..shape.num_layers).map(layer).collect::<std::result::Result<_, Error>>()?,
         })

@@ -193,6 +193,7 @@ fn the_json_record_holds_everything() {
         "model",
         "device",
         "dtype",
+        "quantize",
         "timings",
     ];
     assert_eq!(keys, expected);

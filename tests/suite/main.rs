@@ -20,6 +20,7 @@ mod parity;
 mod pictures;
 mod preprocess;
 mod prompts;
+mod quantize;
 mod siblings;
 mod signals;
 mod support;

@@ -19,7 +19,7 @@ use super::fit::{self, Fit};
 pub(super) fn run(args: &InfoArgs, printer: &mut Printer) -> Result<Exit> {
     let name = ModelName::parse(&args.model).map_err(Error::from)?;
     let dir = match &name {
-        ModelName::Dir(dir) => dir.clone(),
+        ModelName::Local(path) => path.clone(),
         ModelName::Repo(_) => {
             let settings = Settings::from_env(None).map_err(Error::from)?;
             hub::locate(&settings, &name).map_err(Error::from)?

@@ -1,10 +1,11 @@
-//! `model`: checkpoints fetched, listed, described, checked and removed.
+//! `model`: checkpoints fetched, listed, described, checked, quantized and removed.
 
 mod fit;
 mod info;
 mod list;
 mod obtain;
 mod pull;
+mod quantize;
 mod rm;
 mod verify;
 
@@ -23,17 +24,19 @@ pub(crate) fn run(command: &ModelCommand, printer: &mut Printer) -> Result<Exit>
         ModelCommand::Pull(args) => pull::run(args, printer),
         ModelCommand::List(args) => list::run(args, printer),
         ModelCommand::Info(args) => info::run(args, printer),
+        ModelCommand::Quantize(args) => quantize::run(args, printer),
         ModelCommand::Verify(args) => verify::run(args, printer),
         ModelCommand::Rm(args) => rm::run(args, printer),
     }
 }
 
-/// A name that must be a repository's, since a directory of the user's is not the hub's business.
+/// A name that must be a repository's, since what the user has beside the cache is not the hub's business.
 fn repository(name: &str) -> Result<RepoName> {
     match ModelName::parse(name).map_err(Error::from)? {
         ModelName::Repo(repo) => Ok(repo),
-        ModelName::Dir(dir) => {
-            Err(UsageError(format!("`{}` is a directory; expected a repository `owner/name`", dir.display())).into())
+        ModelName::Local(path) => {
+            Err(UsageError(format!("`{}` is on this machine; expected a repository `owner/name`", path.display()))
+                .into())
         }
     }
 }

@@ -14,7 +14,7 @@ use super::super::output::Printer;
 /// The shortest pause between tries that is worth telling about.
 const TOLD_PAUSE_SECS: u64 = 5;
 
-/// The directory of a model. What is cached as a whole is taken as it is, without any network, so that answers do not
+/// The directory of a model, or its GGUF file. What is cached as a whole is taken as it is, without any network, so that answers do not
 /// change by themselves; anything else is fetched, unless a flag says `offline`.
 pub(crate) fn obtain(
     name: &str,
@@ -23,7 +23,7 @@ pub(crate) fn obtain(
     printer: &mut Printer,
 ) -> Result<PathBuf> {
     let repo = match ModelName::parse(name).map_err(Error::from)? {
-        ModelName::Dir(dir) => return Ok(dir),
+        ModelName::Local(path) => return Ok(path),
         ModelName::Repo(repo) => repo,
     };
     let settings = Settings::from_env(offline).map_err(Error::from)?;

@@ -1,0 +1,207 @@
+//! A checkpoint, quantized, to a GGUF file (version 3): sizes first, then one tensor after the other.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::Path;
+
+use candle_core::{DType, Device};
+
+use super::super::{Checkpoint, Error};
+use super::metadata::{Value, metadata};
+use super::{DEFAULT_ALIGNMENT, MAGIC, names};
+use crate::interrupt::Interrupt;
+use crate::quantization::{Format, Scheme, TensorPlan};
+
+/// Writes `checkpoint`, quantized as `scheme` says, to `path`, which appears when it is whole. What is there is replaced
+/// only if `replace` says so. `progress` is told how many tensors are written. Returns the file's bytes.
+///
+/// # Errors
+/// A checkpoint that is quantized already or cannot be read, too little space, a file that is there, an interrupt.
+pub fn write(
+    checkpoint: &mut Checkpoint,
+    scheme: Scheme,
+    path: &Path,
+    replace: bool,
+    interrupt: &Interrupt,
+    progress: &mut dyn FnMut(usize, usize),
+) -> Result<u64, crate::Error> {
+    let failed = |source| Error::Write { path: path.to_owned(), source };
+    checkpoint.quantize(scheme)?;
+    if path.is_dir() {
+        return Err(failed(std::io::ErrorKind::IsADirectory.into()).into());
+    }
+    if !replace && path.exists() {
+        return Err(failed(std::io::ErrorKind::AlreadyExists.into()).into());
+    }
+    let plan: Vec<TensorPlan> = checkpoint.plan(Some(scheme)).into_iter().map(as_filed).collect();
+    let mut head = Head::default();
+    head.all(&metadata(checkpoint, scheme)?, &plan);
+    let total_bytes = (head.bytes.len() + plan.iter().map(padded_bytes).sum::<usize>()) as u64;
+
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if let Some(free_bytes) = free_bytes(dir).filter(|&free| free < total_bytes) {
+        return Err(Error::NoSpace { path: path.to_owned(), needed_bytes: total_bytes, free_bytes }.into());
+    }
+    let temporary = temporary_file(dir).map_err(failed)?;
+    let mut out = BufWriter::with_capacity(1 << 20, temporary);
+    out.write_all(&head.bytes).map_err(failed)?;
+    for (index, tensor) in plan.iter().enumerate() {
+        interrupt.check()?;
+        progress(index, plan.len());
+        write_tensor(checkpoint, tensor, &mut out, failed)?;
+        let padding = padded_bytes(tensor) - tensor.bytes();
+        out.write_all(&[0; DEFAULT_ALIGNMENT][..padding]).map_err(failed)?;
+    }
+    progress(plan.len(), plan.len());
+    let temporary = out.into_inner().map_err(|error| failed(error.into_error()))?;
+    temporary.as_file().sync_all().map_err(failed)?;
+    let persisted = match replace {
+        true => temporary.persist(path),
+        false => temporary.persist_noclobber(path),
+    };
+    persisted.map_err(|error| failed(error.error))?;
+    Ok(total_bytes)
+}
+
+/// Values of one dimension are f32 in these files.
+fn as_filed(mut tensor: TensorPlan) -> TensorPlan {
+    if tensor.shape.len() == 1 {
+        tensor.held = Format::Float(DType::F32);
+        tensor.wanted = tensor.held;
+    }
+    tensor
+}
+
+fn padded_bytes(tensor: &TensorPlan) -> usize {
+    tensor.bytes().next_multiple_of(DEFAULT_ALIGNMENT)
+}
+
+fn write_tensor(
+    checkpoint: &Checkpoint,
+    tensor: &TensorPlan,
+    out: &mut impl Write,
+    failed: impl Fn(std::io::Error) -> Error,
+) -> Result<(), crate::Error> {
+    let name = tensor.name.as_str();
+    if let Some(blocks) = checkpoint.weights.load_blocks(name, usize::MAX)? {
+        return Ok(out.write_all(blocks.bytes()).map_err(failed)?);
+    }
+    let floats = checkpoint.weights.load(name, tensor.held.float(), &Device::Cpu)?;
+    Ok(floats.write_bytes(out).map_err(|source| match source {
+        candle_core::Error::Io(source) => failed(source),
+        source => Error::Load { name: name.to_owned(), source },
+    })?)
+}
+
+/// A file of a name of its own beside the final one, gone if it is not renamed.
+fn temporary_file(dir: &Path) -> std::io::Result<tempfile::NamedTempFile<File>> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".llava-video-").suffix(".part");
+    #[cfg(unix)]
+    {
+        // As any new file: what the umask leaves of it.
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    }
+    builder.tempfile_in(dir)
+}
+
+/// Bytes that a file in `dir` can still take, where the system says.
+fn free_bytes(dir: &Path) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::ffi::OsStrExt;
+        let dir = std::ffi::CString::new(dir.as_os_str().as_bytes()).ok()?;
+        let mut facts = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+        // SAFETY: both pointers are valid, and the structure is read only after the call has filled it.
+        let facts = unsafe {
+            match libc::statvfs(dir.as_ptr(), facts.as_mut_ptr()) {
+                0 => facts.assume_init(),
+                _ => return None,
+            }
+        };
+        #[allow(clippy::unnecessary_cast, reason = "the fields have other widths on other systems")]
+        Some(facts.f_bavail as u64 * facts.f_frsize as u64)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = dir;
+        None
+    }
+}
+
+/// The bytes before the tensors' data.
+#[derive(Default)]
+pub(super) struct Head {
+    pub(super) bytes: Vec<u8>,
+}
+
+impl Head {
+    pub(super) fn all(&mut self, metadata: &[(String, Value)], plan: &[TensorPlan]) {
+        self.bytes.extend(MAGIC);
+        self.u32(3);
+        self.u64(plan.len());
+        self.u64(metadata.len());
+        for (key, value) in metadata {
+            self.text(key);
+            self.value(value);
+        }
+        let mut offset = 0;
+        for tensor in plan {
+            self.text(&names::to_gguf(&tensor.name));
+            self.u32(u32::try_from(tensor.shape.len()).unwrap_or(u32::MAX));
+            tensor.shape.iter().rev().for_each(|&size| self.u64(size));
+            // Every float type that weights are stored in has a number.
+            self.u32(tensor.held.gguf_id().unwrap_or(u32::MAX));
+            self.u64(offset);
+            offset += padded_bytes(tensor);
+        }
+        self.bytes.resize(self.bytes.len().next_multiple_of(DEFAULT_ALIGNMENT), 0);
+    }
+
+    fn u32(&mut self, value: u32) {
+        self.bytes.extend(value.to_le_bytes());
+    }
+
+    fn u64(&mut self, value: usize) {
+        self.bytes.extend((value as u64).to_le_bytes());
+    }
+
+    fn text(&mut self, text: &str) {
+        self.u64(text.len());
+        self.bytes.extend(text.as_bytes());
+    }
+
+    /// A value after the number of its kind (`gguf_metadata_value_type`).
+    fn value(&mut self, value: &Value) {
+        match value {
+            Value::U32(value) => {
+                self.u32(4);
+                self.u32(*value);
+            }
+            Value::F32(value) => {
+                self.u32(6);
+                self.bytes.extend(value.to_le_bytes());
+            }
+            Value::Bool(value) => {
+                self.u32(7);
+                self.bytes.push(u8::from(*value));
+            }
+            Value::Text(text) => {
+                self.u32(8);
+                self.text(text);
+            }
+            Value::Texts(texts) => {
+                self.u32(9);
+                self.u32(8);
+                self.u64(texts.len());
+                texts.iter().for_each(|text| self.text(text));
+            }
+            Value::I32s(values) => {
+                self.u32(9);
+                self.u32(5);
+                self.u64(values.len());
+                values.iter().for_each(|value| self.bytes.extend(value.to_le_bytes()));
+            }
+        }
+    }
+}

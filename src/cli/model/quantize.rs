@@ -1,0 +1,36 @@
+//! `model quantize`: a checkpoint to one GGUF file of fewer bits.
+
+use anyhow::Result;
+use llava_video::Error;
+use llava_video::checkpoint::{Checkpoint, gguf};
+use llava_video::quantization::{Scheme, fallbacks};
+
+use crate::cli::args::ModelQuantizeArgs;
+use crate::cli::exit::{Exit, UsageError};
+use crate::cli::output::Printer;
+use crate::cli::signals;
+
+pub(crate) fn run(args: &ModelQuantizeArgs, printer: &mut Printer) -> Result<Exit> {
+    let interrupt = signals::install()?;
+    // `--model` tells a GGUF file from a directory by what is there, people by its name.
+    if args.output.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("gguf")) {
+        return Err(UsageError(format!("--output `{}` does not end in .gguf", args.output.display())).into());
+    }
+    let dir = super::obtain(&args.model, None, &interrupt, printer)?;
+    let mut checkpoint = Checkpoint::open(&dir, &[]).map_err(Error::from)?;
+    let scheme = Scheme { quantization: args.quantize, vision: args.quantize_vision };
+    for line in fallbacks(&checkpoint.plan(Some(scheme))) {
+        printer.note(&line);
+    }
+    let before = checkpoint.weights.total_bytes();
+    let mut progress = |done, total| printer.progress("quantizing", "tensors", done, total);
+    let bytes = gguf::write(&mut checkpoint, scheme, &args.output, args.force, &interrupt, &mut progress)?;
+    printer.end_progress();
+    printer.note(&format!(
+        "`{}` has {} MB, the checkpoint's weights {} MB",
+        args.output.display(),
+        bytes / 1_000_000,
+        before / 1_000_000
+    ));
+    Ok(Exit::Done)
+}

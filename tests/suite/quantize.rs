@@ -1,0 +1,337 @@
+//! Quantized weights from end to end: at load, in a file, by perplexity, and in memory.
+
+use std::path::Path;
+
+use llava_video::checkpoint::{Checkpoint, LanguageCheckpoint};
+use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
+use llava_video::interrupt::Interrupt;
+use llava_video::language::Qwen2;
+use llava_video::memory::StageBytes;
+use llava_video::prompt::Tokenizer;
+use llava_video::quantization::{Format, Quantization, Scheme, TensorPlan, fallbacks};
+use llava_video::score::{kl_divergence, log_probabilities};
+use serde_json::Value;
+
+use super::support::wide::{self, LARGE, SMALL};
+use super::support::{CheckpointCopy, Run, fixtures, golden, llava_video};
+
+const TEXT: &str = "a video of the moon and the sun, second by second, on and on: it is what it is.\n";
+
+fn ask(model: &Path, extra: &[&str]) -> Run {
+    let clip = fixtures().join("clips/real/sk_bigbuckbunny.mp4");
+    let args = ["ask", clip.to_str().unwrap(), "What is this?", "--model", model.to_str().unwrap(), "--frames", "3"];
+    let rest = ["--max-new-tokens", "12", "--device", "cpu", "--json"];
+    llava_video(args.into_iter().chain(rest).chain(extra.iter().copied()))
+}
+
+fn quantize(model: &Path, file: &Path, extra: &[&str]) -> Run {
+    let args = ["model", "quantize", model.to_str().unwrap(), "--output", file.to_str().unwrap()];
+    llava_video(args.into_iter().chain(extra.iter().copied()))
+}
+
+fn score(model: &Path, text: &Path, extra: &[&str]) -> Run {
+    let args = ["score", "--text-only", text.to_str().unwrap(), "--model", model.to_str().unwrap(), "--device", "cpu"];
+    llava_video(args.into_iter().chain(extra.iter().copied()))
+}
+
+/// The tool that compares quantizations, as a part of this test.
+#[path = "../../examples/compare-quantization.rs"]
+#[expect(dead_code, reason = "its main is not called")]
+mod compare_quantization;
+
+fn text_file(text: &str) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+fn scheme(quantization: Quantization) -> Scheme {
+    Scheme { quantization, vision: false }
+}
+
+#[test]
+fn a_file_gives_the_ids_that_quantizing_at_load_gives() {
+    let checkpoint = wide::checkpoint(SMALL, false);
+    let out = tempfile::tempdir().unwrap();
+    let mut seen = Vec::new();
+    for (quantization, vision) in [("q8_0", false), ("q6_k", true), ("q5_k", false), ("q4_k", true)] {
+        let flags = if vision {
+            vec!["--quantize", quantization, "--quantize-vision"]
+        } else {
+            vec!["--quantize", quantization]
+        };
+        let at_load = ask(checkpoint.path(), &flags).json();
+        let file = out.path().join(format!("{quantization}.gguf"));
+        assert_eq!(quantize(checkpoint.path(), &file, &flags).stdout_of_success(), "");
+        let from_file = ask(&file, &[]).json();
+        assert_eq!(at_load["token_ids"], from_file["token_ids"], "{quantization}");
+        assert_eq!((at_load["quantize"].as_str(), &from_file["quantize"]), (Some(quantization), &Value::Null));
+        assert!(at_load["token_ids"].as_array().unwrap().len() > 1);
+        seen.push(std::fs::metadata(&file).unwrap().len());
+    }
+    assert!(seen.is_sorted_by(|a, b| a > b), "files of fewer bits are smaller: {seen:?}");
+    let left: Vec<_> = std::fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 4, "nothing but the files: {left:?}");
+}
+
+/// The golden checkpoints: widths that K-quants do not divide, tied tables, and the HF layout.
+#[test]
+fn narrow_tied_and_hf_checkpoints_fall_back_and_load() {
+    let out = tempfile::tempdir().unwrap();
+    for name in ["ckpt/a_9x9_untied_sharded_bf16", "ckpt/b_7x7_tied_single_bf16", "hf/b_7x7_tied_single_bf16_hf"] {
+        let dir = golden().join(name);
+        let file = out.path().join(format!("{}.GGUF", name.replace('/', "-")));
+        let run = quantize(&dir, &file, &["--quantize", "q4_k", "--quantize-vision"]);
+        run.stdout_of_success();
+        let note = "model.layers.*.mlp.up_proj.weight falls back to q8_0: rows of";
+        assert!(run.stderr.contains(note), "{}", run.stderr);
+        let at_load = ask(&dir, &["--quantize", "q4_k", "--quantize-vision"]).json();
+        assert_eq!(ask(&file, &[]).json()["token_ids"], at_load["token_ids"], "{name}");
+    }
+}
+
+#[test]
+fn files_are_not_lost_and_not_guessed() {
+    let checkpoint = golden().join("ckpt/b_7x7_tied_single_bf16");
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("b.gguf");
+    std::fs::write(&file, "mine").unwrap();
+    quantize(&checkpoint, &file, &[]).fails_with(&["b.gguf", "exists"]);
+    assert_eq!(std::fs::read(&file).unwrap(), b"mine");
+    quantize(&checkpoint, &file, &["--force"]).stdout_of_success();
+    let run = quantize(&checkpoint, &out.path().join("b.bin"), &[]);
+    assert_eq!((run.code, run.stderr.contains("does not end in .gguf")), (Some(2), true), "{run:?}");
+
+    ask(&file, &["--quantize", "q8_0"]).fails_with(&["quantized already", "hint: "]);
+    quantize(&file, &out.path().join("again.gguf"), &[]).fails_with(&["quantized already"]);
+
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() - 100]).unwrap();
+    ask(&file, &[]).fails_with(&["b.gguf", "ends beyond the file"]);
+    std::fs::write(&file, b"GGUF but not really").unwrap();
+    ask(&file, &[]).fails_with(&["b.gguf", "GGUF version"]);
+
+    let foreign = out.path().join("foreign.gguf");
+    let tensor = candle_core::Tensor::zeros((4, 32), candle_core::DType::F32, &candle_core::Device::Cpu).unwrap();
+    let tensor = candle_core::quantized::QTensor::quantize(&tensor, candle_core::quantized::GgmlDType::Q8_0).unwrap();
+    let architecture = candle_core::quantized::gguf_file::Value::String("qwen2".to_owned());
+    let mut written = std::fs::File::create(&foreign).unwrap();
+    let metadata = [("general.architecture", &architecture)];
+    candle_core::quantized::gguf_file::write(&mut written, &metadata, &[("token_embd.weight", &tensor)]).unwrap();
+    ask(&foreign, &[]).fails_with(&["another program", "hint: ", "model quantize"]);
+    score(&foreign, text_file(TEXT).path(), &[]).fails_with(&["another program", "hint: "]);
+}
+
+fn language(path: &Path, quantization: Option<Quantization>) -> (Qwen2, Tokenizer) {
+    let tokenizer = Tokenizer::open(path).unwrap();
+    let mut checkpoint = LanguageCheckpoint::open(path, &tokenizer).unwrap();
+    if let Some(quantization) = quantization {
+        checkpoint.quantize(scheme(quantization)).unwrap();
+    }
+    let placement = Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap();
+    let LanguageCheckpoint { config, weights, vocab_len, .. } = &checkpoint;
+    let devices = DeviceMap::single(placement, config.num_layers);
+    (Qwen2::load(config, weights, *vocab_len, &devices, &mut |_, _| Ok(())).unwrap(), tokenizer)
+}
+
+/// Mean divergence of next-token distributions from those of the weights as they are, in nats: by long inputs (widened
+/// blocks) and token by token (products in integers).
+#[test]
+fn fewer_bits_diverge_more_and_none_diverges_much() {
+    let checkpoint = wide::checkpoint(SMALL, false);
+    let interrupt = Interrupt::default();
+    let (exact, tokenizer) = language(checkpoint.path(), None);
+    let ids = tokenizer.encode_plain(TEXT).unwrap();
+    let whole = |model: &Qwen2| {
+        let mut rows = Vec::new();
+        model.all_logits(&ids, &interrupt, &mut |logits| rows.extend(logits)).unwrap();
+        rows
+    };
+    let stepwise = |model: &Qwen2| {
+        let mut cache = model.new_cache(ids.len());
+        let step = |id: &u32| {
+            let embeds = model.embed(&[*id]).unwrap();
+            model.prefill(&embeds, &mut cache, &interrupt, &mut |_, _| ()).unwrap().to_vec1::<f32>().unwrap()
+        };
+        ids.iter().map(step).collect::<Vec<_>>()
+    };
+    let divergence = |got: &[Vec<f32>], expected: &[Vec<f32>]| {
+        let pairs = got.iter().zip(expected);
+        let all: f64 = pairs.map(|(got, e)| kl_divergence(&log_probabilities(e), &log_probabilities(got))).sum();
+        all / ids.len() as f64
+    };
+    let expected = whole(&exact);
+    assert!(divergence(&stepwise(&exact), &expected) < 1e-6);
+    let mut last = 1e-7;
+    for (quantization, bound) in
+        [(Quantization::Q8_0, 1e-3), (Quantization::Q6K, 1e-2), (Quantization::Q5K, 3e-2), (Quantization::Q4K, 1e-1)]
+    {
+        let (model, _) = language(checkpoint.path(), Some(quantization));
+        let (long, steps) = (divergence(&whole(&model), &expected), divergence(&stepwise(&model), &expected));
+        assert!(long > last && long < bound && steps < bound, "{}: {long:.2e}, {steps:.2e}", quantization.name());
+        last = long;
+    }
+}
+
+/// The tool's table for two questions: the answers of the checkpoint itself are right by definition, and 8 bits hardly
+/// change a distribution.
+#[test]
+fn the_comparison_tool_measures_answers_and_distributions() {
+    let checkpoint = wide::checkpoint(SMALL, false);
+    let answer = ask(checkpoint.path(), &["--dtype", "f32"]).json()["answer"].clone();
+    let question = serde_json::json!({ "clip": "sk_bigbuckbunny.mp4", "question": "What is this?", "frames": 3 });
+    let (mut right, mut wrong) = (question.clone(), question);
+    right["answer"] = answer;
+    wrong["answer"] = "something else".into();
+    wrong["time_instruction"] = "newline".into();
+    let folder = tempfile::tempdir().unwrap();
+    let clip = "sk_bigbuckbunny.mp4";
+    std::fs::copy(fixtures().join("clips/real").join(clip), folder.path().join(clip)).unwrap();
+    let list = folder.path().join("questions.json");
+    std::fs::write(&list, serde_json::json!([right, wrong]).to_string()).unwrap();
+
+    let args = [checkpoint.path().to_str().unwrap(), list.to_str().unwrap(), "--max-new-tokens", "12"];
+    let rest = ["--quantize", "q8_0,q4_k", "--quantize-vision"];
+    let mut out = Vec::new();
+    compare_quantization::compare(args.into_iter().chain(rest).map(str::to_owned), &mut out).unwrap();
+    let table = String::from_utf8(out).unwrap();
+    let rows: Vec<Vec<&str>> =
+        table.lines().map(|line| line.trim_matches('|').split('|').map(str::trim).collect()).collect();
+    assert_eq!(rows.len(), 5, "{table}");
+    assert_eq!((rows[2][0], rows[2][5], rows[2][6]), ("as they are", "1", "0.5000"), "{table}");
+    let divergence = |row: usize| rows[row][2].parse::<f64>().unwrap();
+    assert_eq!((rows[3][0], rows[4][0]), ("q8_0", "q4_k"), "{table}");
+    assert!(divergence(3) > 0.0 && divergence(3) < 1e-2 && divergence(4) > divergence(3), "{table}");
+    assert!(rows[3][4].parse::<f64>().unwrap() > 0.7, "{table}");
+}
+
+/// The golden checkpoint's language model as a plain Qwen2 checkpoint.
+fn plain_qwen2() -> CheckpointCopy {
+    let copy = CheckpointCopy::of(&golden().join("ckpt/b_7x7_tied_single_bf16"));
+    copy.edit_tensors(|tensors| {
+        tensors.retain(|name, _| !name.contains("vision_tower") && !name.contains("mm_projector"));
+        tensors.remove("model.image_newline");
+    });
+    copy.edit_json("config.json", |config| {
+        config["architectures"] = serde_json::json!(["Qwen2ForCausalLM"]);
+        config["model_type"] = "qwen2".into();
+    });
+    copy
+}
+
+#[test]
+fn perplexity_is_that_of_predicting_each_token_in_its_window() {
+    let plain = plain_qwen2();
+    let (model, tokenizer) = language(plain.path(), None);
+    let ids = tokenizer.encode_plain(TEXT).unwrap();
+    let (window, interrupt) = (7, Interrupt::default());
+    let mut nats = Vec::new();
+    for window in ids.chunks(window) {
+        for end in 1..window.len() {
+            let (embeds, mut cache) = (model.embed(&window[..end]).unwrap(), model.new_cache(end));
+            let logits = model.prefill(&embeds, &mut cache, &interrupt, &mut |_, _| ()).unwrap();
+            nats.push(-log_probabilities(&logits.to_vec1::<f32>().unwrap())[window[end] as usize]);
+        }
+    }
+    let expected = nats.iter().sum::<f64>() / nats.len() as f64;
+    let text = text_file(TEXT);
+    let record = score(plain.path(), text.path(), &["--context", "7", "--json"]).json();
+    assert_eq!((record["predicted_tokens"].as_u64(), &record["quantize"]), (Some(nats.len() as u64), &Value::Null));
+    let got = record["mean_nats"].as_f64().unwrap();
+    assert!((got - expected).abs() < 1e-4, "{got} is not {expected}");
+    assert!((record["perplexity"].as_f64().unwrap() - expected.exp()).abs() < 1e-2);
+
+    // The same language model inside a model that sees, and as one number.
+    let seeing = score(&golden().join("ckpt/b_7x7_tied_single_bf16"), text.path(), &["--context", "7"]);
+    assert_eq!(seeing.stdout_of_success(), format!("{:.4}\n", record["perplexity"].as_f64().unwrap()));
+    let quantized = score(plain.path(), text.path(), &["--context", "7", "--quantize", "q8_0"]);
+    let quantized: f64 = quantized.stdout_of_success().trim().parse().unwrap();
+    assert!((quantized / expected.exp() - 1.0).abs() < 0.05, "{quantized} is not near {}", expected.exp());
+}
+
+#[test]
+fn a_language_model_is_scored_and_cannot_be_asked() {
+    let plain = plain_qwen2();
+    ask(plain.path(), &[]).fails_with(&["config.json", "cannot see videos", "hint: ", "score --text-only"]);
+    score(plain.path(), text_file("").path(), &[]).fails_with(&["has 0 tokens"]);
+    let run = score(plain.path(), text_file(TEXT).path(), &["--context", "40000"]);
+    assert_eq!((run.code, run.stderr.contains("32768")), (Some(2), true), "{run:?}");
+}
+
+#[test]
+fn plans_come_from_headers_and_say_what_falls_back() {
+    let dir = golden().join("ckpt/a_9x9_untied_sharded_bf16");
+    let checkpoint = Checkpoint::open(&dir, &[]).unwrap();
+    let bytes = |plan: &[TensorPlan]| plan.iter().map(TensorPlan::bytes).sum::<usize>();
+    let as_stored = checkpoint.plan(None);
+    assert!(fallbacks(&as_stored).is_empty() && bytes(&as_stored) <= checkpoint.weights.total_bytes());
+    let plan = checkpoint.plan(Some(scheme(Quantization::Q4K)));
+    assert!(bytes(&plan) < bytes(&as_stored));
+    let lines = fallbacks(&plan);
+    assert!(
+        lines.iter().any(|line| line.starts_with("model.embed_tokens.weight falls back to q8_0: rows of 96")),
+        "{lines:?}"
+    );
+    let up = plan.iter().find(|tensor| tensor.name == "model.layers.0.mlp.up_proj.weight").unwrap();
+    assert_eq!((up.held, up.wanted, up.is_fallback()), (Format::Q8_0, Format::Q4K, true));
+}
+
+/// Stopped in the middle, `model quantize` leaves nothing behind.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_leaves_no_part_of_a_file() {
+    let dir = wide::checkpoint(LARGE, true);
+    let out = tempfile::tempdir().unwrap();
+    let files = || std::fs::read_dir(out.path()).unwrap().count();
+    let args = ["model", "quantize", dir.path().to_str().unwrap(), "-o"];
+    let mut child = super::support::command().args(args).arg(out.path().join("x.gguf")).spawn().unwrap();
+    while files() == 0 && child.try_wait().unwrap().is_none() {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    assert_eq!((child.wait().unwrap().code(), files()), (Some(130), 0));
+}
+
+/// What a process takes at most while it quantizes and answers: the quantized weights and a fixed amount, far below the
+/// weights as they are stored. The weights are zeros that take no disk space.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_peak_is_that_of_the_quantized_weights() {
+    use super::support::command;
+
+    /// The program itself, a batch of rows in f32, attention scores, and room.
+    const BEYOND_WEIGHTS_BYTES: usize = 200_000_000;
+    let dir = wide::checkpoint(LARGE, true);
+    let mut checkpoint = Checkpoint::open(dir.path(), &[]).unwrap();
+    let plan = checkpoint.plan(Some(scheme(Quantization::Q4K)));
+    let quantized: usize = plan.iter().map(TensorPlan::bytes).sum();
+    checkpoint.quantize(scheme(Quantization::Q4K)).unwrap();
+    let devices = DeviceMap::single(Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap(), LARGE.layers);
+    let planned = StageBytes::of(&checkpoint, checkpoint.embedding_rows, &devices).total() as f64;
+    assert!((planned / quantized as f64 - 1.0).abs() < 0.01, "the memory plan says {planned}, the tensors {quantized}");
+    let bound = quantized + BEYOND_WEIGHTS_BYTES;
+    assert!(checkpoint.weights.total_bytes() > bound + 300_000_000, "the bound would show nothing");
+
+    let model = dir.path().to_str().unwrap();
+    let args = ["ask", "--no-video", "Why?", "--model", model, "--device", "cpu", "--max-new-tokens", "3"];
+    let mut child =
+        command().args(args).args(["--quantize", "q4_k"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    let exit = loop {
+        peak = std::fs::read_to_string(&status).ok().and_then(|status| high_water_bytes(&status)).unwrap_or(peak);
+        match child.try_wait().unwrap() {
+            Some(exit) => break exit,
+            None => std::thread::sleep(std::time::Duration::from_millis(2)),
+        }
+    };
+    assert!(exit.success());
+    assert!(peak > quantized && peak < bound, "peak {peak}, quantized weights {quantized}, bound {bound}");
+}
+
+#[cfg(target_os = "linux")]
+fn high_water_bytes(status: &str) -> Option<usize> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(1024 * line.trim().strip_suffix(" kB")?.parse::<usize>().ok()?)
+}
