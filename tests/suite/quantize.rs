@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use candle_core::DType;
 use llava_video::checkpoint::{Checkpoint, LanguageCheckpoint};
 use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
 use llava_video::interrupt::Interrupt;
@@ -12,6 +13,7 @@ use llava_video::quantization::{Format, Quantization, Scheme, TensorPlan, fallba
 use llava_video::score::{kl_divergence, log_probabilities};
 use serde_json::Value;
 
+use super::support::shapes::{self, SEVEN_B, original_tensors};
 use super::support::wide::{self, LARGE, SMALL};
 use super::support::{CheckpointCopy, Run, fixtures, golden, llava_video};
 
@@ -274,6 +276,33 @@ fn plans_come_from_headers_and_say_what_falls_back() {
     );
     let up = plan.iter().find(|tensor| tensor.name == "model.layers.0.mlp.up_proj.weight").unwrap();
     assert_eq!((up.held, up.wanted, up.is_fallback()), (Format::Q8_0, Format::Q4K, true));
+}
+
+/// The README's table for the 7B model, and what its tower's rows fall back to.
+#[test]
+fn the_7b_model_takes_what_the_readme_says() {
+    let dir = tempfile::tempdir().unwrap();
+    shapes::write(dir.path(), &super::siblings::original(&SEVEN_B), &original_tensors(&SEVEN_B), 4);
+    let checkpoint = Checkpoint::open(dir.path(), &[]).unwrap();
+    for (quantization, language, with_vision) in [
+        (Quantization::Q8_0, "8.9", "8.7"),
+        (Quantization::Q6K, "7.1", "6.8"),
+        (Quantization::Q5K, "6.2", "5.9"),
+        (Quantization::Q4K, "5.4", "5.1"),
+    ] {
+        for (vision, expected) in [(false, language), (true, with_vision)] {
+            let plan = checkpoint.plan(Some(Scheme { quantization, vision }));
+            let bytes: usize = plan.iter().map(TensorPlan::bytes).sum();
+            assert_eq!(format!("{:.1}", bytes as f64 / 1e9), expected, "{} {vision}", quantization.name());
+            let widths = [(Format::Q8_0, "rows of 1152 values"), (Format::Float(DType::BF16), "rows of 4304 values")];
+            for (format, width) in
+                widths.into_iter().filter(|(format, _)| vision && quantization.name() != format.name())
+            {
+                let falls = format!("falls back to {}: {width}", format.name());
+                assert!(fallbacks(&plan).iter().any(|line| line.contains(&falls)), "{falls}: {:?}", fallbacks(&plan));
+            }
+        }
+    }
 }
 
 /// Stopped in the middle, `model quantize` leaves nothing behind.

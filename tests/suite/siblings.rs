@@ -18,7 +18,7 @@ fn pinpoints() -> Value {
 }
 
 /// The original layout, as LLaVA-OneVision's single-image stage has it: no newline position, no pooling mode.
-fn original(size: &Size) -> Value {
+pub(super) fn original(size: &Size) -> Value {
     json!({
         "architectures": ["LlavaQwenForCausalLM"],
         "model_type": "llava_qwen",
