@@ -89,6 +89,14 @@ fn narrow_tied_and_hf_checkpoints_fall_back_and_load() {
         assert!(run.stderr.contains(note), "{}", run.stderr);
         let at_load = ask(&dir, &["--quantize", "q4_k", "--quantize-vision"]).json();
         assert_eq!(ask(&file, &[]).json()["token_ids"], at_load["token_ids"], "{name}");
+
+        let info = |path: &Path| llava_video(["model", "info", path.to_str().unwrap(), "--json"]).json();
+        let (before, after) = (info(&dir), info(&file));
+        let lines = before["quantization_fallbacks"].as_array().unwrap();
+        assert!(lines.iter().any(|line| line.as_str().unwrap().contains(note)), "{lines:?}");
+        let stored = &before["weight_bytes"];
+        assert!(before["weight_bytes_by_quantization"]["q8_0"].as_u64() < stored.as_u64(), "{before}");
+        assert!(after["parameters_by_dtype"]["q8_0"].as_u64() > Some(0) && after["quantization_fallbacks"].is_null());
     }
 }
 

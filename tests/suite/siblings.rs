@@ -401,7 +401,6 @@ fn unknown_architectures_are_named_with_the_known_ones() {
         ),
         (json!({ "architectures": ["VideoLlavaForConditionalGeneration"] }), "VideoLlavaForConditionalGeneration"),
         (json!({ "architectures": ["Qwen2VLForConditionalGeneration"] }), "Qwen2VLForConditionalGeneration"),
-        (json!({ "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2" }), "Qwen2ForCausalLM"),
         (json!({ "architectures": ["MistralForCausalLM"] }), "MistralForCausalLM"),
         (json!({ "model_type": "llava_next_video" }), "llava_next_video"),
         (json!({ "model_type": "llava" }), "`llava`"),
@@ -412,4 +411,8 @@ fn unknown_architectures_are_named_with_the_known_ones() {
             assert!(refused.contains(part), "{config}: `{part}` is not in {refused}");
         }
     }
+    // Known, but for scoring text only.
+    let plain = json!({ "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2" });
+    let refused = open(&plain, &[], 1).expect_err("refused");
+    assert!(refused.contains("Qwen2ForCausalLM") && refused.contains("cannot see videos"), "{refused}");
 }

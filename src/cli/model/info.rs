@@ -1,6 +1,6 @@
 //! `model info`: what a checkpoint is and what memory it takes, from its headers alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -9,6 +9,7 @@ use llava_video::Error;
 use llava_video::checkpoint::{Checkpoint, Layout};
 use llava_video::hub::{self, ModelName, Settings};
 use llava_video::model;
+use llava_video::quantization::{Quantization, Scheme, TensorPlan, fallbacks};
 use serde_json::{Value, json};
 
 use super::super::args::InfoArgs;
@@ -51,10 +52,10 @@ fn facts(name: &ModelName, dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<(&
     let mut parameters = 0usize;
     let mut parameters_by_dtype = BTreeMap::<&str, usize>::new();
     for name in weights.names() {
-        let (shape, dtype) = weights.shape(name).zip(weights.dtype(name)).context("a tensor without a header")?;
+        let (shape, format) = weights.shape(name).zip(weights.format(name)).context("a tensor without a header")?;
         let count = shape.iter().product::<usize>();
         parameters += count;
-        *parameters_by_dtype.entry(dtype.as_str()).or_default() += count;
+        *parameters_by_dtype.entry(format.name()).or_default() += count;
     }
     let tokens = model::video_tokens(checkpoint)?;
     // Keys and values of one position, in numbers: bytes follow from the dtype.
@@ -88,7 +89,23 @@ fn facts(name: &ModelName, dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<(&
         ("kv_bytes_per_position_16_bit", json!(2 * kv_values)),
         ("kv_bytes_per_position_32_bit", json!(4 * kv_values)),
     ]);
+    let is_quantized = weights.names().any(|name| weights.format(name).is_some_and(|format| format.float().is_none()));
+    if !is_quantized {
+        facts.extend(quantized(checkpoint));
+    }
     Ok(facts)
+}
+
+/// What `--quantize` makes of the weights, and which rows it cannot hold as asked, the tower's and projector's included.
+fn quantized(checkpoint: &Checkpoint) -> [(&'static str, Value); 2] {
+    let (mut bytes, mut lines) = (serde_json::Map::new(), BTreeSet::new());
+    for quantization in Quantization::ALL {
+        let plan = |vision| checkpoint.plan(Some(Scheme { quantization, vision }));
+        let total: usize = plan(false).iter().map(TensorPlan::bytes).sum();
+        bytes.insert(quantization.name().to_owned(), json!(total));
+        lines.extend(fallbacks(&plan(true)));
+    }
+    [("weight_bytes_by_quantization", Value::Object(bytes)), ("quantization_fallbacks", json!(lines))]
 }
 
 /// A value as a person reads it.
@@ -96,6 +113,17 @@ fn in_words(key: &str, value: &Value) -> String {
     match value {
         Value::Null => "no limit".to_owned(),
         Value::String(text) => text.clone(),
+        Value::Array(lines) if lines.is_empty() => "none".to_owned(),
+        Value::Array(lines) => {
+            let lines: Vec<&str> = lines.iter().filter_map(Value::as_str).collect();
+            lines.join(&format!("\n{:<32}", ""))
+        }
+        Value::Object(map) if key == "weight_bytes_by_quantization" => {
+            let one = |(key, bytes): (&String, &Value)| {
+                format!("{key}: {}", DecimalBytes(bytes.as_u64().unwrap_or_default()))
+            };
+            map.iter().map(one).collect::<Vec<_>>().join(", ")
+        }
         Value::Object(map) => map.iter().map(|(key, count)| format!("{key}: {count}")).collect::<Vec<_>>().join(", "),
         number => match (key, number.as_u64()) {
             ("weight_bytes", Some(bytes)) => DecimalBytes(bytes).to_string(),
