@@ -19,7 +19,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use llava_video::checkpoint::Checkpoint;
+use llava_video::checkpoint::{Checkpoint, Source};
 use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
 use llava_video::generate::{Decoder, Sampler, SamplingParams, StopRule, TextStream, generate};
 use llava_video::interrupt::Interrupt;
@@ -84,7 +84,7 @@ pub(crate) fn compare(mut args: impl Iterator<Item = String>, out: &mut dyn Writ
 }
 
 struct Comparison {
-    dir: PathBuf,
+    source: Source,
     tokenizer: Tokenizer,
     asked: Vec<Asked>,
     max_new_tokens: usize,
@@ -92,14 +92,14 @@ struct Comparison {
 
 impl Comparison {
     fn open(model: &str, list: &Path, max_new_tokens: usize) -> Result<Self> {
-        let dir = llava_video::hub::locate_by_name(model)?;
-        let tokenizer = Tokenizer::open(&dir)?;
-        let image_size = Checkpoint::open(&dir, &[])?.vision.image_size;
+        let source = llava_video::hub::locate_by_name(model)?;
+        let tokenizer = Tokenizer::open(&source)?;
+        let image_size = Checkpoint::open(&source, &[])?.vision.image_size;
         let text = std::fs::read(list).with_context(|| format!("cannot read `{}`", list.display()))?;
         let questions: Vec<Question> = serde_json::from_slice(&text).context("the list of questions is malformed")?;
         let folder = list.parent().unwrap_or(Path::new("."));
         let asked = questions.iter().map(|question| ask(question, folder, image_size, &tokenizer));
-        Ok(Self { dir, asked: asked.collect::<Result<_>>()?, tokenizer, max_new_tokens })
+        Ok(Self { source, asked: asked.collect::<Result<_>>()?, tokenizer, max_new_tokens })
     }
 
     fn run(&self, formats: &[Quantization], vision: bool, out: &mut dyn Write) -> Result<()> {
@@ -197,7 +197,7 @@ struct Loaded<'c> {
 
 impl<'c> Loaded<'c> {
     fn new(compare: &'c Comparison, scheme: Option<Scheme>) -> Result<Self> {
-        let mut checkpoint = Checkpoint::open(&compare.dir, &[])?;
+        let mut checkpoint = Checkpoint::open(&compare.source, &[])?;
         if let Some(scheme) = scheme {
             checkpoint.quantize(scheme)?;
         }

@@ -75,7 +75,7 @@ impl PictureTiles {
 /// [`checkpoint::Error::Pictures`] where the config does not say how.
 pub fn picture_tokens(checkpoint: &Checkpoint) -> Result<PictureTokens, Error> {
     let config = checkpoint.config.pictures.clone();
-    let refused = |reason| checkpoint::Error::Pictures { path: checkpoint.dir.join("config.json"), reason };
+    let refused = |reason| checkpoint::Error::Pictures { path: checkpoint.source.path().join("config.json"), reason };
     let vision = checkpoint.vision;
     Ok(PictureTokens::new(config.map_err(refused)?, vision.image_size, vision.grid()))
 }

@@ -14,12 +14,33 @@ use rayon::prelude::*;
 /// Bytes that one core copies at a time; a few huge pages.
 const PIECE_BYTES: usize = 8 << 20;
 
-/// Reads a tensor of `dtype` and `shape` that starts at byte `start` of `file`.
+/// Bytes to read from: a file, or a part of the program.
+#[derive(Debug)]
+pub(super) enum Data {
+    File(File),
+    BuiltIn(&'static [u8]),
+}
+
+impl Data {
+    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+        match self {
+            Self::File(file) => read_exact_at(file, bytes, offset),
+            Self::BuiltIn(data) => {
+                let start = usize::try_from(offset).unwrap_or(usize::MAX);
+                let part = data.get(start..).and_then(|rest| rest.get(..bytes.len()));
+                bytes.copy_from_slice(part.ok_or(io::ErrorKind::UnexpectedEof)?);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Reads a tensor of `dtype` and `shape` that starts at byte `start` of `data`.
 ///
 /// # Errors
 /// A file that cannot be read or ends too early, a dtype that no weight file has, a failing device.
 pub(super) fn read_tensor(
-    file: &File,
+    data: &Data,
     start: u64,
     dtype: DType,
     shape: &[usize],
@@ -27,27 +48,27 @@ pub(super) fn read_tensor(
 ) -> candle_core::Result<Tensor> {
     let count = shape.iter().product();
     match dtype {
-        DType::BF16 => Tensor::from_vec(read::<u16>(file, start, count)?.reinterpret_into::<bf16>(), shape, device),
-        DType::F16 => Tensor::from_vec(read::<u16>(file, start, count)?.reinterpret_into::<f16>(), shape, device),
-        DType::F32 => Tensor::from_vec(read::<f32>(file, start, count)?, shape, device),
+        DType::BF16 => Tensor::from_vec(read::<u16>(data, start, count)?.reinterpret_into::<bf16>(), shape, device),
+        DType::F16 => Tensor::from_vec(read::<u16>(data, start, count)?.reinterpret_into::<f16>(), shape, device),
+        DType::F32 => Tensor::from_vec(read::<f32>(data, start, count)?, shape, device),
         other => candle_core::bail!("weights are never stored as {other:?}"),
     }
 }
 
 /// Reads `count` little-endian values from byte `start` on.
-fn read<T: bytemuck::Pod>(file: &File, start: u64, count: usize) -> io::Result<Vec<T>> {
+fn read<T: bytemuck::Pod>(data: &Data, start: u64, count: usize) -> io::Result<Vec<T>> {
     #[cfg(target_endian = "big")]
     compile_error!("weight files are little-endian and are not swapped here");
     let mut values: Vec<T> = bytemuck::zeroed_vec(count);
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut values);
     prefer_huge_pages(bytes);
-    read_into(file, start, bytes)?;
+    read_into(data, start, bytes)?;
     Ok(values)
 }
 
-/// Fills `bytes` from byte `start` of `file` on.
-pub(super) fn read_into(file: &File, start: u64, bytes: &mut [u8]) -> io::Result<()> {
-    let piece = |(index, piece): (usize, &mut [u8])| read_exact_at(file, piece, start + (index * PIECE_BYTES) as u64);
+/// Fills `bytes` from byte `start` of `data` on.
+pub(super) fn read_into(data: &Data, start: u64, bytes: &mut [u8]) -> io::Result<()> {
+    let piece = |(index, piece): (usize, &mut [u8])| data.read_exact_at(piece, start + (index * PIECE_BYTES) as u64);
     bytes.par_chunks_mut(PIECE_BYTES).enumerate().try_for_each(piece)
 }
 
@@ -55,7 +76,7 @@ pub(super) fn read_into(file: &File, start: u64, bytes: &mut [u8]) -> io::Result
 ///
 /// # Errors
 /// As [`read_tensor`].
-pub(super) fn read_floats(file: &File, start: u64, dtype: DType, count: usize) -> candle_core::Result<Vec<f32>> {
+pub(super) fn read_floats(data: &Data, start: u64, dtype: DType, count: usize) -> candle_core::Result<Vec<f32>> {
     /// Values that one core widens at a time.
     const PIECE: usize = 1 << 16;
     let widen = |bits: Vec<u16>, convert: fn(&[u16], &mut [f32])| {
@@ -64,11 +85,11 @@ pub(super) fn read_floats(file: &File, start: u64, dtype: DType, count: usize) -
         floats
     };
     match dtype {
-        DType::F32 => Ok(read::<f32>(file, start, count)?),
-        DType::BF16 => Ok(widen(read::<u16>(file, start, count)?, |bits, floats| {
+        DType::F32 => Ok(read::<f32>(data, start, count)?),
+        DType::BF16 => Ok(widen(read::<u16>(data, start, count)?, |bits, floats| {
             bits.reinterpret_cast::<bf16>().convert_to_f32_slice(floats);
         })),
-        DType::F16 => Ok(widen(read::<u16>(file, start, count)?, |bits, floats| {
+        DType::F16 => Ok(widen(read::<u16>(data, start, count)?, |bits, floats| {
             bits.reinterpret_cast::<f16>().convert_to_f32_slice(floats);
         })),
         other => candle_core::bail!("weights are never stored as {other:?}"),
@@ -126,9 +147,10 @@ mod tests {
         let mut file = tempfile::tempfile()?;
         file.write_all(&[7; 24])?;
         file.write_all(bytemuck::cast_slice(&values))?;
-        let read = read_tensor(&file, 24, DType::F32, &[count], &Device::Cpu)?;
+        let data = Data::File(file);
+        let read = read_tensor(&data, 24, DType::F32, &[count], &Device::Cpu)?;
         assert_eq!(read.to_vec1::<f32>()?, values);
-        let beyond = read_tensor(&file, 24, DType::F32, &[count + 1], &Device::Cpu);
+        let beyond = read_tensor(&data, 24, DType::F32, &[count + 1], &Device::Cpu);
         assert!(beyond.is_err(), "a file that ends too early");
         Ok(())
     }
@@ -138,7 +160,7 @@ mod tests {
         let mut file = tempfile::tempfile()?;
         let bits: Vec<u16> = vec![0x3f80, 0xbf80, 0x4049, 0x0001];
         file.write_all(bytemuck::cast_slice(&bits))?;
-        let read = read_tensor(&file, 0, DType::BF16, &[2, 2], &Device::Cpu)?.flatten_all()?;
+        let read = read_tensor(&Data::File(file), 0, DType::BF16, &[2, 2], &Device::Cpu)?.flatten_all()?;
         assert_eq!(read.to_vec1::<bf16>()?.iter().map(|value| value.to_bits()).collect::<Vec<_>>(), bits);
         Ok(())
     }

@@ -13,6 +13,7 @@ mod language_only;
 mod layout;
 mod manifest;
 mod picture_config;
+mod source;
 mod weights;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ pub use language_only::LanguageCheckpoint;
 pub use layout::Layout;
 pub use manifest::{ProjectorShape, VisionShape};
 pub use picture_config::{AnyresConfig, PictureAspect, PictureConfig, UnpadRounding};
+pub use source::{BuiltInFiles, Source};
 pub use weights::Weights;
 pub(crate) use weights::shard_names;
 
@@ -188,8 +190,8 @@ pub fn first_missing(dir: &Path) -> Option<String> {
 /// A checkpoint that was found complete and well-formed; no tensor has been loaded yet.
 #[derive(Debug)]
 pub struct Checkpoint {
-    /// The directory that holds it, or the GGUF file.
-    pub dir: PathBuf,
+    /// Where it is.
+    pub source: Source,
     /// What config.json says, validated, with overrides applied.
     pub config: Config,
     /// What generation_config.json says.
@@ -205,25 +207,30 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// Opens the checkpoint in `dir`, a directory or a GGUF file, with `overrides` applied on top of its config.json.
+    /// Opens the checkpoint at `source`, with `overrides` applied on top of its config.json.
     ///
     /// # Errors
     /// Any [`Error`]: unreadable or malformed files, unknown architecture, and tensors that do not fit the config.
-    pub fn open(dir: &Path, overrides: &[ConfigOverride]) -> Result<Self, Error> {
-        let gguf = if dir.is_file() { Some(gguf::Header::read(dir)?) } else { None };
+    pub fn open(source: impl Into<Source>, overrides: &[ConfigOverride]) -> Result<Self, Error> {
+        let source = source.into();
+        let gguf = match &source {
+            Source::Path(path) if path.is_file() => Some(gguf::Header::read(path)?),
+            _ => None,
+        };
         let documents = match &gguf {
             Some(header) => header.documents()?,
-            None => Documents::Directory(dir.to_owned()),
+            None => Documents::open(&source)?,
         };
         let config = Config::read(&documents, overrides)?;
         let generation = GenerationDefaults::read(&documents, &config)?;
-        let weights = match gguf {
-            Some(header) => Weights::of_gguf(dir, header)?,
-            None => Weights::open(dir, config.layout)?,
+        let weights = match (gguf, &source) {
+            (Some(header), source) => Weights::of_gguf(source.path(), header)?,
+            (None, Source::Path(dir)) => Weights::open(dir, config.layout)?,
+            (None, Source::BuiltIn { name, files }) => Weights::of_built_in(name, files, config.layout)?,
         };
-        let manifest = manifest::check(dir, &config, &weights)?;
+        let manifest = manifest::check(source.path(), &config, &weights)?;
         Ok(Self {
-            dir: dir.to_owned(),
+            source,
             config,
             generation,
             vision: manifest.vision,
@@ -244,7 +251,7 @@ impl Checkpoint {
     /// # Errors
     /// [`Error::AlreadyQuantized`] for a checkpoint whose matrices are in blocks as they are.
     pub fn quantize(&mut self, scheme: Scheme) -> Result<(), Error> {
-        set_scheme(&self.dir, &mut self.weights, scheme)
+        set_scheme(self.source.path(), &mut self.weights, scheme)
     }
 
     /// How each tensor that is ever used is held under `scheme` (`None`: as it is stored), from headers alone.

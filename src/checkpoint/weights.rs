@@ -9,9 +9,11 @@ use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
 use safetensors::SafeTensors;
 
+use super::bulk::{self, Data};
 use super::documents::Documents;
 use super::json::Object;
-use super::{Error, Layout, bulk, gguf};
+use super::source::{BuiltInFiles, Source};
+use super::{Error, Layout, gguf};
 use crate::quantization::blocks::Blocks;
 use crate::quantization::{Format, Scheme};
 
@@ -30,7 +32,7 @@ struct Entry {
 /// All tensors of a checkpoint, under their names in the original layout.
 #[derive(Debug)]
 pub struct Weights {
-    files: Vec<File>,
+    files: Vec<Data>,
     entries: BTreeMap<String, Entry>,
     /// How to hold matrices that are stored as floats; `None`: as floats.
     scheme: Option<Scheme>,
@@ -60,19 +62,36 @@ impl Weights {
                 return Err(Error::DamagedWeights { path: path.to_owned(), message });
             }
         }
-        Ok(Self { files: vec![file], entries, scheme: None })
+        Ok(Self { files: vec![Data::File(file)], entries, scheme: None })
+    }
+
+    /// The tensors of a checkpoint inside the program.
+    pub(super) fn of_built_in(name: &str, files: BuiltInFiles, layout: Layout) -> Result<Self, Error> {
+        let mut weights = Self { files: Vec::new(), entries: BTreeMap::new(), scheme: None };
+        let none = || Error::NoWeights { dir: name.into() };
+        let bytes = Source::built_in(files, "model.safetensors").ok_or_else(none)?;
+        weights.add_entries(Path::new(name), bytes, layout)?;
+        weights.files.push(Data::BuiltIn(bytes));
+        Ok(weights)
     }
 
     fn add_file(&mut self, path: &Path, layout: Layout) -> Result<(), Error> {
-        let damaged = |message: String| Error::DamagedWeights { path: path.to_owned(), message };
         let read_error = |source| Error::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(read_error)?;
         // Mapped for the header's sake only, which is checked against the file's length; data are read, not mapped, so a
         // file that shrinks later is an error and not a crash.
         // SAFETY: the map is read-only, private to this process, and gone before this function returns.
         let map = unsafe { Mmap::map(&file) }.map_err(read_error)?;
-        SafeTensors::deserialize(&map).map_err(|error| damaged(error.to_string()))?;
-        let (header_len, metadata) = SafeTensors::read_metadata(&map).map_err(|error| damaged(error.to_string()))?;
+        self.add_entries(path, &map, layout)?;
+        self.files.push(Data::File(file));
+        Ok(())
+    }
+
+    /// Adds the tensors that the head of a safetensors file lists; the file itself is to be added next.
+    fn add_entries(&mut self, path: &Path, bytes: &[u8], layout: Layout) -> Result<(), Error> {
+        let damaged = |message: String| Error::DamagedWeights { path: path.to_owned(), message };
+        SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
+        let (header_len, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
         let data_start = 8 + header_len;
         for (name, info) in metadata.tensors() {
             let dtype = match info.dtype {
@@ -96,7 +115,6 @@ impl Weights {
                 return Err(damaged(format!("tensor `{name}` is also in another file")));
             }
         }
-        self.files.push(file);
         Ok(())
     }
 

@@ -54,12 +54,12 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     }
     // Gigabytes are not fetched for a plan alone.
     let offline = args.dry_run.then_some("--dry-run").or(args.offline.then_some("--offline"));
-    let dir = super::model::obtain(&args.model, offline, &interrupt, printer)?;
-    let mut checkpoint = Checkpoint::open(&dir, &args.overrides).map_err(Error::from)?;
+    let source = super::model::obtain(&args.model, offline, &interrupt, printer)?;
+    let mut checkpoint = Checkpoint::open(&source, &args.overrides).map_err(Error::from)?;
     if let Some(scheme) = args.quantize.scheme() {
         checkpoint.quantize(scheme).map_err(Error::from)?;
     }
-    let tokenizer = Tokenizer::open(&dir).map_err(Error::from)?;
+    let tokenizer = Tokenizer::open(&source).map_err(Error::from)?;
     let request = Request { args: &args, question: &question, tokenizer: &tokenizer, checkpoint: &checkpoint };
     let pictures = match first_picture {
         Some(first) => request.pictures(first, &files[1..], &interrupt, &mut timings, printer)?,
@@ -71,9 +71,16 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     };
     let views = Views::of(clip.as_ref(), &pictures);
     let vocab_len = model::vocab_len(&checkpoint, &tokenizer);
-    let budget = Budget { args: &args.devices, checkpoint: &checkpoint, vocab_len, placements: &placements };
+    let budget = Budget {
+        args: &args.devices,
+        checkpoint: &checkpoint,
+        vocab_len,
+        placements: &placements,
+        overrides: &args.overrides,
+        scheme: args.quantize.scheme(),
+    };
     let (devices, memory) = budget.place(request.demand(views, &prompt))?;
-    request.describe(&dir, &devices, clip.as_ref(), &prompt, printer);
+    request.describe(&devices, clip.as_ref(), &prompt, printer);
     pictures.iter().for_each(|picture| printer.detail(&picture.describe()));
     if args.dry_run {
         printer.line(memory.to_string().trim_end())?;
@@ -392,18 +399,14 @@ impl Request<'_> {
     }
 
     /// Says what is about to be done, for `-v`.
-    fn describe(
-        &self,
-        dir: &Path,
-        devices: &DeviceMap,
-        clip: Option<&PlannedClip>,
-        prompt: &SizedPrompt,
-        printer: &mut Printer,
-    ) {
+    fn describe(&self, devices: &DeviceMap, clip: Option<&PlannedClip>, prompt: &SizedPrompt, printer: &mut Printer) {
         let plan = self.checkpoint.plan(self.args.quantize.scheme());
         let megabytes = plan.iter().map(TensorPlan::bytes).sum::<usize>() / 1_000_000;
         let (names, dtype) = (devices.names(), devices.dtype_name());
-        printer.detail(&format!("model: `{}`, {megabytes} MB of weights, on {names} in {dtype}", dir.display()));
+        printer.detail(&format!(
+            "model: `{}`, {megabytes} MB of weights, on {names} in {dtype}",
+            self.checkpoint.source.path().display()
+        ));
         fallbacks(&plan).iter().for_each(|line| printer.detail(line));
         if let Some(clip) = clip {
             let info = clip.info();

@@ -2,9 +2,10 @@
 
 use anyhow::Result;
 use llava_video::Error;
-use llava_video::checkpoint::Checkpoint;
+use llava_video::checkpoint::{Checkpoint, ConfigOverride};
 use llava_video::device::{DeviceMap, DeviceName, DeviceRequest, Placement};
 use llava_video::memory::{self, Demand, MemoryPlan};
+use llava_video::quantization::{Quantization, Scheme};
 
 use super::args::DeviceArgs;
 
@@ -14,6 +15,10 @@ pub(crate) struct Budget<'a> {
     pub(crate) checkpoint: &'a Checkpoint,
     pub(crate) vocab_len: usize,
     pub(crate) placements: &'a [Placement],
+    /// `--set`, for opening the checkpoint anew.
+    pub(crate) overrides: &'a [ConfigOverride],
+    /// `--quantize`.
+    pub(crate) scheme: Option<Scheme>,
 }
 
 impl Budget<'_> {
@@ -41,7 +46,7 @@ impl Budget<'_> {
         self.args.memory_limit.map(|limit| limit.as_u64()).or_else(|| placement.free_bytes())
     }
 
-    /// The error for a plan that does not fit, with what would: fewer frames, other devices. `frames` is the number that
+    /// The error for a plan that does not fit, with what would: fewer frames, fewer bits, other devices. `frames` is the number that
     /// is asked for, if frames are sampled, and `demand_of` what another number takes.
     pub(crate) fn refusal(
         &self,
@@ -53,6 +58,7 @@ impl Budget<'_> {
         if let Some(fewer) = frames.and_then(|frames| self.frames_that_fit(frames, demand_of)) {
             ways_out.push(format!("fewer frames (`--frames {fewer}`)"));
         }
+        ways_out.extend(self.fewer_bits(plan.demand));
         ways_out.extend(self.other_devices(plan.demand));
         Error::from(memory::Error::does_not_fit(plan, ways_out)).into()
     }
@@ -66,6 +72,21 @@ impl Budget<'_> {
             *(if fits(middle) { &mut fitting } else { &mut too_many }) = middle;
         }
         (fitting > 0).then_some(fitting)
+    }
+
+    /// The quantization that loses least and fits; only headers are read for it.
+    fn fewer_bits(&self, demand: Demand) -> Option<String> {
+        if self.scheme.is_some() {
+            return None;
+        }
+        let fits = |quantization: Quantization| {
+            let mut checkpoint = Checkpoint::open(&self.checkpoint.source, self.overrides).ok()?;
+            checkpoint.quantize(Scheme { quantization, vision: false }).ok()?;
+            let (_, plan) = Budget { checkpoint: &checkpoint, ..*self }.place(demand).ok()?;
+            plan.fits().then_some(quantization)
+        };
+        let quantization = Quantization::ALL.into_iter().find_map(fits)?;
+        Some(format!("fewer bits (`--quantize {}`)", quantization.name()))
     }
 
     /// The most layers that fit on the GPUs with the rest on the CPU, else the CPU alone, else what would be needed.

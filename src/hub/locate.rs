@@ -4,28 +4,25 @@ use std::path::PathBuf;
 
 use super::cache::RepoCache;
 use super::{Error, ModelName, RepoName, Settings};
-use crate::checkpoint;
+use crate::checkpoint::{self, Source};
 
 /// Where a model named on a command line is, if it is here: [`locate`] with the settings of the environment.
 ///
 /// # Errors
 /// As [`locate`], and a name or a setting that cannot be used.
-pub fn locate_by_name(name: &str) -> Result<PathBuf, Error> {
+pub fn locate_by_name(name: &str) -> Result<Source, Error> {
     match ModelName::parse(name)? {
-        ModelName::Local(path) => Ok(path),
-        repo => locate(&Settings::from_env(None)?, &repo),
+        ModelName::Local(path) => Ok(path.into()),
+        ModelName::Repo(repo) => Ok(locate(&Settings::from_env(None)?, &repo)?.into()),
     }
 }
 
-/// Where a model is that is here: a local path as it is, or a repository's snapshot in the cache.
+/// The snapshot of a repository in the cache.
 ///
 /// # Errors
-/// [`Error::NotCached`] or [`Error::PartlyCached`] for a repository that would have to be fetched first.
-pub fn locate(settings: &Settings, model: &ModelName) -> Result<PathBuf, Error> {
-    match model {
-        ModelName::Local(path) => Ok(path.clone()),
-        ModelName::Repo(repo) => cached(settings, repo).map(|(dir, _)| dir),
-    }
+/// [`Error::NotCached`] or [`Error::PartlyCached`] for one that would have to be fetched first.
+pub fn locate(settings: &Settings, repo: &RepoName) -> Result<PathBuf, Error> {
+    cached(settings, repo).map(|(dir, _)| dir)
 }
 
 /// A repository's snapshot in the cache and its commit, if all files are there.

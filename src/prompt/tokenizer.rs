@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokenizers::models::bpe::BPE;
 
 use super::Error;
-use crate::checkpoint::Documents;
+use crate::checkpoint::{Documents, Source};
 
 /// Qwen2's split rule: contractions, words, single digits, punctuation, line breaks, spaces
 /// (`Qwen2Tokenizer` in transformers `tokenization_qwen2.py`).
@@ -40,19 +40,20 @@ impl std::fmt::Debug for Tokenizer {
 
 impl Tokenizer {
     /// Reads tokenizer.json, or vocab.json, merges.txt and added_tokens.json where that is absent, of the checkpoint at
-    /// `path`: a directory or a GGUF file.
+    /// `source`.
     ///
     /// # Errors
     /// [`Error::NoTokenizer`] or [`Error::BadTokenizer`].
-    pub fn open(path: &Path) -> Result<Self, Error> {
-        let documents = Documents::open(path)?;
+    pub fn open(source: impl Into<Source>) -> Result<Self, Error> {
+        let source = source.into();
+        let documents = Documents::open(&source)?;
         if let Some(json) = read(&documents, "tokenizer.json")? {
             return Self::from_tokenizer_json(&documents.path("tokenizer.json"), &json);
         }
         if let (Some(vocab), Some(merges)) = (read(&documents, "vocab.json")?, read(&documents, "merges.txt")?) {
             return Self::from_vocabulary_files(&documents, &vocab, &merges);
         }
-        Err(Error::NoTokenizer { dir: path.to_owned() })
+        Err(Error::NoTokenizer { dir: source.path().to_owned() })
     }
 
     fn from_tokenizer_json(path: &Path, json: &[u8]) -> Result<Self, Error> {

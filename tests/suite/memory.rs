@@ -56,6 +56,10 @@ fn a_dry_run_prints_the_plan_of_a_model_of_real_size() {
     {
         assert!(refused.stderr.contains(part), "`{part}` is missing: {}", refused.stderr);
     }
+    assert!(refused.stderr.contains(", or fewer bits (`--quantize q8_0`)"), "{}", refused.stderr);
+    let smaller =
+        ask(dir, &["--device", "cpu", "--frames", "40", "--memory-limit", "16.8GB", "--dry-run", "--quantize", "q8_0"]);
+    assert_eq!(smaller.code, Some(0), "{}", smaller.stderr);
     // What the hint names does fit.
     let frames = refused.stderr.split("`--frames ").nth(1).unwrap().split('`').next().unwrap();
     let fits = ask(dir, &["--device", "cpu", "--frames", frames, "--memory-limit", "16.8GB", "--dry-run"]);

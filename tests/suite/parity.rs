@@ -29,7 +29,7 @@ fn load(checkpoint: &Checkpoint, placement: &Placement, with_vision: bool) -> (L
 }
 
 fn load_over(checkpoint: &Checkpoint, devices: &DeviceMap, with_vision: bool) -> (LlavaVideo, Tokenizer) {
-    let tokenizer = Tokenizer::open(&checkpoint.dir).unwrap();
+    let tokenizer = Tokenizer::open(&checkpoint.source).unwrap();
     let vocab = vocab_len(checkpoint, &tokenizer);
     let model = LlavaVideo::load(checkpoint, vocab, with_vision, devices, &Interrupt::default(), &mut |_, _, _| ());
     (model.unwrap(), tokenizer)
@@ -161,7 +161,7 @@ fn both_layouts_see_the_same_pictures() {
 /// Each place in a prompt of several pictures takes the tokens of its own.
 #[test]
 fn pictures_are_spliced_in_order() {
-    let checkpoint = Checkpoint::open(&golden().join("ckpt/b_7x7_tied_single_bf16"), &[]).unwrap();
+    let checkpoint = Checkpoint::open(golden().join("ckpt/b_7x7_tied_single_bf16"), &[]).unwrap();
     let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
     let rule = picture_tokens(&checkpoint).unwrap();
     let tiles = [(100, 60), (60, 150)]
@@ -215,7 +215,7 @@ fn the_hf_layout_gives_the_hf_logits_and_ids() {
     let facts = json(&dir.join("b_7x7_tied_single_bf16_hf_case.json"));
     let tensors = candle_core::safetensors::load(dir.join("b_7x7_tied_single_bf16_hf_case.safetensors"), &Device::Cpu);
     let tensors = tensors.unwrap();
-    let checkpoint = Checkpoint::open(&dir.join("b_7x7_tied_single_bf16_hf"), &[]).unwrap();
+    let checkpoint = Checkpoint::open(dir.join("b_7x7_tied_single_bf16_hf"), &[]).unwrap();
     let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
     // What transformers writes as `<video>` is the same place that the original writes as `<image>`.
     let prompt = facts["prompt"].as_str().unwrap().replace("<video>", "<image>");

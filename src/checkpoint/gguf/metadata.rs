@@ -30,14 +30,14 @@ const UNUSED: i32 = 5;
 
 /// All keys, in the order in which they are written.
 pub(super) fn metadata(checkpoint: &Checkpoint, scheme: Scheme) -> Result<Vec<(String, Value)>, Error> {
-    let documents = Documents::open(&checkpoint.dir)?;
+    let documents = Documents::open(&checkpoint.source)?;
     let mut out: Vec<(String, Value)> = Vec::new();
     let mut add = |key: &str, value: Value| out.push((key.to_owned(), value));
     let count = |n: usize| Value::U32(u32::try_from(n).unwrap_or(u32::MAX));
 
     add("general.architecture", Value::Text("qwen2".to_owned()));
     add("general.type", Value::Text("model".to_owned()));
-    if let Some(name) = checkpoint.dir.file_name().and_then(|name| name.to_str()) {
+    if let Some(name) = checkpoint.source.path().file_name().and_then(|name| name.to_str()) {
         add("general.name", Value::Text(name.to_owned()));
     }
     add("general.file_type", Value::U32(file_type(scheme.quantization)));

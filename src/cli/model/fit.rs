@@ -1,7 +1,5 @@
 //! How much memory a checkpoint takes by device, dtype and number of frames, and what of it fits on this machine.
 
-use std::path::Path;
-
 use anyhow::Result;
 use indicatif::DecimalBytes;
 use llava_video::Error;
@@ -32,8 +30,8 @@ pub(super) struct Fit {
 }
 
 /// Counts from headers alone, as `ask` does before it loads anything, the model being on one device.
-pub(super) fn on_this_machine(dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<Fit>> {
-    let tokenizer = Tokenizer::open(dir).map_err(Error::from)?;
+pub(super) fn on_this_machine(checkpoint: &Checkpoint) -> Result<Vec<Fit>> {
+    let tokenizer = Tokenizer::open(&checkpoint.source).map_err(Error::from)?;
     let vocab_len = model::vocab_len(checkpoint, &tokenizer);
     let rule = model::video_tokens(checkpoint)?;
     let context = checkpoint.config.context_length.unwrap_or(usize::MAX);

@@ -1,13 +1,12 @@
 //! `model info`: what a checkpoint is and what memory it takes, from its headers alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use indicatif::DecimalBytes;
 use llava_video::Error;
 use llava_video::checkpoint::{Checkpoint, Layout};
-use llava_video::hub::{self, ModelName, Settings};
+use llava_video::hub::{self, ModelName};
 use llava_video::model;
 use llava_video::quantization::{Quantization, Scheme, TensorPlan, fallbacks};
 use serde_json::{Value, json};
@@ -19,16 +18,10 @@ use super::fit::{self, Fit};
 
 pub(super) fn run(args: &InfoArgs, printer: &mut Printer) -> Result<Exit> {
     let name = ModelName::parse(&args.model).map_err(Error::from)?;
-    let dir = match &name {
-        ModelName::Local(path) => path.clone(),
-        ModelName::Repo(_) => {
-            let settings = Settings::from_env(None).map_err(Error::from)?;
-            hub::locate(&settings, &name).map_err(Error::from)?
-        }
-    };
-    let checkpoint = Checkpoint::open(&dir, &[]).map_err(Error::from)?;
-    let facts = facts(&name, &dir, &checkpoint)?;
-    let fits = fit::on_this_machine(&dir, &checkpoint)?;
+    let source = hub::locate_by_name(&args.model).map_err(Error::from)?;
+    let checkpoint = Checkpoint::open(source, &[]).map_err(Error::from)?;
+    let facts = facts(&name, &checkpoint)?;
+    let fits = fit::on_this_machine(&checkpoint)?;
     if args.json {
         let mut object: serde_json::Map<String, Value> =
             facts.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
@@ -46,7 +39,7 @@ pub(super) fn run(args: &InfoArgs, printer: &mut Printer) -> Result<Exit> {
 }
 
 /// What there is to know, in the order in which it is shown.
-fn facts(name: &ModelName, dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<(&'static str, Value)>> {
+fn facts(name: &ModelName, checkpoint: &Checkpoint) -> Result<Vec<(&'static str, Value)>> {
     let (config, weights) = (&checkpoint.config, &checkpoint.weights);
     let (language, vision) = (&config.language, &checkpoint.vision);
     let mut parameters = 0usize;
@@ -65,7 +58,7 @@ fn facts(name: &ModelName, dir: &Path, checkpoint: &Checkpoint) -> Result<Vec<(&
         facts.push(("model", json!(repo.to_string())));
     }
     facts.extend([
-        ("dir", json!(dir.to_string_lossy())),
+        ("dir", json!(checkpoint.source.path().to_string_lossy())),
         (
             "layout",
             json!(match config.layout {

@@ -1,11 +1,11 @@
 //! A model by name, fetched on first use.
 
-use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::Result;
 use indicatif::{DecimalBytes, HumanDuration};
 use llava_video::Error;
+use llava_video::checkpoint::Source;
 use llava_video::hub::{self, Event, ModelName, Pulled, RepoName, Settings};
 use llava_video::interrupt::Interrupt;
 
@@ -14,22 +14,22 @@ use super::super::output::Printer;
 /// The shortest pause between tries that is worth telling about.
 const TOLD_PAUSE_SECS: u64 = 5;
 
-/// The directory of a model, or its GGUF file. What is cached as a whole is taken as it is, without any network, so that answers do not
+/// Where a model is. What is cached as a whole is taken as it is, without any network, so that answers do not
 /// change by themselves; anything else is fetched, unless a flag says `offline`.
 pub(crate) fn obtain(
     name: &str,
     offline: Option<&'static str>,
     interrupt: &Interrupt,
     printer: &mut Printer,
-) -> Result<PathBuf> {
+) -> Result<Source> {
     let repo = match ModelName::parse(name).map_err(Error::from)? {
-        ModelName::Local(path) => return Ok(path),
+        ModelName::Local(path) => return Ok(path.into()),
         ModelName::Repo(repo) => repo,
     };
     let settings = Settings::from_env(offline).map_err(Error::from)?;
-    match hub::locate(&settings, &ModelName::Repo(repo.clone())) {
-        Ok(dir) => Ok(dir),
-        Err(_) => Ok(pull(&settings, &repo, interrupt, printer)?.dir),
+    match hub::locate(&settings, &repo) {
+        Ok(dir) => Ok(dir.into()),
+        Err(_) => Ok(pull(&settings, &repo, interrupt, printer)?.dir.into()),
     }
 }
 

@@ -1,0 +1,59 @@
+//! Where a checkpoint is: a directory, a GGUF file, or this program itself.
+
+use std::path::{Path, PathBuf};
+
+/// Files that are part of the program, by name.
+pub type BuiltInFiles = &'static [(&'static str, &'static [u8])];
+
+/// Where a checkpoint is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A directory, or a GGUF file.
+    Path(PathBuf),
+    /// Files inside the program: those of a directory with one `model.safetensors`.
+    BuiltIn {
+        /// What to call it in messages.
+        name: &'static str,
+        /// The files.
+        files: BuiltInFiles,
+    },
+}
+
+impl Source {
+    /// What to call it in messages: its path, or its name.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Path(path) => path,
+            Self::BuiltIn { name, .. } => Path::new(name),
+        }
+    }
+
+    /// One of the files inside the program.
+    pub(super) fn built_in(files: BuiltInFiles, name: &str) -> Option<&'static [u8]> {
+        files.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+    }
+}
+
+impl From<&Path> for Source {
+    fn from(path: &Path) -> Self {
+        Self::Path(path.to_owned())
+    }
+}
+
+impl From<&PathBuf> for Source {
+    fn from(path: &PathBuf) -> Self {
+        Self::Path(path.clone())
+    }
+}
+
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Self {
+        Self::Path(path)
+    }
+}
+
+impl From<&Self> for Source {
+    fn from(source: &Self) -> Self {
+        source.clone()
+    }
+}
