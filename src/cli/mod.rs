@@ -7,7 +7,6 @@ mod frames;
 mod memory;
 mod model;
 mod output;
-mod picture_input;
 mod pictures;
 mod probe;
 mod record;

@@ -7,7 +7,7 @@ use llava_video::generate::StopReason;
 use llava_video::quantization::Quantization;
 use serde_json::{Value, json};
 
-use super::picture_input::AskedPicture;
+use super::ask::AskedPicture;
 use super::request::PlannedClip;
 
 /// Everything that `--json` prints.

@@ -10,11 +10,11 @@ use llava_video::video::isolated::View;
 use llava_video::vision::anyres::PictureTokens;
 use serde_json::{Value, json};
 
-use super::args::ClipArgs;
-use super::exit::UsageError;
-use super::output::Printer;
-use super::record::Timings;
-use super::request::PlannedClip;
+use crate::cli::args::ClipArgs;
+use crate::cli::exit::UsageError;
+use crate::cli::output::Printer;
+use crate::cli::record::Timings;
+use crate::cli::request::PlannedClip;
 
 /// A picture ready for the tower.
 pub(crate) struct AskedPicture {

@@ -1,0 +1,150 @@
+//! The arguments of `ask`, and those that other commands which compute share with it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use bytesize::ByteSize;
+use clap::Args;
+use llava_video::checkpoint::ConfigOverride;
+use llava_video::device::{DeviceRequest, DtypeRequest};
+use llava_video::hub::DEFAULT_MODEL;
+use llava_video::prompt::TimeInstruction;
+use llava_video::quantization::{Quantization, Scheme};
+
+use super::ClipArgs;
+use super::values::{at_least_one, config_override, not_negative, positive, probability};
+
+pub(super) const ASK_USAGE: &str = "\
+llava-video ask [OPTIONS] VIDEO QUESTION
+       llava-video ask [OPTIONS] PICTURE... QUESTION
+       llava-video ask [OPTIONS] --no-video QUESTION";
+
+/// Where the model runs.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DeviceArgs {
+    /// Where to compute: auto, cpu, cuda, cuda:INDEX or metal; several with commas share the model's layers.
+    #[arg(long, default_value = "auto", value_parser = DeviceRequest::from_str)]
+    pub(crate) device: DeviceRequest,
+
+    /// Arithmetic of the model.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) dtype: DtypeRequest,
+
+    /// Decoder layers to put on the GPU; the rest runs on the CPU.
+    #[arg(long, value_name = "N")]
+    pub(crate) gpu_layers: Option<usize>,
+
+    /// Memory to plan with on each device, such as 8GB. [default: what is free]
+    #[arg(long, value_name = "SIZE", value_parser = ByteSize::from_str)]
+    pub(crate) memory_limit: Option<ByteSize>,
+}
+
+/// The arguments of `ask`.
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    #[command(flatten)]
+    pub(crate) clip: ClipArgs,
+
+    /// The question, last of all; `-` reads it from standard input. Before it, more pictures if the first is one.
+    #[arg(value_name = "QUESTION", required_unless_present = "no_video")]
+    rest: Vec<OsString>,
+
+    /// Checkpoint: a directory, a GGUF file, or a repository of the hub, which is downloaded on first use.
+    #[arg(long, value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL)]
+    pub(crate) model: String,
+
+    /// Download nothing, as HF_HUB_OFFLINE=1 does.
+    #[arg(long)]
+    pub(crate) offline: bool,
+
+    #[command(flatten)]
+    pub(crate) quantize: QuantizeArgs,
+
+    /// Tell the model when its frames were taken, and where in the prompt.
+    #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
+    pub(crate) time_instruction: TimeInstruction,
+
+    /// System message; empty leaves the block out. [default: the chat template's sentence]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+
+    /// Ask the language model alone.
+    #[arg(long)]
+    pub(crate) no_video: bool,
+
+    #[command(flatten)]
+    pub(crate) devices: DeviceArgs,
+
+    /// Print what memory the request takes on each device, and stop before anything is loaded.
+    #[arg(long, conflicts_with_all = ["json", "timings", "dump_tensors"])]
+    pub(crate) dry_run: bool,
+
+    /// Most tokens to generate.
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = at_least_one)]
+    pub(crate) max_new_tokens: usize,
+
+    /// Randomness of the answer; 0 always takes the likeliest token.
+    #[arg(long, value_name = "T", default_value = "0", value_parser = not_negative)]
+    pub(crate) temperature: f64,
+
+    /// Above temperature 0: sample from the likeliest tokens that reach this probability mass. [default: the checkpoint's]
+    #[arg(long, value_name = "P", value_parser = probability)]
+    pub(crate) top_p: Option<f64>,
+
+    /// Above temperature 0: sample from this many likeliest tokens. [default: the checkpoint's]
+    #[arg(long, value_name = "K", value_parser = at_least_one)]
+    pub(crate) top_k: Option<usize>,
+
+    /// Make tokens already generated less likely, at any temperature; 1 is off. [default: the checkpoint's]
+    #[arg(long, value_name = "X", value_parser = positive)]
+    pub(crate) repetition_penalty: Option<f64>,
+
+    /// Seed of the random choice above temperature 0. [default: drawn anew each time]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
+    /// Override a key of the checkpoint's config.json, such as mm_spatial_pool_mode=average; repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = config_override)]
+    pub(crate) overrides: Vec<ConfigOverride>,
+
+    /// Print one JSON object instead of the answer alone.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Print how long each stage took, on stderr.
+    #[arg(long)]
+    pub(crate) timings: bool,
+
+    /// Write the tensors of every stage to a safetensors file, to compare with the reference.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) dump_tensors: Option<PathBuf>,
+}
+
+impl AskArgs {
+    /// What is asked about, in order, and the question. With `--no-video` a lone argument is the question.
+    pub(crate) fn inputs_and_question(&self) -> (Vec<&OsStr>, &OsStr) {
+        let mut inputs: Vec<&OsStr> =
+            std::iter::once(&self.clip.video).chain(&self.rest).map(OsString::as_os_str).collect();
+        let question = inputs.pop().unwrap_or_default();
+        (inputs, question)
+    }
+}
+
+/// In how many bits weights are held.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct QuantizeArgs {
+    /// Hold the language model's weights in fewer bits; smaller and faster, less exact.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) quantize: Option<Quantization>,
+
+    /// Quantize the vision tower and the projector, too.
+    #[arg(long, requires = "quantize")]
+    quantize_vision: bool,
+}
+
+impl QuantizeArgs {
+    pub(crate) fn scheme(self) -> Option<Scheme> {
+        self.quantize.map(|quantization| Scheme { quantization, vision: self.quantize_vision })
+    }
+}
