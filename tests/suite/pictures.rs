@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::support::{Case, CheckpointCopy, Run, command, fixtures, golden, ids, llava_video, run};
+use super::support::{Case, CheckpointCopy, Run, command, device, fixtures, golden, ids, llava_video, run};
 
 /// A picture of one colour.
 fn picture(path: &Path, width: u32, height: u32, rgb: [u8; 3]) {
@@ -74,7 +74,7 @@ fn every_picture_case_through_the_binary() {
         image::RgbImage::from_raw(width as u32, height as u32, rgb).unwrap().save(&path).unwrap();
         let question = case.str("prompt").split("<image>\n").nth(1).unwrap().split("<|im_end|>").next().unwrap();
         let (path, model) = (path.to_str().unwrap(), checkpoint.path().to_str().unwrap());
-        let rest = ["--model", model, "--device", "cpu", "--dtype", "f32", "--max-new-tokens", "32"];
+        let rest = ["--model", model, "--device", device(), "--dtype", "f32", "--max-new-tokens", "32"];
         let record = llava_video(["ask", path, question, "--json"].into_iter().chain(rest)).json();
         assert_eq!(ids(&record["token_ids"]), case.ids("generated_ids"), "{}", case.name);
         assert_eq!(record["visual_tokens"], case.facts["num_visual_tokens"], "{}", case.name);
@@ -105,7 +105,7 @@ fn tiny() -> String {
 
 fn ask(inputs: &[&str], extra: &[&str]) -> Run {
     let model = tiny();
-    let rest = ["--model", &model, "--device", "cpu", "--max-new-tokens", "4"];
+    let rest = ["--model", &model, "--device", device(), "--max-new-tokens", "4"];
     llava_video(["ask"].iter().chain(inputs).chain(&rest).chain(extra))
 }
 

@@ -15,14 +15,14 @@ use serde_json::Value;
 
 use super::support::shapes::{self, SEVEN_B, original_tensors};
 use super::support::wide::{self, LARGE, SMALL};
-use super::support::{CheckpointCopy, Run, fixtures, golden, llava_video};
+use super::support::{CheckpointCopy, Run, device, fixtures, golden, llava_video};
 
 const TEXT: &str = "a video of the moon and the sun, second by second, on and on: it is what it is.\n";
 
 fn ask(model: &Path, extra: &[&str]) -> Run {
     let clip = fixtures().join("clips/real/sk_bigbuckbunny.mp4");
     let args = ["ask", clip.to_str().unwrap(), "What is this?", "--model", model.to_str().unwrap(), "--frames", "3"];
-    let rest = ["--max-new-tokens", "12", "--device", "cpu", "--json"];
+    let rest = ["--max-new-tokens", "12", "--device", device(), "--json"];
     llava_video(args.into_iter().chain(rest).chain(extra.iter().copied()))
 }
 
@@ -32,7 +32,8 @@ fn quantize(model: &Path, file: &Path, extra: &[&str]) -> Run {
 }
 
 fn score(model: &Path, text: &Path, extra: &[&str]) -> Run {
-    let args = ["score", "--text-only", text.to_str().unwrap(), "--model", model.to_str().unwrap(), "--device", "cpu"];
+    let args =
+        ["score", "--text-only", text.to_str().unwrap(), "--model", model.to_str().unwrap(), "--device", device()];
     llava_video(args.into_iter().chain(extra.iter().copied()))
 }
 
