@@ -12,6 +12,7 @@ import numpy as np
 
 import video
 import world
+from eval import CLAIMED
 from model import IMAGE, DemoModel
 
 CLIPS, PER_CLIP, LIMIT, MARGIN = 9, 4, 60_000, 0.5
@@ -40,15 +41,15 @@ def main():
         frames, rate = video.decode(data)
         if len(data) >= LIMIT or len(frames) != scene["frames"]:
             continue
-        pixels = video.resize(frames[picked], IMAGE)
+        seen = model.watch(video.resize(frames[picked], IMAGE))
         chosen = []
-        for kind in sorted(world.ASK, key=lambda k: (used[k], rng.random())):
+        for kind in sorted(CLAIMED, key=lambda k: (used[k], rng.random())):
             found = world.ask(rng, scene, kind)
             if not found or kind == "when" and scene["dur"] / (count - 1) > 0.6:
                 continue
             placement = ("newline", "inline")[made % 2] if kind == "when" else None
             instruction = video.time_instruction(len(frames), rate, picked) if placement else None
-            text, ids, margin = model.answer(pixels, found[0], instruction, placement == "inline")
+            text, ids, margin = model.answer(seen, found[0], instruction, placement == "inline")
             if text == found[1] and margin > MARGIN:
                 chosen.append({"clip": path.name, "frames": count, "time_instruction": placement, "kind": kind,
                                "question": found[0], "answer": text, "token_ids": ids})

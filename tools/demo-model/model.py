@@ -1,4 +1,5 @@
 """The demo model: SigLIP tower, projector, pooling, newline grid and Qwen2 decoder from transformers' parts, in the original's layout."""
+import copy
 import json
 from pathlib import Path
 
@@ -30,8 +31,8 @@ def make_config(vocab, layers=5):
         "mm_resampler_type": None, "mm_spatial_pool_mode": "bilinear", "mm_spatial_pool_stride": 2,
         "mm_tunable_parts": "mm_vision_tower,mm_mlp_adapter,mm_language_model", "mm_use_im_patch_token": False,
         "mm_use_im_start_end": False, "mm_vision_select_feature": "patch", "mm_vision_select_layer": -2,
-        "mm_vision_tower": "google/siglip-so400m-patch14-384", "model_type": "llava_qwen", "num_attention_heads": 8,
-        "num_hidden_layers": layers, "num_key_value_heads": 4, "rms_norm_eps": 1e-06, "rope_scaling": None, "rope_theta": 10000.0,
+        "mm_vision_tower": "google/siglip-so400m-patch14-384", "model_type": "llava_qwen", "num_attention_heads": 4,
+        "num_hidden_layers": layers, "num_key_value_heads": 2, "rms_norm_eps": 1e-06, "rope_scaling": None, "rope_theta": 10000.0,
         "sliding_window": 131072, "tie_word_embeddings": True, "tokenizer_model_max_length": 8192, "tokenizer_padding_side": "right",
         "torch_dtype": "bfloat16", "transformers_version": "4.40.1", "use_cache": True, "use_mm_proj": True, "use_sliding_window": False,
         "vision_config": {"hidden_act": "gelu_pytorch_tanh", "hidden_size": 96, "image_size": IMAGE, "intermediate_size": 384,
@@ -54,10 +55,14 @@ class DemoModel(nn.Module):
         self.projector = nn.Sequential(nn.Linear(vision.hidden_size, hidden), nn.GELU(), nn.Linear(hidden, hidden))
         self.newline = nn.Parameter(torch.randn(hidden) * 0.02)
 
+    def pixels(self, frames):
+        """u8 frames [N,96,96,3] as the processor normalizes them."""
+        frames = torch.from_numpy(np.ascontiguousarray(frames)) if isinstance(frames, np.ndarray) else frames
+        return ((frames.permute(0, 3, 1, 2).double() * (1 / 255)).float() - 0.5) / 0.5
+
     def patches(self, frames):
-        """u8 frames [N,96,96,3] to the tower's hidden states [N,64,96], all layers; post_layernorm is not applied."""
-        x = (torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).double() * (1 / 255)).float()
-        return self.tower.encoder(inputs_embeds=self.tower.embeddings((x - 0.5) / 0.5), output_hidden_states=True).hidden_states
+        """u8 frames to the tower's hidden states [N,64,96], all layers; post_layernorm is not applied."""
+        return self.tower.encoder(inputs_embeds=self.tower.embeddings(self.pixels(frames)), output_hidden_states=True).hidden_states
 
     def cells(self, frames):
         """u8 frames to pooled tokens [N,4,4,H]: tower, projector, bilinear pooling."""
@@ -80,15 +85,17 @@ class DemoModel(nn.Module):
         return self.llm.model.embed_tokens(torch.as_tensor(ids))
 
     @torch.no_grad()
-    def answer(self, frames, question, instruction=None, inline=False, limit=96):
-        """Greedy answer: (text, ids with the stop id, smallest top-2 margin)."""
-        lead = "" if instruction is None else instruction + "\n" if inline else "\n" + instruction + "\n"
-        return self.reply(self.visual(self.cells(frames)).flatten(0, 1), (lead or "\n") + question, limit)
+    def watch(self, frames):
+        """The decoder's cache after the head of the prompt and the visual tokens, to ask several questions of."""
+        x = torch.cat([self.embed(self.ids(HEAD)), self.visual(self.cells(frames)).flatten(0, 1)])[None]
+        return self.llm(inputs_embeds=x, use_cache=True, num_logits_to_keep=1).past_key_values
 
     @torch.no_grad()
-    def reply(self, visual, text, limit=96):
-        x = torch.cat([self.embed(self.ids(HEAD)), visual, self.embed(self.ids(text + TAIL))])[None]
-        cache, out, margin = None, [], float("inf")
+    def answer(self, seen, question, instruction=None, inline=False, limit=96):
+        """Greedy answer about what watch() gave: (text, ids with the stop id, smallest top-2 margin)."""
+        lead = "\n" if instruction is None else instruction + "\n" if inline else "\n" + instruction + "\n"
+        x = self.embed(self.ids(lead + question + TAIL))[None]
+        cache, out, margin = copy.deepcopy(seen), [], float("inf")
         stops = (self.config["eos_token_id"], self.config["bos_token_id"])
         while len(out) < limit:
             step = self.llm(inputs_embeds=x, past_key_values=cache, use_cache=True, num_logits_to_keep=1)

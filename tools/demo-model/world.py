@@ -17,7 +17,7 @@ DIRECTIONS = ("left", "right", "up", "down", "up and left", "up and right", "dow
 STILL = "it stays still"
 SWAPPED = {"red": "blue", "blue": "red", "yellow": "cyan", "cyan": "yellow"}
 SIZES = ((320, 240), (320, 180), (256, 256), (352, 288), (426, 240), (240, 320), (480, 360), (640, 360), (192, 144))
-SIZE_WEIGHTS = (0.3, 0.1, 0.1, 0.1, 0.1, 0.05, 0.08, 0.05, 0.12)
+SIZE_WEIGHTS = (0.35, 0.1, 0.12, 0.1, 0.08, 0.05, 0.05, 0.03, 0.12)
 RATES = (8, 10, 12, 15, 24, 25, 30)
 LETTER_RULE = "Answer with the option's letter from the given choices directly."
 
@@ -26,10 +26,10 @@ def pick(rng, items, p=None):
     return items[int(rng.choice(len(items), p=p))]
 
 
-def paint(rng, name):
+def paint(rng, name, exact=False):
     """A random RGB of the named colour; exact primaries are frequent, as in clips made with ffmpeg's colour names."""
     u = lambda lo, hi: int(rng.integers(lo, hi + 1))
-    if rng.random() < 0.3:
+    if exact or rng.random() < 0.2:
         exact = {"red": (255, 0, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0), "cyan": (0, 255, 255), "orange": (255, 165, 0),
                  "purple": (128, 0, 128), "white": (255, 255, 255), "black": (0, 0, 0), "gray": (128, 128, 128),
                  "green": pick(rng, [(0, 128, 0), (0, 255, 0)])}
@@ -63,9 +63,9 @@ def sample_object(rng, scene, shape, color, events, lane):
     """One object with its events and path; None when it does not fit (the caller tries again)."""
     dur = scene["dur"]
     short = min(scene["w"], scene["h"])
-    size = float(rng.uniform(0.2 if shape == "square" else 0.26, 0.38 if lane else 0.44))
+    size = float(rng.uniform(0.22 if shape == "square" else 0.3, 0.4 if lane else 0.46))
     hx, hy = size * short / scene["w"] / 2, size * short / scene["h"] / 2
-    obj = {"shape": shape, "color": color, "rgb": paint(rng, color), "size": size, "vx": 0.0, "vy": 0.0, "events": events}
+    obj = {"shape": shape, "color": color, "rgb": paint(rng, color, scene["exact"]), "size": size, "vx": 0.0, "vy": 0.0, "events": events}
     kinds = [e["kind"] for e in events]
     if lane:
         heading = (pick(rng, [-1, 1]), 0) if lane[0] == "rows" else (0, pick(rng, [-1, 1]))
@@ -95,6 +95,7 @@ def sample_object(rng, scene, shape, color, events, lane):
 def sample_scene(rng):
     """A random scene, checked to be unambiguous when every frame is seen."""
     while True:
+        exact = bool(rng.random() < 0.2)  # a plain scene in exact colours, as ffmpeg's own sources make them
         w, h = pick(rng, SIZES, SIZE_WEIGHTS)
         fps = pick(rng, RATES)
         frames = max(16, int(round(rng.uniform(2, 8) * fps)))
@@ -103,8 +104,9 @@ def sample_scene(rng):
         dur = frames / fps
         ground = pick(rng, GROUNDS, [0.16, 0.2, 0.16, 0.08, 0.12, 0.12, 0.08, 0.08])
         scene = {"w": w, "h": h, "fps": fps, "frames": frames, "dur": dur, "seed": int(rng.integers(1 << 31)),
-                 "ground": ground, "ground_rgb": paint(rng, ground), "texture": pick(rng, TEXTURES, [0.6, 0.2, 0.2]),
-                 "cell": float(rng.uniform(0.13, 0.25)), "vertical": bool(rng.random() < 0.5), "noise": float(rng.choice([0, 0, 2, 5])),
+                 "exact": exact, "ground": ground, "ground_rgb": paint(rng, ground, exact),
+                 "texture": "plain" if exact else pick(rng, TEXTURES, [0.5, 0.25, 0.25]),
+                 "cell": float(rng.uniform(0.13, 0.25)), "vertical": bool(rng.random() < 0.5), "noise": 0.0 if exact else float(rng.choice([0, 0, 2, 5])),
                  "hard": bool(rng.random() < 0.4), "objects": []}
         count = 2 if rng.random() < 0.45 else 1
         shapes = [SHAPES[i] for i in rng.permutation(len(SHAPES))[:count]]
@@ -119,7 +121,7 @@ def sample_scene(rng):
             event = {"t": float(t), "kind": kind}
             if kind == "color":
                 event["to"] = free.pop()
-                event["rgb"] = paint(rng, event["to"])
+                event["rgb"] = paint(rng, event["to"], exact)
             if kind == "blink":
                 event["end"] = float(t + rng.uniform(0.4, 0.8))
             events[owner].append(event)
@@ -186,7 +188,7 @@ def clear(scene, times):
             return False
         for part in parts:
             idx = np.flatnonzero(part)
-            if moves.any() and (len(idx) < 2 or (abs(at[idx[-1]] - at[idx[0]])[moves] < (0.17 if turn is None else 0.1)).any()):
+            if moves.any() and (len(idx) < 2 or (abs(at[idx[-1]] - at[idx[0]])[moves] < (0.18 if turn is None else 0.12)).any()):
                 return False
         marks = []
         for e in obj["events"]:
