@@ -7,48 +7,27 @@
 #![expect(clippy::print_stderr, reason = "a tool for people")]
 
 use std::fs::File;
-use std::io::{BufWriter, Read, Seek, Write};
+use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use half::bf16;
 use serde_json::{Map, Value, json};
 
+use self::family::{Shape, Size, header, original_tensors};
+
+mod family;
+
 /// Most bytes of one shard, as transformers' `save_pretrained` cuts them.
 const SHARD_BYTES: usize = 5_000_000_000;
-
-const TOWER: &str = "model.vision_tower.vision_tower.vision_model";
-
-/// Sizes of one member of the family.
-struct Size {
-    hidden: usize,
-    intermediate: usize,
-    layers: usize,
-    heads: usize,
-    kv_heads: usize,
-    vocab: usize,
-    tied: bool,
-    tower_layers: usize,
-}
-
-struct Tensor {
-    name: String,
-    shape: Vec<usize>,
-}
-
-impl Tensor {
-    fn len(&self) -> usize {
-        self.shape.iter().product()
-    }
-}
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
     let (name, dir) = (args.next().unwrap_or_default(), PathBuf::from(args.next().context("usage: SIZE DIR")?));
     let mut size = match name.as_str() {
-        "0.5b" => size(896, 4864, 24, (14, 2), 151_936, true),
-        "7b" => size(3584, 18_944, 28, (28, 4), 152_064, false),
-        "72b" => size(8192, 29_568, 80, (64, 8), 152_064, false),
+        "0.5b" => family::HALF_B,
+        "7b" => family::SEVEN_B,
+        "72b" => family::SEVENTY_TWO_B,
         other => bail!("unknown size `{other}`, known are 0.5b, 7b and 72b"),
     };
     let mut sparse = false;
@@ -67,22 +46,16 @@ fn main() -> Result<()> {
         json!({ "eos_token_id": [151_645, 151_643], "repetition_penalty": 1.05, "top_k": 20, "top_p": 0.8 });
     write_json(&dir.join("generation_config.json"), &generation)?;
     write_tokenizer(&dir)?;
-    let tensors = tensors(&size);
-    let parameters: usize = tensors.iter().map(Tensor::len).sum();
+    let tensors = original_tensors(&size);
+    let parameters: usize = tensors.iter().map(values).sum();
     let shards = write_shards(&dir, tensors, sparse)?;
     eprintln!("{parameters} parameters, {shards} shards in {}", dir.display());
     Ok(())
 }
 
-fn size(
-    hidden: usize,
-    intermediate: usize,
-    layers: usize,
-    (heads, kv_heads): (usize, usize),
-    vocab: usize,
-    tied: bool,
-) -> Size {
-    Size { hidden, intermediate, layers, heads, kv_heads, vocab, tied, tower_layers: 26 }
+/// Values of a tensor.
+fn values(tensor: &Shape) -> usize {
+    tensor.2.iter().product()
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {
@@ -99,7 +72,7 @@ fn config(size: &Size) -> Value {
         "num_hidden_layers": size.layers,
         "num_attention_heads": size.heads,
         "num_key_value_heads": size.kv_heads,
-        "vocab_size": size.vocab,
+        "vocab_size": size.rows,
         "tie_word_embeddings": size.tied,
         "hidden_act": "silu",
         "rms_norm_eps": 1e-6,
@@ -128,62 +101,12 @@ fn write_tokenizer(dir: &Path) -> Result<()> {
     std::fs::write(dir.join("tokenizer.json"), bytes).context("cannot write tokenizer.json")
 }
 
-/// All tensors, in the order in which PyTorch's modules list them.
-fn tensors(size: &Size) -> Vec<Tensor> {
-    let mut out = Vec::new();
-    let mut add = |name: String, shape: &[usize]| out.push(Tensor { name, shape: shape.to_vec() });
-    let (hidden, kv) = (size.hidden, size.kv_heads * size.hidden / size.heads);
-    add("model.embed_tokens.weight".to_owned(), &[size.vocab, hidden]);
-    for layer in 0..size.layers {
-        let mut add = |name: &str, shape: &[usize]| add(format!("model.layers.{layer}.{name}"), shape);
-        for (name, rows) in [("q_proj", hidden), ("k_proj", kv), ("v_proj", kv)] {
-            add(&format!("self_attn.{name}.weight"), &[rows, hidden]);
-            add(&format!("self_attn.{name}.bias"), &[rows]);
-        }
-        add("self_attn.o_proj.weight", &[hidden, hidden]);
-        add("mlp.gate_proj.weight", &[size.intermediate, hidden]);
-        add("mlp.up_proj.weight", &[size.intermediate, hidden]);
-        add("mlp.down_proj.weight", &[hidden, size.intermediate]);
-        add("input_layernorm.weight", &[hidden]);
-        add("post_attention_layernorm.weight", &[hidden]);
-    }
-    add("model.norm.weight".to_owned(), &[hidden]);
-    let mut tower = |name: &str, shape: &[usize]| add(format!("{TOWER}.{name}"), shape);
-    tower("embeddings.patch_embedding.weight", &[1152, 3, 14, 14]);
-    tower("embeddings.patch_embedding.bias", &[1152]);
-    tower("embeddings.position_embedding.weight", &[729, 1152]);
-    for layer in 0..size.tower_layers {
-        let mut pair = |name: &str, weight: &[usize]| {
-            tower(&format!("encoder.layers.{layer}.{name}.weight"), weight);
-            tower(&format!("encoder.layers.{layer}.{name}.bias"), &weight[..1]);
-        };
-        for name in ["k_proj", "v_proj", "q_proj", "out_proj"] {
-            pair(&format!("self_attn.{name}"), &[1152, 1152]);
-        }
-        pair("layer_norm1", &[1152]);
-        pair("mlp.fc1", &[4304, 1152]);
-        pair("mlp.fc2", &[1152, 4304]);
-        pair("layer_norm2", &[1152]);
-    }
-    tower("post_layernorm.weight", &[1152]);
-    tower("post_layernorm.bias", &[1152]);
-    for (layer, input) in [(0, 1152), (2, hidden)] {
-        add(format!("model.mm_projector.{layer}.weight"), &[hidden, input]);
-        add(format!("model.mm_projector.{layer}.bias"), &[hidden]);
-    }
-    add("model.image_newline".to_owned(), &[hidden]);
-    if !size.tied {
-        add("lm_head.weight".to_owned(), &[size.vocab, hidden]);
-    }
-    out
-}
-
 /// Cuts the list into shards and writes them, with an index if there is more than one.
-fn write_shards(dir: &Path, tensors: Vec<Tensor>, sparse: bool) -> Result<usize> {
-    let mut shards: Vec<Vec<Tensor>> = vec![Vec::new()];
+fn write_shards(dir: &Path, tensors: Vec<Shape>, sparse: bool) -> Result<usize> {
+    let mut shards: Vec<Vec<Shape>> = vec![Vec::new()];
     let mut shard_bytes = 0;
     for tensor in tensors {
-        let bytes = 2 * tensor.len();
+        let bytes = 2 * values(&tensor);
         if shard_bytes + bytes > SHARD_BYTES && shard_bytes > 0 {
             shards.push(Vec::new());
             shard_bytes = 0;
@@ -200,7 +123,7 @@ fn write_shards(dir: &Path, tensors: Vec<Tensor>, sparse: bool) -> Result<usize>
             1 => "model.safetensors".to_owned(),
             _ => format!("model-{:05}-of-{count:05}.safetensors", index + 1),
         };
-        weight_map.extend(shard.iter().map(|tensor| (tensor.name.clone(), json!(name))));
+        weight_map.extend(shard.iter().map(|(tensor, ..)| (tensor.clone(), json!(name))));
         write_shard(&dir.join(name), shard, sparse)?;
     }
     if count > 1 {
@@ -209,34 +132,22 @@ fn write_shards(dir: &Path, tensors: Vec<Tensor>, sparse: bool) -> Result<usize>
     Ok(count)
 }
 
-fn write_shard(path: &Path, tensors: &[Tensor], sparse: bool) -> Result<()> {
-    let mut header = Map::new();
-    let mut offset = 0;
-    for tensor in tensors {
-        let end = offset + 2 * tensor.len();
-        let entry = json!({ "dtype": "BF16", "shape": tensor.shape, "data_offsets": [offset, end] });
-        header.insert(tensor.name.clone(), entry);
-        offset = end;
-    }
-    let mut header = Value::Object(header).to_string();
-    while !header.len().is_multiple_of(8) {
-        header.push(' ');
-    }
+fn write_shard(path: &Path, tensors: &[Shape], sparse: bool) -> Result<()> {
+    let (header, data_bytes) = header(tensors);
     let file = File::create(path).with_context(|| format!("cannot create `{}`", path.display()))?;
     let mut out = BufWriter::with_capacity(1 << 20, file);
-    out.write_all(&(header.len() as u64).to_le_bytes())?;
-    out.write_all(header.as_bytes())?;
+    out.write_all(&header)?;
     if sparse {
-        let start = out.stream_position()?;
-        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.set_len(start + offset as u64)?;
+        let total_bytes = (header.len() + data_bytes) as u64;
+        out.into_inner().map_err(std::io::IntoInnerError::into_error)?.set_len(total_bytes)?;
         return Ok(());
     }
     let noise = noise();
     for (index, tensor) in tensors.iter().enumerate() {
-        match tensor.name.rsplit_once('.') {
-            Some((name, "weight")) if name.contains("norm") => fill(&mut out, &[1.0], tensor.len())?,
-            Some((_, "bias")) => fill(&mut out, &[0.0], tensor.len())?,
-            _ => fill_bytes(&mut out, &noise, 2 * tensor.len(), 2 * (index * 7919 % 100_000))?,
+        match tensor.0.rsplit_once('.') {
+            Some((name, "weight")) if name.contains("norm") => fill(&mut out, &[1.0], values(tensor))?,
+            Some((_, "bias")) => fill(&mut out, &[0.0], values(tensor))?,
+            _ => fill_bytes(&mut out, &noise, 2 * values(tensor), 2 * (index * 7919 % 100_000))?,
         }
     }
     out.flush().with_context(|| format!("cannot write `{}`", path.display()))

@@ -26,6 +26,7 @@
 mod attention;
 pub mod checkpoint;
 pub mod device;
+pub mod disk;
 mod error;
 pub mod estimate;
 pub mod generate;
@@ -38,6 +39,7 @@ pub mod model;
 pub mod prompt;
 pub mod quantization;
 pub mod score;
+pub mod size;
 pub mod trace;
 pub mod video;
 pub mod vision;

@@ -33,6 +33,7 @@ pub use source::{BuiltInFiles, Source};
 pub use weights::Weights;
 pub(crate) use weights::shard_names;
 
+use crate::disk::NoSpace;
 use crate::quantization::{Scheme, TensorPlan};
 
 /// Prefix of the vision tower's tensor names.
@@ -116,15 +117,8 @@ pub enum Error {
         source: std::io::Error,
     },
     /// Not enough room for a file.
-    #[error("`{}` needs {needed_bytes} bytes, but its file system has {free_bytes} left", path.display())]
-    NoSpace {
-        /// The file.
-        path: PathBuf,
-        /// What it takes.
-        needed_bytes: u64,
-        /// What there is.
-        free_bytes: u64,
-    },
+    #[error(transparent)]
+    NoSpace(#[from] NoSpace),
     /// A directory with no safetensors files.
     #[error("no safetensors weights in `{}`", dir.display())]
     NoWeights {
@@ -168,6 +162,7 @@ impl Error {
                 Some("write one from a checkpoint with `llava-video model quantize REPO -o FILE.gguf`".to_owned())
             }
             Self::AlreadyQuantized { .. } => Some("quantize the checkpoint that it was made from".to_owned()),
+            Self::NoSpace(_) => Some("make room, or write to a larger disk".to_owned()),
             Self::DamagedWeights { .. } => Some("the file may be an unfinished download; fetch it again".to_owned()),
             _ => None,
         }

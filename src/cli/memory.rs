@@ -3,8 +3,8 @@
 use anyhow::Result;
 use llava_video::Error;
 use llava_video::checkpoint::{Checkpoint, ConfigOverride};
-use llava_video::device::{DeviceMap, DeviceName, DeviceRequest, Placement};
-use llava_video::memory::{self, Demand, MemoryPlan};
+use llava_video::device::{self, DeviceMap, DeviceName, DeviceRequest, Placement};
+use llava_video::memory::{self, Demand, MemoryPlan, Split};
 use llava_video::quantization::{Quantization, Scheme};
 
 use super::args::DeviceArgs;
@@ -27,51 +27,52 @@ impl Budget<'_> {
     /// # Errors
     /// `--gpu-layers` without a GPU.
     pub(crate) fn place(&self, demand: Demand) -> Result<(DeviceMap, MemoryPlan)> {
-        self.place_on(self.placements, self.args.gpu_layers, demand)
+        match self.args.gpu_layers {
+            Some(layers) => self.place_on_gpus(layers, demand),
+            None if self.args.device == DeviceRequest::Auto => Ok(self.divide(&Split::ByNeed(self.placements), demand)),
+            None => Ok(self.divide(&Split::Over(self.placements), demand)),
+        }
     }
 
-    fn place_on(
-        &self,
-        placements: &[Placement],
-        gpu_layers: Option<usize>,
-        demand: Demand,
-    ) -> Result<(DeviceMap, MemoryPlan)> {
-        let by_need = self.args.device == DeviceRequest::Auto;
-        let free = |placement: &Placement| self.free_bytes(placement);
-        let placed = memory::place(self.checkpoint, self.vocab_len, placements, by_need, gpu_layers, demand, &free);
-        Ok(placed.map_err(Error::from)?)
+    /// The first `layers` on the GPUs, the others on the CPU, in the arithmetic that the request has for it.
+    fn place_on_gpus(&self, layers: usize, demand: Demand) -> Result<(DeviceMap, MemoryPlan)> {
+        let (gpus, cpus): (Vec<_>, Vec<_>) = self.placements.iter().cloned().partition(|p| !p.device.is_cpu());
+        if gpus.is_empty() {
+            let devices = cpus.iter().map(Placement::device_name).collect::<Vec<_>>().join(", ");
+            return Err(Error::from(device::Error::NoGpu { devices }).into());
+        }
+        let rest = cpus.into_iter().next().map_or_else(|| self.open_cpu(), Ok)?;
+        Ok(self.divide(&Split::Leading { leading: &gpus, layers, rest: &rest }, demand))
+    }
+
+    fn open_cpu(&self) -> Result<Placement> {
+        Ok(Placement::open(DeviceName::Cpu, self.args.dtype).map_err(Error::from)?)
+    }
+
+    fn divide(&self, split: &Split<'_>, demand: Demand) -> (DeviceMap, MemoryPlan) {
+        memory::place(self.checkpoint, self.vocab_len, split, demand, &|placement| self.free_bytes(placement))
     }
 
     fn free_bytes(&self, placement: &Placement) -> Option<u64> {
         self.args.memory_limit.map(|limit| limit.as_u64()).or_else(|| placement.free_bytes())
     }
 
-    /// The error for a plan that does not fit, with what would: fewer frames, fewer bits, other devices. `frames` is the number that
-    /// is asked for, if frames are sampled, and `demand_of` what another number takes.
+    /// The error for a plan that does not fit, with what would: fewer frames, fewer bits, other devices. `frames` is the
+    /// number that is asked for, if frames are sampled, and `demand_of` what another number takes.
     pub(crate) fn refusal(
         &self,
         plan: &MemoryPlan,
         frames: Option<usize>,
         demand_of: &dyn Fn(usize) -> Result<Demand>,
     ) -> anyhow::Error {
+        let fits = |frames| Ok(self.place(demand_of(frames)?)?.1.fits());
         let mut ways_out = Vec::new();
-        if let Some(fewer) = frames.and_then(|frames| self.frames_that_fit(frames, demand_of)) {
+        if let Some(Ok(Some(fewer))) = frames.map(|frames| most_frames_below(frames, fits)) {
             ways_out.push(format!("fewer frames (`--frames {fewer}`)"));
         }
         ways_out.extend(self.fewer_bits(plan.demand));
         ways_out.extend(self.other_devices(plan.demand));
         Error::from(memory::Error::does_not_fit(plan, ways_out)).into()
-    }
-
-    /// The largest number below `frames` that fits; more frames never take less.
-    fn frames_that_fit(&self, frames: usize, demand_of: &dyn Fn(usize) -> Result<Demand>) -> Option<usize> {
-        let fits = |frames| demand_of(frames).and_then(|demand| self.place(demand)).is_ok_and(|(_, plan)| plan.fits());
-        let (mut fitting, mut too_many) = (0, frames);
-        while too_many - fitting > 1 {
-            let middle = fitting + (too_many - fitting) / 2;
-            *(if fits(middle) { &mut fitting } else { &mut too_many }) = middle;
-        }
-        (fitting > 0).then_some(fitting)
     }
 
     /// The quantization that loses least and fits; only headers are read for it.
@@ -89,19 +90,47 @@ impl Budget<'_> {
         Some(format!("fewer bits (`--quantize {}`)", quantization.name()))
     }
 
-    /// The most layers that fit on the GPUs with the rest on the CPU, else the CPU alone, else what would be needed.
+    /// The most layers that fit on the GPUs with the rest on the CPU, else the CPU alone.
     fn other_devices(&self, demand: Demand) -> Option<String> {
-        let fits = |placements: &[Placement], gpu_layers| {
-            self.place_on(placements, gpu_layers, demand).is_ok_and(|(_, plan)| plan.fits())
-        };
-        let has_gpu = self.placements.iter().any(|placement| !placement.device.is_cpu());
-        if has_gpu && self.args.gpu_layers.is_none() {
-            let layers = self.checkpoint.config.language.num_layers;
-            if let Some(on_gpu) = (1..layers).rev().find(|&count| fits(self.placements, Some(count))) {
-                return Some(format!("part of the model on the CPU (`--gpu-layers {on_gpu}`)"));
+        if self.placements.iter().all(|placement| placement.device.is_cpu()) {
+            return None;
+        }
+        if self.args.gpu_layers.is_none() {
+            let fits = |&layers: &usize| self.place_on_gpus(layers, demand).is_ok_and(|(_, plan)| plan.fits());
+            if let Some(layers) = (1..self.checkpoint.config.language.num_layers).rev().find(fits) {
+                return Some(format!("part of the model on the CPU (`--gpu-layers {layers}`)"));
             }
         }
-        let cpu = Placement::open(DeviceName::Cpu, self.args.dtype).ok().filter(|_| has_gpu)?;
-        fits(&[cpu], None).then(|| "the CPU alone (`--device cpu`)".to_owned())
+        let cpu = self.open_cpu().ok()?;
+        let (_, plan) = self.divide(&Split::Over(&[cpu]), demand);
+        plan.fits().then(|| "the CPU alone (`--device cpu`)".to_owned())
+    }
+}
+
+/// The largest number of frames below `frames` that `fits`, found by halving: more frames never take less room.
+///
+/// # Errors
+/// The first of `fits`.
+pub(crate) fn most_frames_below(frames: usize, fits: impl Fn(usize) -> Result<bool>) -> Result<Option<usize>> {
+    let (mut fitting, mut too_many) = (0, frames);
+    while too_many - fitting > 1 {
+        let middle = fitting + (too_many - fitting) / 2;
+        *(if fits(middle)? { &mut fitting } else { &mut too_many }) = middle;
+    }
+    Ok((fitting > 0).then_some(fitting))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_most_frames_are_found_whatever_the_limit() {
+        for limit in 0..20 {
+            for frames in 1..20 {
+                let found = most_frames_below(frames, |n| Ok(n <= limit)).expect("nothing fails");
+                assert_eq!(found, Some(limit.min(frames - 1)).filter(|&n| n > 0), "{limit} of {frames}");
+            }
+        }
     }
 }

@@ -19,6 +19,12 @@ pub enum Error {
         /// The cargo feature that adds it.
         feature: &'static str,
     },
+    /// Layers for the GPU where there is none.
+    #[error("--gpu-layers needs a GPU, and the devices are: {devices}")]
+    NoGpu {
+        /// The devices as `--device` writes them.
+        devices: String,
+    },
     /// The device is supported by this build but does not work here.
     #[error("device `{device}` cannot be used")]
     Unusable {
@@ -36,6 +42,7 @@ impl Error {
             Self::NotBuiltIn { feature, .. } => {
                 Some(format!("build with `cargo build --release --features {feature}`, or use `--device cpu`"))
             }
+            Self::NoGpu { .. } => Some("leave --gpu-layers out, or name a GPU with --device".to_owned()),
             Self::Unusable { .. } => Some("use `--device cpu`, or name another GPU".to_owned()),
         }
     }

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use indicatif::DecimalBytes;
-
 use super::Digest;
 use crate::checkpoint;
+use crate::disk::NoSpace;
 use crate::interrupt::Interrupted;
 
 /// Getting, checking and removing cached checkpoints.
@@ -138,15 +137,8 @@ pub enum Error {
         source: checkpoint::Error,
     },
     /// Not enough room for what is missing.
-    #[error("not enough disk space in `{}`: {} needed, {} free", path.display(), DecimalBytes(*needed), DecimalBytes(*free))]
-    NoSpace {
-        /// Where it would go.
-        path: PathBuf,
-        /// Bytes still to come.
-        needed: u64,
-        /// Bytes that this user can still write.
-        free: u64,
-    },
+    #[error(transparent)]
+    NoSpace(#[from] NoSpace),
     /// A file or folder of the cache could not be written.
     #[error("cannot write `{}`", path.display())]
     Write {
@@ -223,7 +215,7 @@ impl Error {
             }
             Self::BadAnswer { .. } => "check HF_ENDPOINT, and proxies between here and the hub",
             Self::NoSafetensors { .. } => "use a repository, or a revision of it, with .safetensors files",
-            Self::NoSpace { .. } => "make room, or set HF_HOME to a folder on a larger disk",
+            Self::NoSpace(_) => "make room, or set HF_HOME to a folder on a larger disk",
             Self::Write { source, .. } if is_full(source) => {
                 "make room, or set HF_HOME to a folder on a larger disk; then run the same command again: it goes on \
                  where it stopped"

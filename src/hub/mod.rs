@@ -24,7 +24,6 @@ mod remove;
 mod select;
 mod session;
 mod settings;
-mod space;
 mod verify;
 
 pub use digest::Digest;

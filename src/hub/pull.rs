@@ -13,9 +13,13 @@ use super::fetch::fetch;
 use super::listing::{Listing, RemoteFile};
 use super::select::{Selection, is_candidate};
 use super::session::{Halt, Message, Patience, Session};
-use super::{Error, RepoName, Settings, locate, space};
+use super::{Error, RepoName, Settings, locate};
 use crate::checkpoint;
+use crate::disk;
 use crate::interrupt::Interrupt;
+
+/// Left free beside what is fetched, for folders, links and locks.
+const MARGIN_BYTES: u64 = 1 << 20;
 
 /// Files that are fetched at the same time.
 const FILES_AT_ONCE: usize = 4;
@@ -169,7 +173,7 @@ fn run(session: &Session) -> Result<Pulled, Halt> {
     if !missing.is_empty() {
         let left = |file: &RemoteFile| file.size - cache.incomplete_bytes(&file.digest).min(file.size);
         let bytes = missing.iter().fold(0u64, |sum, file| sum.saturating_add(left(file)));
-        space::check(&settings.cache_dir, bytes)?;
+        disk::check(&settings.cache_dir, bytes.saturating_add(MARGIN_BYTES)).map_err(Error::from)?;
         session.total.store(bytes, Ordering::Relaxed);
         session.tell(Event::Started { files: missing.len(), bytes });
     }

@@ -9,12 +9,11 @@ mod weights;
 
 use std::fmt;
 
-use bytesize::ByteSize;
-
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceMap, SlotId};
+use crate::size::shown;
 
-pub use place::{Error, place};
+pub use place::{Error, Split, place};
 pub use weights::StageBytes;
 
 /// What a request asks of memory.
@@ -98,7 +97,6 @@ impl MemoryPlan {
                 free: free(slot),
             }
         };
-        // Slots on the same processor share its memory.
         let mut slots: Vec<SlotPlan> = devices.slots().iter().enumerate().map(slot_plan).collect();
         merge_same_device(&mut slots);
         Self { slots, demand }
@@ -108,13 +106,9 @@ impl MemoryPlan {
     pub fn fits(&self) -> bool {
         self.slots.iter().all(|slot| slot.free.is_none_or(|free| slot.need.total() <= free))
     }
-
-    /// Bytes that are missing, over all devices.
-    pub fn missing(&self) -> u64 {
-        self.slots.iter().filter_map(|slot| Some(slot.need.total().saturating_sub(slot.free?))).sum()
-    }
 }
 
+/// Slots on the same processor share its memory.
 fn merge_same_device(slots: &mut Vec<SlotPlan>) {
     let mut merged: Vec<SlotPlan> = Vec::new();
     for slot in slots.drain(..) {
@@ -135,16 +129,15 @@ fn merge_same_device(slots: &mut Vec<SlotPlan>) {
 impl fmt::Display for MemoryPlan {
     /// A table with one line per device.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let size = |bytes: u64| ByteSize(bytes).display().si().to_string();
         writeln!(
             f,
             "{:<10}{:>8}{:>12}{:>12}{:>14}{:>12}{:>12}",
             "device", "layers", "weights", "KV cache", "activations", "total", "free"
         )?;
         for SlotPlan { device, layers, need, free } in &self.slots {
-            let free = free.map_or_else(|| "unknown".to_owned(), size);
+            let free = free.map_or_else(|| "unknown".to_owned(), shown);
             let [weights, cache, working, total] =
-                [need.weights, need.kv_cache, need.activations + need.base, need.total()].map(size);
+                [need.weights, need.kv_cache, need.activations + need.base, need.total()].map(shown);
             writeln!(f, "{device:<10}{layers:>8}{weights:>12}{cache:>12}{working:>14}{total:>12}{free:>12}")?;
         }
         Ok(())

@@ -1,10 +1,9 @@
 //! Which decoder layers go to which of the opened devices, by the memory that each has free.
 
-use bytesize::ByteSize;
-
-use super::{Demand, MemoryPlan, Need, StageBytes};
+use super::{Demand, MemoryPlan, Need, StageBytes, activations};
 use crate::checkpoint::Checkpoint;
-use crate::device::{DeviceMap, DeviceName, DtypeRequest, Placement, share_by_room};
+use crate::device::{DeviceMap, Placement, SlotId, share_by_room};
+use crate::size::shown;
 
 /// A request that cannot be placed on its devices.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
@@ -17,29 +16,22 @@ pub enum Error {
         /// Requests like this one that would fit.
         ways_out: Vec<String>,
     },
-    /// `--gpu-layers` without a GPU.
-    #[error("--gpu-layers needs a GPU, and the devices are: {devices}")]
-    NoGpu {
-        /// The devices there are.
-        devices: String,
-    },
 }
 
 impl Error {
     /// The error for a plan that does not fit.
     pub fn does_not_fit(plan: &MemoryPlan, ways_out: Vec<String>) -> Self {
-        let size = |bytes: u64| ByteSize(bytes).display().si().to_string();
         let short = plan.slots.iter().filter_map(|slot| {
             let free = slot.free.filter(|&free| free < slot.need.total())?;
             let Need { weights, kv_cache, activations, base } = slot.need;
             Some(format!(
                 "{} needs {} (weights {}, KV cache {}, activations {}) and has {} free",
                 slot.device,
-                size(slot.need.total()),
-                size(weights),
-                size(kv_cache),
-                size(activations + base),
-                size(free)
+                shown(slot.need.total()),
+                shown(weights),
+                shown(kv_cache),
+                shown(activations + base),
+                shown(free)
             ))
         });
         Self::DoesNotFit { needs: short.collect::<Vec<_>>().join("; "), ways_out }
@@ -52,86 +44,72 @@ impl Error {
                 Some("free memory, or use a machine or a GPU with that much".to_owned())
             }
             Self::DoesNotFit { ways_out, .. } => Some(format!("what would fit: {}", ways_out.join(", or "))),
-            Self::NoGpu { .. } => Some("leave --gpu-layers out, or name a GPU with --device".to_owned()),
         }
     }
 }
 
-/// Divides the layers and counts the memory.
+/// How the decoder's layers are divided.
+#[derive(Debug, Clone)]
+pub enum Split<'a> {
+    /// All on the first single device on which everything fits, since every change of device costs a transfer; over all
+    /// of them if there is none.
+    ByNeed(&'a [Placement]),
+    /// Over all of them.
+    Over(&'a [Placement]),
+    /// The first `layers` over `leading`, what is left on `rest`.
+    Leading {
+        /// Where the first layers go.
+        leading: &'a [Placement],
+        /// How many those are.
+        layers: usize,
+        /// Where the others go.
+        rest: &'a Placement,
+    },
+}
+
+/// Divides the layers and counts the memory. Several devices share layers by the room that each has left beside what
+/// else it must hold; `free` tells what a device has.
 ///
-/// Several devices share the layers by the room that each has left beside what else it must hold; with `by_need`, the
-/// first single one on which everything fits is taken instead, since every change of device costs a transfer.
-/// `gpu_layers` puts that many layers on the GPUs and the rest on the CPU. `free` tells what a device has.
-///
-/// # Errors
-/// [`Error`] if there is no GPU for `gpu_layers`.
+/// # Panics
+/// Without any device.
 pub fn place(
     checkpoint: &Checkpoint,
     vocab_len: usize,
-    placements: &[Placement],
-    by_need: bool,
-    gpu_layers: Option<usize>,
+    split: &Split<'_>,
     demand: Demand,
     free: &dyn Fn(&Placement) -> Option<u64>,
-) -> Result<(DeviceMap, MemoryPlan), Error> {
+) -> (DeviceMap, MemoryPlan) {
     let num_layers = checkpoint.config.language.num_layers;
-    let plan = |devices: DeviceMap| {
+    let planned = |devices: DeviceMap| {
         let plan = MemoryPlan::new(checkpoint, vocab_len, &devices, demand, &|slot| free(devices.placement(slot)));
         (devices, plan)
     };
-    if let Some(gpu_layers) = gpu_layers {
-        let (mut slots, on_cpu): (Vec<_>, Vec<_>) = placements.iter().cloned().partition(|p| !p.device.is_cpu());
-        if slots.is_empty() {
-            let names: Vec<String> = placements.iter().map(Placement::device_name).collect();
-            return Err(Error::NoGpu { devices: names.join(", ") });
+    let (sharing, layers, rest) = match *split {
+        Split::ByNeed(placements) => {
+            let mut alone = placements.iter().map(|one| planned(DeviceMap::single(one.clone(), num_layers)));
+            if let Some(fitting) = alone.find(|(_, plan)| plan.fits()) {
+                return fitting;
+            }
+            (placements, num_layers, None)
         }
-        let gpu_layers = gpu_layers.min(num_layers);
-        let mut counts = shared(checkpoint, vocab_len, &slots, gpu_layers, demand, free);
-        let cpu = on_cpu.into_iter().next().or_else(|| Placement::open(DeviceName::Cpu, DtypeRequest::Auto).ok());
-        if let Some(cpu) = cpu.filter(|_| gpu_layers < num_layers) {
-            slots.push(cpu);
-            counts.push(num_layers - gpu_layers);
-        }
-        return Ok(plan(DeviceMap::new(slots, &counts)));
-    }
-    if by_need || placements.len() == 1 {
-        let mut alone = placements.iter().map(|one| plan(DeviceMap::single(one.clone(), num_layers)));
-        let fitting = if placements.len() == 1 { alone.next() } else { alone.find(|(_, plan)| plan.fits()) };
-        if let Some(found) = fitting {
-            return Ok(found);
-        }
-    }
-    let counts = shared(checkpoint, vocab_len, placements, num_layers, demand, free);
-    Ok(plan(DeviceMap::new(placements.to_vec(), &counts)))
-}
-
-/// Shares `layers` over `slots` by the room that is left there beside embeddings, tower, head and activations.
-fn shared(
-    checkpoint: &Checkpoint,
-    vocab_len: usize,
-    slots: &[Placement],
-    layers: usize,
-    demand: Demand,
-    free: &dyn Fn(&Placement) -> Option<u64>,
-) -> Vec<usize> {
-    let num_layers = checkpoint.config.language.num_layers;
-    // A first, even division tells what each slot holds beside its layers.
-    let even = share_by_room(num_layers, &vec![1; slots.len()]);
-    let devices = DeviceMap::new(slots.to_vec(), &even);
-    let bytes = StageBytes::of(checkpoint, vocab_len, &devices);
-    let room = |(slot, placement): (usize, &Placement)| {
-        let mut fixed = placement.base_bytes() + super::activations::peak_bytes(checkpoint, &devices, slot, &demand);
-        if slot == devices.vision_slot() && demand.distinct_frames.is_some() {
-            fixed += bytes.vision;
-        }
-        if slot == 0 {
-            fixed += bytes.embedding;
-        }
-        if slot == slots.len() - 1 {
-            fixed += bytes.head;
-        }
-        // Devices that do not tell count alike.
-        free(placement).unwrap_or(u64::MAX >> 8).saturating_sub(fixed)
+        Split::Over(placements) => (placements, num_layers, None),
+        Split::Leading { leading, layers, rest } if layers < num_layers => (leading, layers, Some(rest)),
+        Split::Leading { leading, .. } => (leading, num_layers, None),
     };
-    share_by_room(layers, &slots.iter().enumerate().map(room).collect::<Vec<_>>())
+    let slots: Vec<Placement> = sharing.iter().chain(rest).cloned().collect();
+    let map = |mut counts: Vec<usize>| {
+        counts.extend(rest.map(|_| num_layers - layers));
+        DeviceMap::new(slots.clone(), &counts)
+    };
+    // A first, even division tells what each slot holds beside its layers.
+    let even = map(share_by_room(layers, &vec![1; sharing.len()]));
+    let stages = StageBytes::of(checkpoint, vocab_len, &even);
+    let room = |(slot, placement): (SlotId, &Placement)| {
+        let beside = stages.beside_layers(slot, &even, demand.distinct_frames.is_some())
+            + placement.base_bytes()
+            + activations::peak_bytes(checkpoint, &even, slot, &demand);
+        // Devices that do not tell count alike.
+        free(placement).unwrap_or(u64::MAX >> 8).saturating_sub(beside)
+    };
+    planned(map(share_by_room(layers, &sharing.iter().enumerate().map(room).collect::<Vec<_>>())))
 }

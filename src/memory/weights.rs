@@ -57,6 +57,12 @@ impl StageBytes {
 
     /// What one slot holds of them.
     pub fn on(&self, slot: SlotId, devices: &DeviceMap, with_vision: bool) -> u64 {
+        let layers = self.layers.iter().enumerate().filter(|(layer, _)| devices.layer_slot(*layer) == slot);
+        self.beside_layers(slot, devices, with_vision) + layers.map(|(_, bytes)| bytes).sum::<u64>()
+    }
+
+    /// What one slot holds of all but the decoder's layers.
+    pub fn beside_layers(&self, slot: SlotId, devices: &DeviceMap, with_vision: bool) -> u64 {
         let mut bytes = 0;
         if with_vision && devices.vision_slot() == slot {
             bytes += self.vision;
@@ -67,13 +73,7 @@ impl StageBytes {
         if devices.head_slot() == slot {
             bytes += self.head;
         }
-        let layers = self.layers.iter().enumerate().filter(|(layer, _)| devices.layer_slot(*layer) == slot);
-        bytes + layers.map(|(_, bytes)| bytes).sum::<u64>()
-    }
-
-    /// All stages.
-    pub fn total(&self) -> u64 {
-        self.vision + self.embedding + self.head + self.layers.iter().sum::<u64>()
+        bytes
     }
 }
 

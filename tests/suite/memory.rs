@@ -2,6 +2,10 @@
 
 use std::path::PathBuf;
 
+use llava_video::checkpoint::{Checkpoint, Source};
+use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
+use llava_video::memory::{self, Demand, Split};
+
 use super::support::{Run, device, fixtures, golden, llava_video};
 
 fn model() -> PathBuf {
@@ -64,6 +68,46 @@ fn a_dry_run_prints_the_plan_of_a_model_of_real_size() {
     let frames = refused.stderr.split("`--frames ").nth(1).unwrap().split('`').next().unwrap();
     let fits = ask(dir, &["--device", "cpu", "--frames", frames, "--memory-limit", "16.8GB", "--dry-run"]);
     assert_eq!(fits.code, Some(0), "{}", fits.stderr);
+}
+
+/// As `--gpu-layers 1` has it with a GPU, here with a second CPU slot of another arithmetic in its place.
+#[test]
+fn leading_layers_go_to_their_slots_and_the_rest_behind_them() {
+    let checkpoint = Checkpoint::open(Source::Path(model()), &[]).unwrap();
+    let open = |dtype| Placement::open(DeviceName::Cpu, dtype).unwrap();
+    let (leading, rest) = ([open(DtypeRequest::F32)], open(DtypeRequest::Bf16));
+    let demand = Demand {
+        distinct_frames: Some(2),
+        tiles_at_once: 0,
+        visual_tokens: 20,
+        prompt_tokens: 40,
+        cache_positions: 50,
+    };
+    let placed = |layers| {
+        let split = Split::Leading { leading: &leading, layers, rest: &rest };
+        memory::place(&checkpoint, checkpoint.embedding_rows, &split, demand, &|_| None).0
+    };
+    let counts = |map: &DeviceMap| (0..map.slots().len()).map(|slot| map.layers_on(slot)).collect::<Vec<_>>();
+    for (layers, expected) in [(0, vec![0, 3]), (1, vec![1, 2]), (3, vec![3]), (9, vec![3])] {
+        assert_eq!(counts(&placed(layers)), expected, "{layers} layers in front");
+    }
+    let map = placed(1);
+    assert_eq!((map.vision_slot(), map.embedding_slot(), map.head_slot()), (0, 0, 1));
+    assert_eq!(map.dtype_name(), "f32,bf16");
+}
+
+#[test]
+fn devices_share_by_the_room_beside_what_else_they_hold() {
+    let checkpoint = Checkpoint::open(Source::Path(model()), &[]).unwrap();
+    let placements = [(); 2].map(|()| Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap());
+    let demand =
+        Demand { distinct_frames: None, tiles_at_once: 0, visual_tokens: 0, prompt_tokens: 8, cache_positions: 9 };
+    let place = |split: &Split<'_>, free: u64| {
+        memory::place(&checkpoint, checkpoint.embedding_rows, split, demand, &|_| Some(free)).0
+    };
+    assert_eq!(place(&Split::Over(&placements), 1 << 40).slots().len(), 2);
+    assert_eq!(place(&Split::ByNeed(&placements), 1 << 40).slots().len(), 1, "one has room for all");
+    assert_eq!(place(&Split::ByNeed(&placements), 1 << 20).slots().len(), 2, "none has");
 }
 
 #[test]

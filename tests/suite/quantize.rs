@@ -14,6 +14,7 @@ use llava_video::score::{kl_divergence, log_probabilities};
 use serde_json::Value;
 
 use super::support::shapes::{self, SEVEN_B, original_tensors};
+use super::support::small_disk::SmallDisk;
 use super::support::wide::{self, LARGE, SMALL};
 use super::support::{CheckpointCopy, Run, device, fixtures, golden, llava_video};
 
@@ -131,6 +132,22 @@ fn files_are_not_lost_and_not_guessed() {
     candle_core::quantized::gguf_file::write(&mut written, &metadata, &[("token_embd.weight", &tensor)]).unwrap();
     ask(&foreign, &[]).fails_with(&["another program", "hint: ", "model quantize"]);
     score(&foreign, text_file(TEXT).path(), &[]).fails_with(&["another program", "hint: "]);
+}
+
+#[test]
+fn a_file_is_not_begun_without_the_room_for_it() {
+    let checkpoint = wide::checkpoint(SMALL, false);
+    let out = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(out.path().join("disk"), 64 << 10, "a quantized file without room") else {
+        return;
+    };
+    let file = disk.path().join("small.gguf");
+    quantize(checkpoint.path(), &file, &["--quantize", "q8_0"]).fails_with(&[
+        "not enough disk space",
+        "65.5 kB free",
+        "hint: ",
+    ]);
+    assert_eq!(std::fs::read_dir(disk.path()).unwrap().count(), 0, "nothing was begun");
 }
 
 fn language(path: &Path, quantization: Option<Quantization>) -> (Qwen2, Tokenizer) {
@@ -346,7 +363,7 @@ fn the_peak_is_that_of_the_quantized_weights() {
     let quantized: usize = plan.iter().map(TensorPlan::bytes).sum();
     checkpoint.quantize(scheme(Quantization::Q4K)).unwrap();
     let devices = DeviceMap::single(Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap(), LARGE.layers);
-    let planned = StageBytes::of(&checkpoint, checkpoint.embedding_rows, &devices).total() as f64;
+    let planned = StageBytes::of(&checkpoint, checkpoint.embedding_rows, &devices).on(0, &devices, true) as f64;
     assert!((planned / quantized as f64 - 1.0).abs() < 0.01, "the memory plan says {planned}, the tensors {quantized}");
     let bound = quantized + BEYOND_WEIGHTS_BYTES;
     assert!(checkpoint.weights.total_bytes() > bound + 300_000_000, "the bound would show nothing");

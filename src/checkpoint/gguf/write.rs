@@ -9,6 +9,7 @@ use candle_core::{DType, Device};
 use super::super::{Checkpoint, Error};
 use super::metadata::{Value, metadata};
 use super::{DEFAULT_ALIGNMENT, MAGIC, names};
+use crate::disk;
 use crate::interrupt::Interrupt;
 use crate::quantization::{Format, Scheme, TensorPlan};
 
@@ -39,9 +40,7 @@ pub fn write(
     let total_bytes = (head.bytes.len() + plan.iter().map(padded_bytes).sum::<usize>()) as u64;
 
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if let Some(free_bytes) = free_bytes(dir).filter(|&free| free < total_bytes) {
-        return Err(Error::NoSpace { path: path.to_owned(), needed_bytes: total_bytes, free_bytes }.into());
-    }
+    disk::check(dir, total_bytes).map_err(Error::from)?;
     let temporary = temporary_file(dir).map_err(failed)?;
     let mut out = BufWriter::with_capacity(1 << 20, temporary);
     out.write_all(&head.bytes).map_err(failed)?;
@@ -103,30 +102,6 @@ fn temporary_file(dir: &Path) -> std::io::Result<tempfile::NamedTempFile<File>> 
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     }
     builder.tempfile_in(dir)
-}
-
-/// Bytes that a file in `dir` can still take, where the system says.
-fn free_bytes(dir: &Path) -> Option<u64> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::ffi::OsStrExt;
-        let dir = std::ffi::CString::new(dir.as_os_str().as_bytes()).ok()?;
-        let mut facts = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-        // SAFETY: both pointers are valid, and the structure is read only after the call has filled it.
-        let facts = unsafe {
-            match libc::statvfs(dir.as_ptr(), facts.as_mut_ptr()) {
-                0 => facts.assume_init(),
-                _ => return None,
-            }
-        };
-        #[allow(clippy::unnecessary_cast, reason = "the fields have other widths on other systems")]
-        Some(facts.f_bavail as u64 * facts.f_frsize as u64)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = dir;
-        None
-    }
 }
 
 /// The bytes before the tensors' data.

@@ -15,15 +15,15 @@ use llava_video::prompt::{self, Conversation, DEFAULT_SYSTEM, Part, Prompt, Time
 use llava_video::prompt::{picture_message, user_message};
 use llava_video::quantization::{TensorPlan, fallbacks};
 use llava_video::trace::Trace;
-use llava_video::video;
 use llava_video::video::isolated::View;
+use llava_video::video::{self, FramePlan};
 use llava_video::vision::pool::VideoTokens;
 use llava_video::vision::preprocess;
 
 use super::pictures::{AskedPicture, PictureReader};
 use crate::cli::args::AskArgs;
 use crate::cli::exit::UsageError;
-use crate::cli::memory::Budget;
+use crate::cli::memory::{Budget, most_frames_below};
 use crate::cli::output::Printer;
 use crate::cli::record::Timings;
 use crate::cli::request::PlannedClip;
@@ -63,6 +63,12 @@ pub(super) struct SizedPrompt {
     pub(super) visual_tokens: usize,
 }
 
+/// The plan that `--frames` makes of the clip.
+fn uniform_plan(clip: &PlannedClip, frames: usize) -> FramePlan {
+    let policy = video::SamplePolicy { max_frames: frames, fps: None };
+    video::plan(clip.info().frame_count, clip.info().avg_fps, &policy)
+}
+
 impl Request<'_> {
     /// The prompt for the clip's plan.
     ///
@@ -75,8 +81,7 @@ impl Request<'_> {
         };
         let rule = model::video_tokens(self.checkpoint)?;
         let sized = self.clip_prompt(clip, rule, &clip.plan)?;
-        let frames = clip.plan.indices.len();
-        self.fitting(sized, || self.frames_that_fit(clip, rule, frames))
+        self.fitting(sized, || self.frames_that_fit(clip, rule))
     }
 
     /// Decodes and cuts the pictures.
@@ -114,7 +119,7 @@ impl Request<'_> {
         }
     }
 
-    fn clip_prompt(&self, clip: &PlannedClip, rule: VideoTokens, plan: &video::FramePlan) -> Result<SizedPrompt> {
+    fn clip_prompt(&self, clip: &PlannedClip, rule: VideoTokens, plan: &FramePlan) -> Result<SizedPrompt> {
         let duration_secs = clip.info().duration_secs();
         let parts = user_message(self.args.time_instruction, duration_secs, &plan.label_secs, self.question);
         self.sized(parts, rule.count(plan.indices.len()))
@@ -147,17 +152,10 @@ impl Request<'_> {
         }
     }
 
-    /// The largest `--frames` below `frames` whose uniform plan fits, found by halving: more frames take more room.
-    fn frames_that_fit(&self, clip: &PlannedClip, rule: VideoTokens, frames: usize) -> Result<Option<usize>> {
-        let (mut fitting, mut too_many) = (0, frames);
-        while too_many - fitting > 1 {
-            let middle = fitting + (too_many - fitting) / 2;
-            let policy = video::SamplePolicy { max_frames: middle, fps: None };
-            let plan = video::plan(clip.info().frame_count, clip.info().avg_fps, &policy);
-            let fits = self.fits(&self.clip_prompt(clip, rule, &plan)?);
-            *(if fits { &mut fitting } else { &mut too_many }) = middle;
-        }
-        Ok((fitting > 0).then_some(fitting))
+    /// The largest `--frames` below the clip's number of frames whose uniform plan fits the context.
+    fn frames_that_fit(&self, clip: &PlannedClip, rule: VideoTokens) -> Result<Option<usize>> {
+        let fits = |frames| Ok(self.fits(&self.clip_prompt(clip, rule, &uniform_plan(clip, frames))?));
+        most_frames_below(clip.plan.indices.len(), fits)
     }
 
     pub(super) fn stop_rule(&self, prompt: &SizedPrompt) -> StopRule {
@@ -187,8 +185,7 @@ impl Request<'_> {
             let (Some(clip), rule) = (clip, model::video_tokens(self.checkpoint)?) else {
                 bail!("there are no frames");
             };
-            let policy = video::SamplePolicy { max_frames: frames, fps: None };
-            let plan = video::plan(clip.info().frame_count, clip.info().avg_fps, &policy);
+            let plan = uniform_plan(clip, frames);
             let distinct = video::distinct(&plan.indices).len();
             let prompt = self.clip_prompt(clip, rule, &plan)?;
             Ok(self.demand(Views { distinct, tiles_at_once: 0 }, &prompt))

@@ -1,13 +1,13 @@
 //! How much memory a checkpoint takes by device, dtype and number of frames, and what of it fits on this machine.
 
 use anyhow::Result;
-use indicatif::DecimalBytes;
 use llava_video::Error;
 use llava_video::checkpoint::Checkpoint;
 use llava_video::device::{DeviceMap, DeviceRequest, DtypeRequest, Placement};
 use llava_video::memory::{Demand, MemoryPlan};
 use llava_video::model;
 use llava_video::prompt::Tokenizer;
+use llava_video::size::shown;
 use serde_json::{Value, json};
 
 /// Numbers of frames that are counted, the default last.
@@ -90,12 +90,12 @@ impl Fit {
     pub(super) fn in_words(&self) -> String {
         let need = |&(frames, bytes): &(usize, Option<u64>)| match bytes {
             Some(bytes) if self.has_room(bytes) == Some(false) => {
-                format!("{} for {frames} frames (does not fit)", DecimalBytes(bytes))
+                format!("{} for {frames} frames (does not fit)", shown(bytes))
             }
-            Some(bytes) => format!("{} for {frames} frames", DecimalBytes(bytes)),
+            Some(bytes) => format!("{} for {frames} frames", shown(bytes)),
             None => format!("{frames} frames are beyond the context"),
         };
-        let free = self.free_bytes.map_or_else(|| "unknown".to_owned(), |free| DecimalBytes(free).to_string());
+        let free = self.free_bytes.map_or_else(|| "unknown".to_owned(), shown);
         format!("{}; free: {free}", self.needs.iter().map(need).collect::<Vec<_>>().join(", "))
     }
 }

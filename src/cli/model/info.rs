@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
-use indicatif::DecimalBytes;
 use llava_video::Error;
 use llava_video::checkpoint::{Checkpoint, Layout};
 use llava_video::hub::{self, ModelName};
 use llava_video::model;
 use llava_video::quantization::{Quantization, Scheme, TensorPlan, fallbacks};
+use llava_video::size::shown;
 use serde_json::{Value, json};
 
 use super::super::args::InfoArgs;
@@ -112,14 +112,12 @@ fn in_words(key: &str, value: &Value) -> String {
             lines.join(&format!("\n{:<32}", ""))
         }
         Value::Object(map) if key == "weight_bytes_by_quantization" => {
-            let one = |(key, bytes): (&String, &Value)| {
-                format!("{key}: {}", DecimalBytes(bytes.as_u64().unwrap_or_default()))
-            };
+            let one = |(key, bytes): (&String, &Value)| format!("{key}: {}", shown(bytes.as_u64().unwrap_or_default()));
             map.iter().map(one).collect::<Vec<_>>().join(", ")
         }
         Value::Object(map) => map.iter().map(|(key, count)| format!("{key}: {count}")).collect::<Vec<_>>().join(", "),
         number => match (key, number.as_u64()) {
-            ("weight_bytes", Some(bytes)) => DecimalBytes(bytes).to_string(),
+            ("weight_bytes", Some(bytes)) => shown(bytes),
             _ => number.to_string(),
         },
     }

@@ -1,9 +1,9 @@
 //! `model list`: what the cache holds of this family, and what could be fetched.
 
 use anyhow::Result;
-use indicatif::DecimalBytes;
 use llava_video::Error;
 use llava_video::hub::{self, CachedRepo, KNOWN, Settings, Snapshot};
+use llava_video::size::shown;
 use serde_json::json;
 
 use super::super::args::ListArgs;
@@ -33,12 +33,12 @@ pub(super) fn run(args: &ListArgs, printer: &mut Printer) -> Result<Exit> {
     for repo in &cached {
         for (index, snapshot) in repo.snapshots.iter().enumerate() {
             // Snapshots share files, so that only a repository has a size.
-            let size = if index == 0 { DecimalBytes(repo.bytes).to_string() } else { String::new() };
+            let size = if index == 0 { shown(repo.bytes) } else { String::new() };
             rows.push([repo.id.clone(), revision(snapshot), size, state(repo, snapshot)]);
         }
     }
     for known in not_cached {
-        let size = format!("about {}", DecimalBytes(known.weight_bytes()));
+        let size = format!("about {}", shown(known.weight_bytes()));
         rows.push([known.id.to_owned(), String::new(), size, "not downloaded".to_owned()]);
     }
     for line in aligned(&rows) {
@@ -60,7 +60,7 @@ fn state(repo: &CachedRepo, snapshot: &Snapshot) -> String {
     match (&snapshot.missing, repo.incomplete_bytes) {
         (None, _) => "complete".to_owned(),
         (Some(_), 0) => "incomplete".to_owned(),
-        (Some(_), bytes) => format!("incomplete, {} of a file kept", DecimalBytes(bytes)),
+        (Some(_), bytes) => format!("incomplete, {} of a file kept", shown(bytes)),
     }
 }
 

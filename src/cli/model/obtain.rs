@@ -3,11 +3,12 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use indicatif::{DecimalBytes, HumanDuration};
+use indicatif::HumanDuration;
 use llava_video::Error;
 use llava_video::checkpoint::Source;
 use llava_video::hub::{self, Event, ModelName, Pulled, RepoName, Settings};
 use llava_video::interrupt::Interrupt;
+use llava_video::size::shown;
 
 use super::super::output::Printer;
 
@@ -43,7 +44,7 @@ pub(super) fn pull(
     let started = Instant::now();
     let mut on_event = |event| match event {
         Event::Started { files, bytes } => {
-            let (size, dir) = (DecimalBytes(bytes), settings.cache_dir.display());
+            let (size, dir) = (shown(bytes), settings.cache_dir.display());
             printer.note(&format!("downloading {repo}, {size} in {files} files, to `{dir}`"));
         }
         Event::Progress { done, total } => printer.bytes_progress("download", done, total),
@@ -61,8 +62,8 @@ pub(super) fn pull(
     };
     let pulled = hub::pull(settings, repo, interrupt, &mut on_event).map_err(Error::from)?;
     if pulled.received_bytes > 0 {
-        let (size, elapsed) = (DecimalBytes(pulled.received_bytes), started.elapsed());
-        let rate = DecimalBytes((pulled.received_bytes as f64 / elapsed.as_secs_f64().max(0.001)) as u64);
+        let (size, elapsed) = (shown(pulled.received_bytes), started.elapsed());
+        let rate = shown((pulled.received_bytes as f64 / elapsed.as_secs_f64().max(0.001)) as u64);
         let took = match elapsed.as_secs() {
             0..60 => format!("{:.1} s", elapsed.as_secs_f64()),
             _ => HumanDuration(elapsed).to_string(),

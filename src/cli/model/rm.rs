@@ -3,9 +3,9 @@
 use std::io::{BufRead, IsTerminal};
 
 use anyhow::{Context, Result, bail};
-use indicatif::DecimalBytes;
 use llava_video::Error;
 use llava_video::hub::{Removal, Settings};
+use llava_video::size::shown;
 
 use super::super::args::RmArgs;
 use super::super::exit::{Exit, UsageError};
@@ -19,7 +19,7 @@ pub(super) fn run(args: &RmArgs, printer: &mut Printer) -> Result<Exit> {
         false => (Removal::of_repository(&settings, &repo), repo.id().to_owned()),
     };
     let removal = removal.map_err(Error::from)?;
-    let size = DecimalBytes(removal.bytes);
+    let size = shown(removal.bytes);
     if !args.yes {
         if !std::io::stdin().is_terminal() {
             return Err(UsageError(format!("to remove {what} ({size}) without a terminal, say `--yes`")).into());

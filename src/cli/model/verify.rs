@@ -1,9 +1,9 @@
 //! `model verify`: are the cached bytes those that the hub has?
 
 use anyhow::{Result, bail};
-use indicatif::DecimalBytes;
 use llava_video::Error;
 use llava_video::hub::{self, Settings, Verdict, Verified};
+use llava_video::size::shown;
 use serde_json::json;
 
 use super::super::args::VerifyArgs;
@@ -57,7 +57,7 @@ fn word(file: &Verified) -> &'static str {
 }
 
 fn line(file: &Verified) -> String {
-    format!("{:<44} {:>10}  {}", file.name, DecimalBytes(file.bytes).to_string(), word(file))
+    format!("{:<44} {:>10}  {}", file.name, shown(file.bytes), word(file))
 }
 
 fn to_json(file: &Verified) -> serde_json::Value {

@@ -4,6 +4,7 @@ pub(crate) mod hub;
 pub(crate) mod hub_home;
 pub(crate) mod lossless;
 pub(crate) mod shapes;
+pub(crate) mod small_disk;
 pub(crate) mod wide;
 
 use std::collections::HashMap;
