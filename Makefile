@@ -2,13 +2,10 @@
 
 .PHONY: demo test build setup fuzz check-cuda check-cuda-real test-cuda
 
-DEMO_CLIP := tests/fixtures/clips/real/sk_bigbuckbunny.mp4
-DEMO_MODEL := tests/fixtures/golden/ckpt/a_9x9_untied_sharded_bf16
+DEMO_CLIP := tests/fixtures/demo/clip1-h264.mp4
 
 demo: build
-	@echo 'note: this checkpoint is tiny and untrained: its answer is noise that shows the way from clip to text' >&2
-	@target/release/llava-video ask $(DEMO_CLIP) "describe this video" --model $(DEMO_MODEL) \
-		--frames 8 --max-new-tokens 48 --timings
+	target/release/llava-video ask $(DEMO_CLIP) "describe this video" --model demo
 
 test: setup
 	cargo fmt --check

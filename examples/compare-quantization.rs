@@ -27,6 +27,7 @@ use llava_video::model::{ClipFrames, LlavaVideo, vocab_len};
 use llava_video::prompt::{self, Conversation, DEFAULT_SYSTEM, Prompt, TimeInstruction, Tokenizer, Turn, user_message};
 use llava_video::quantization::{Quantization, Scheme, TensorPlan};
 use llava_video::score::{kl_divergence, log_probabilities};
+use llava_video::size::shown;
 use llava_video::trace::Trace;
 use llava_video::video::{Clip, ClipOptions, Frame, ReadError, SamplePolicy, plan};
 use llava_video::vision::preprocess;
@@ -111,10 +112,10 @@ impl Comparison {
             references.push(reference.answer_recorded(asked)?);
         }
         drop(reference);
-        writeln!(out, "| weights | MB | KL mean | KL largest | same token | same answer | right |")?;
+        writeln!(out, "| weights | size | KL mean | KL largest | same token | same answer | right |")?;
         writeln!(out, "| --- | --- | --- | --- | --- | --- | --- |")?;
         let texts: Vec<&str> = references.iter().map(|reference| reference.text.as_str()).collect();
-        writeln!(out, "| as they are | {} | 0 | 0 | 1 | 1 | {} |", bytes / 1_000_000, self.right(&texts))?;
+        writeln!(out, "| as they are | {} | 0 | 0 | 1 | 1 | {} |", shown(bytes as u64), self.right(&texts))?;
         for &quantization in formats {
             eprintln!("{}", quantization.name());
             let loaded = Loaded::new(self, Some(Scheme { quantization, vision }))?;
@@ -131,9 +132,9 @@ impl Comparison {
             let tokens = divergences.len().max(1) as f64;
             writeln!(
                 out,
-                "| {} | {} | {:.6} | {:.6} | {:.4} | {:.4} | {} |",
+                "| {} | {} | {:.1e} | {:.1e} | {:.4} | {:.4} | {} |",
                 quantization.name(),
-                loaded.bytes / 1_000_000,
+                shown(loaded.bytes as u64),
                 divergences.iter().sum::<f64>() / tokens,
                 divergences.iter().copied().fold(0.0, f64::max),
                 same_tokens as f64 / tokens,

@@ -19,12 +19,14 @@
 //! Letters: T frames, S pixels a side (or, for the decoder, positions), P patches of a frame, D_v width of the tower,
 //! D width of the decoder, N_v visual tokens of a clip.
 //!
-//! [`hub`] brings a checkpoint here, [`checkpoint`] knows what is on disk, [`quantization`] in how many bits weights are
-//! held, [`device`] where things run, [`memory`] whether they fit, [`model`] puts the stages together, [`score`] measures
-//! how well text is predicted. The library never prints and never exits; the binary's `cli` does.
+//! [`hub`] brings a checkpoint here, [`demo`] is one inside the program, [`checkpoint`] knows what is on disk,
+//! [`quantization`] in how many bits weights are held, [`device`] where things run, [`memory`] whether they fit, [`model`]
+//! puts the stages together, [`score`] measures how well text is predicted. The library never prints and never exits; the
+//! binary's `cli` does.
 
 mod attention;
 pub mod checkpoint;
+pub mod demo;
 pub mod device;
 pub mod disk;
 mod error;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::cache::RepoCache;
 use super::{Error, ModelName, RepoName, Settings};
 use crate::checkpoint::{self, Source};
+use crate::demo;
 
 /// Where a model named on a command line is, if it is here: [`locate`] with the settings of the environment.
 ///
@@ -13,6 +14,7 @@ use crate::checkpoint::{self, Source};
 pub fn locate_by_name(name: &str) -> Result<Source, Error> {
     match ModelName::parse(name)? {
         ModelName::Local(path) => Ok(path.into()),
+        ModelName::Demo => Ok(demo::source()),
         ModelName::Repo(repo) => Ok(locate(&Settings::from_env(None)?, &repo)?.into()),
     }
 }

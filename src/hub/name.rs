@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use crate::demo;
 
 /// The checkpoint that is used when none is named.
 pub const DEFAULT_MODEL: &str = "lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only";
@@ -15,17 +16,22 @@ const DEFAULT_REVISION: &str = "main";
 pub enum ModelName {
     /// A directory that holds the checkpoint's files, or a GGUF file.
     Local(PathBuf),
+    /// The checkpoint inside the program.
+    Demo,
     /// A repository of the hub.
     Repo(RepoName),
 }
 
 impl ModelName {
-    /// A directory or file that exists is taken as it is; anything else must be `owner/name[@revision]`, or `@revision` of the
-    /// default model.
+    /// `demo` is the demo model (a directory of that name is `./demo`); a directory or file that exists is taken as it
+    /// is; anything else must be `owner/name[@revision]`, or `@revision` of the default model.
     ///
     /// # Errors
     /// [`Error::NoSuchModel`] for what is neither.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        if text == demo::NAME {
+            return Ok(Self::Demo);
+        }
         let path = Path::new(text);
         if path.is_dir() || path.is_file() {
             return Ok(Self::Local(path.to_owned()));

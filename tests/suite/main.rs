@@ -9,6 +9,7 @@ mod ask;
 mod bad_input;
 mod clips;
 mod damage;
+mod demo;
 mod frames;
 mod hub;
 mod hub_faults;

@@ -9,6 +9,7 @@ fn list_shows_what_is_cached_and_what_could_be() {
     let (hub, home, commit) = hub_with(SINGLE, REPO);
     let empty = home.run(["model", "list"]);
     assert!(empty.stdout_of_success().contains("lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only"));
+    assert!(empty.stdout.lines().any(|line| line.starts_with("demo ") && line.ends_with("part of the program")));
     assert!(empty.stdout.contains("about 16.1 GB") && !empty.stdout.contains(REPO), "{}", empty.stdout);
 
     hub.once(WEIGHTS, Fault::Cut(1000));

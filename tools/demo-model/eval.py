@@ -1,15 +1,19 @@
 """Accuracy of a demo checkpoint on held-out clips, and agreement with the Rust binary: python eval.py MODEL [--binary PATH].
 
-heldout: clips of unseen seeds as H.264, VP9 and MPEG-4 files, several questions each, at 6 to 110 frames.
+heldout: clips of unseen seeds as H.264, VP9 and MPEG-4 files, one question of each type, at 4 to 110 frames; more clips for rare types.
 pairs:   the same clips reversed, mirrored, and with red and blue swapped; the answer must change as the scene does.
 lavfi:   squares moved by the ffmpeg command line over plain grounds.
+
+With --binary the answers that count are the binary's own, and its token ids in f32 are compared with PyTorch's.
 """
+
 import argparse
 import json
-import re
+import os
 import subprocess
 import tempfile
-from collections import defaultdict
+from collections import Counter, defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +24,7 @@ import world
 from model import IMAGE, DemoModel
 
 FRAMES = (4, 8, 12, 16, 24, 32, 64, 110)
-CLAIMED = tuple(kind for kind in world.ASK if kind != "choice")
-
-
-def right(kind, got, want, scene, question):
-    if kind != "when":
-        return got == want
-    number = re.fullmatch(r"at (\d+\.\d) seconds", got)
-    return bool(number) and abs(float(number[1]) - world.event_time(scene, question)) <= 0.5
+CLAIMED = tuple(world.ASK)
 
 
 class Tally:
@@ -44,69 +41,109 @@ class Tally:
 
     def show(self, title):
         print(f"\n{title}\n| | right | asked | % |\n|---|---|---|---|")
-        for key, (hits, asked) in self.counts.items():
+        for key, (hits, asked) in sorted(self.counts.items(), key=lambda item: item[0].split()[0]):
             print(f"| {key} | {hits} | {asked} | {100 * hits / asked:.1f} |")
 
 
 class Binary:
-    """Runs the Rust binary on a file and compares with what torch said."""
+    """The Rust binary, asked in the background, one thread each."""
 
-    def __init__(self, path, model):
-        self.path, self.model = path, model
+    def __init__(self, path, model, workers):
+        self.path, self.model, self.pool = path, str(model), ThreadPoolExecutor(workers)
         self.asked, self.same, self.close, self.different = 0, 0, [], []
 
-    def check(self, clip, question, frames, placement, text, ids, margin):
-        command = [self.path, "ask", str(clip), question, "--model", str(self.model), "--device", "cpu", "--dtype", "f32", "--json", "--frames", str(frames)]
-        run = subprocess.run(command + (["--time-instruction", placement] if placement else []), capture_output=True, text=True)
+    def ask(self, clip, question, frames, placement):
+        command = [
+            self.path,
+            "ask",
+            str(clip),
+            question,
+            "--model",
+            self.model,
+            "--device",
+            "cpu",
+            "--dtype",
+            "f32",
+            "--json",
+            "--frames",
+            str(frames),
+            "--time-instruction",
+            placement or "none",
+        ]
+        env = os.environ | {"RAYON_NUM_THREADS": "1"}
+        return self.pool.submit(subprocess.run, command, capture_output=True, text=True, env=env)
+
+    def compare(self, asked, said):
+        """What the binary answered; its ids are held against PyTorch's."""
+        run, (text, ids, margin) = asked.result(), said
+        got = json.loads(run.stdout) if run.returncode == 0 else {"answer": run.stderr, "token_ids": None}
         self.asked += 1
-        got = json.loads(run.stdout) if run.returncode == 0 else {"token_ids": None, "error": run.stderr[-300:]}
-        if isinstance(got, list):
-            got = got[0]
         if got["token_ids"] in (ids, ids[:-1]):
             self.same += 1
         else:
-            (self.close if margin < 1e-3 else self.different).append((str(clip), question, frames, text, got, margin))
+            (self.close if margin < 1e-3 else self.different).append((asked.about, text, got["answer"], f"margin {margin:.2g}"))
+        return got["answer"]
 
     def show(self):
-        print(f"\nRust binary: {self.asked} asked, {self.same} with the same ids, {len(self.close)} differ at a margin under 1e-3, {len(self.different)} differ")
-        for item in self.close + self.different:
-            print(item)
+        differ = f"{len(self.close)} differ at a margin under 1e-3, {len(self.different)} differ"
+        print(f"\nRust binary: {self.asked} asked, {self.same} with the same ids, {differ}")
+        print(*self.close, *self.different, sep="\n")
+
+
+class Answers:
+    """Questions put to the model, and to the binary if there is one, until they are counted."""
+
+    def __init__(self, model, binary):
+        self.model, self.binary, self.asked = model, binary, []
+
+    def ask(self, seen, clip, question, count, instruction, placement, is_right, *keys):
+        said = self.model.answer(seen, question, instruction, placement == "inline")
+        run = self.binary and self.binary.ask(clip, question, count, placement)
+        if run:
+            run.about = (clip.name, count, question)
+        self.asked.append(((clip.name, count, question), said, run, is_right, keys))
+
+    def tally(self):
+        tally = Tally()
+        for about, said, run, is_right, keys in self.asked:
+            text = self.binary.compare(run, said) if run else said[0]
+            tally.add(is_right(text), *keys)
+            if not is_right(text):
+                tally.wrong.append((*about, text))
+        return tally
 
 
 def heldout(model, args, binary):
-    """Several questions about each of args.clips files."""
-    tally, folder = Tally(), args.clip_folder
-    for n in range(args.clips):
+    """One question of each type about each of args.clips files; then, of types that few clips allow, more clips up to args.least questions."""
+    answers, folder, asked, questions, n = Answers(model, binary), args.clip_folder, Counter(), [], 0
+    while rare := [kind for kind in CLAIMED if n < args.clips or asked[kind] < args.least]:
         rng = np.random.default_rng([900_000 + args.seed, n])
         count, codec = FRAMES[n % len(FRAMES)], list(video.CODECS)[n % len(video.CODECS)]
         while True:
             scene = world.sample_scene(rng)
             picked = video.sample(scene["frames"], count)
-            if world.clear(scene, picked / scene["fps"]):
+            if world.clear(scene, picked / scene["fps"]) and (n < args.clips or any(world.ask(rng, scene, kind) for kind in rare)):
                 break
         clip = folder / f"{n:04d}-{codec}.{video.CODECS[codec][1]}"
         video.encode(world.render(scene), scene["fps"], codec, rng, path=clip)
         frames, rate = video.decode(clip)
         assert len(frames) == scene["frames"] and abs(rate - scene["fps"]) < 1e-6
         seen = model.watch(video.resize(frames[picked], IMAGE))
-        compared = 0
-        kinds = [k for k in CLAIMED if k != "when" or scene["dur"] / (count - 1) <= 0.6]
-        for kind in rng.permutation(kinds):
-            found = world.ask(rng, scene, str(kind))
+        for kind in map(str, rng.permutation(rare)):
+            found = world.ask(rng, scene, kind)
             if not found:
                 continue
             question, want = found
-            placement = ("newline", "inline")[int(rng.integers(2))] if kind == "when" or rng.random() < 0.2 else None
+            placement = ("newline", "inline")[int(rng.integers(2))] if rng.random() < 0.2 else None
             instruction = video.time_instruction(len(frames), rate, picked) if placement else None
-            text, ids, margin = model.answer(seen, question, instruction, placement == "inline")
-            ok = right(kind, text, want, scene, question)
-            tally.add(ok, "all", f"type {kind}", f"codec {codec}", f"frames {count}")
-            if not ok:
-                tally.wrong.append((clip.name, count, question, want, text))
-            if binary and compared < args.per_clip:
-                binary.check(clip, question, count, placement, text, ids, margin)
-                compared += 1
-    tally.show(f"Held-out clips: {args.clips}")
+            keys = "all", f"type {kind}", f"codec {codec}", f"frames {count}"
+            answers.ask(seen, clip, question, count, instruction, placement, want.__eq__, *keys)
+            asked[kind] += 1
+            questions.append({"clip": clip.name, "frames": count, "time_instruction": placement, "question": question, "answer": want})
+        n += 1
+    (folder / "questions.json").write_text(json.dumps(questions, indent=1) + "\n")
+    tally = answers.tally()
+    tally.show(f"Held-out clips: {args.clips}, and {n - args.clips} for types asked of less than {args.least} of them")
     if args.verbose:
         print(*tally.wrong, sep="\n")
 
@@ -122,8 +159,12 @@ def pairs(model, args):
             continue
         frames, _ = video.decode(video.encode(world.render(scene), scene["fps"], "h264", rng))
         frames = video.resize(frames, IMAGE)
-        changed = {"as it is": (scene, frames), "reversed": (world.reverse(scene), frames[::-1]), "mirrored": (world.mirror(scene), frames[:, :, ::-1]),
-                   "red and blue swapped": (world.swap(scene), frames[..., ::-1])}
+        changed = {
+            "as it is": (scene, frames),
+            "reversed": (world.reverse(scene), frames[::-1]),
+            "mirrored": (world.mirror(scene), frames[:, :, ::-1]),
+            "red and blue swapped": (world.swap(scene), frames[..., ::-1]),
+        }
         for name, (other, data) in changed.items():
             if other is None:
                 continue
@@ -137,46 +178,76 @@ def pairs(model, args):
 
 
 def lavfi(model, args, binary):
-    """Colour, direction and shape of clips made by ffmpeg's own sources."""
-    tally, ways = Tally(), {"right": ("20+50*t", "90"), "left": ("240-50*t", "90"), "down": ("130", "10+40*t"), "up": ("130", "170-40*t")}
+    """Colour, direction and description of clips made by ffmpeg's own sources."""
+    answers, ways = Answers(model, binary), {
+        "right": ("20+50*t", "90"),
+        "left": ("240-50*t", "90"),
+        "down": ("130", "10+40*t"),
+        "up": ("130", "170-40*t"),
+    }
     tints, grounds = ("red", "green", "blue", "yellow", "orange", "purple", "cyan", "white"), ("gray", "black", "white", "blue")
     for n in range(32):
         way, tint, ground = list(ways)[n % 4], tints[n // 4], grounds[(n + n // 4) % 4]
         if tint == ground:
             ground = "gray"
-        clip = args.clip_folder / f"lavfi-{n:02d}.mp4"
+        clip = args.clip_folder / f"lavfi-{n:02d}-{tint}-on-{ground}-{way}.mp4"
         x, y = ways[way]
-        subprocess.run(["ffmpeg", "-v", "error", "-y", "-f", "lavfi", "-i", f"color={ground}:s=320x240:r=25:d=4", "-f", "lavfi", "-i", f"color={tint}:s=60x60:r=25:d=4",
-                        "-filter_complex", f"overlay=x={x}:y={y}", "-c:v", "libx264", "-pix_fmt", "yuv420p", str(clip)], check=True)
+        subprocess.run(
+            [
+                "ffmpeg",
+                "-v",
+                "error",
+                "-y",
+                "-f",
+                "lavfi",
+                "-i",
+                f"color={ground}:s=320x240:r=25:d=4",
+                "-f",
+                "lavfi",
+                "-i",
+                f"color={tint}:s=60x60:r=25:d=4",
+                "-filter_complex",
+                f"overlay=x={x}:y={y}",
+                "-c:v",
+                "libx264",
+                "-pix_fmt",
+                "yuv420p",
+                str(clip),
+            ],
+            check=True,
+        )
         frames, _ = video.decode(clip)
         for count in (16, 110):
             seen = model.watch(video.resize(frames[video.sample(len(frames), count)], IMAGE))
-            for kind, question, want in (("color", "What color is the square?", tint), ("direction", "Which direction does the square move?", way),
-                                         ("describe", "describe this video", f"{'An' if tint == 'orange' else 'A'} {tint} square moves {way}. The background is plain {ground}.")):
-                text, ids, margin = model.answer(seen, question)
-                tally.add(text == want, f"{kind}, {count} frames")
-                if text != want and args.verbose:
-                    print(tint, ground, way, count, question, "->", text)
-                if binary:
-                    binary.check(clip, question, count, None, text, ids, margin)
-    tally.show("ffmpeg lavfi clips")
+            article = "An" if tint == "orange" else "A"
+            for kind, question, want in (
+                ("color", "What color is the square?", tint),
+                ("direction", "Which direction does the square move?", way),
+                ("describe", "describe this video", f"{article} {tint} square moves {way}. The background is plain {ground}."),
+            ):
+                answers.ask(seen, clip, question, count, None, None, want.__eq__, f"{kind}, {count} frames")
+    tally = answers.tally()
+    tally.show("Clips of the ffmpeg command line: 32")
+    if args.verbose:
+        print(*tally.wrong, sep="\n")
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("--clips", type=int, default=306)
+    parser.add_argument("--least", type=int, default=100, help="questions of each type")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", choices=("heldout", "pairs", "lavfi"))
-    parser.add_argument("--binary", help="compare token ids with this llava-video")
-    parser.add_argument("--per-clip", type=int, default=2, help="questions of a held-out clip asked of the binary too")
-    parser.add_argument("--clip-folder", type=Path, help="keep the clips here")
+    parser.add_argument("--binary", help="ask this llava-video, too, and count its answers")
+    parser.add_argument("--workers", type=int, default=2, help="binaries at a time")
+    parser.add_argument("--clip-folder", type=Path, help="keep the held-out clips and their questions.json here")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--verbose", action="store_true", help="list wrong answers")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     model = DemoModel.load(args.model)
-    binary = Binary(args.binary, args.model) if args.binary else None
+    binary = Binary(args.binary, args.model, args.workers) if args.binary else None
     with tempfile.TemporaryDirectory() as scratch:
         args.clip_folder = args.clip_folder or Path(scratch)
         args.clip_folder.mkdir(parents=True, exist_ok=True)

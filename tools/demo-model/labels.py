@@ -1,4 +1,5 @@
 """What the training heads have to say about each frame, derived from the scene. Arrays run over frames, then over SHAPES."""
+
 import numpy as np
 
 import world
@@ -53,15 +54,26 @@ def story(scene, times):
     index = np.arange(count)
     ever = np.cumsum(there, 0) > 0
     before = np.maximum(index - 1, 0)
-    out = {"there": there, "ever": ever, "there before": there[before], "there first": there[:1].repeat(count, 0),
-           "both": there & there[before], "step": place - place[before], "color": np.full((count, shapes), -1), "color first": np.full((count, shapes), -1),
-           "shift": np.zeros((count, shapes, 2), np.float32), "way": np.full((count, shapes), -1), "way first": np.full((count, shapes), -1),
-           "done": np.zeros((count, shapes, len(EVENTS)), np.float32), "age": np.zeros((count, shapes, len(EVENTS)), np.float32)}
+    out = {
+        "there": there,
+        "ever": ever,
+        "there before": there[before],
+        "there first": there[:1].repeat(count, 0),
+        "both": there & there[before],
+        "step": place - place[before],
+        "color": np.full((count, shapes), -1),
+        "color first": np.full((count, shapes), -1),
+        "shift": np.zeros((count, shapes, 2), np.float32),
+        "way": np.full((count, shapes), -1),
+        "way first": np.full((count, shapes), -1),
+        "done": np.zeros((count, shapes, len(EVENTS)), np.float32),
+        "age": np.zeros((count, shapes, len(EVENTS)), np.float32),
+    }
     past = world.history(scene)
     over = [times >= e.get("end", e["t"]) for _, e in past]
     for rank in ("event first", "event last"):  # of all shapes' events so far: its kind where it is this shape's, else none
         out[rank] = np.full((count, shapes), len(EVENTS))
-        for (obj, e), known in list(zip(past, over))[::-1 if rank == "event first" else 1]:
+        for (obj, e), known in list(zip(past, over))[:: -1 if rank == "event first" else 1]:
             out[rank][known] = len(EVENTS)
             out[rank][known, world.SHAPES.index(obj["shape"])] = EVENTS.index(e["kind"])
     for obj in scene["objects"]:

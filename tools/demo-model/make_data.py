@@ -1,4 +1,5 @@
 """Render and encode training clips, read them back, and keep the resized frames: python make_data.py STATE --seed N --clips N."""
+
 import argparse
 import json
 import os

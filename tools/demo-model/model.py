@@ -1,4 +1,5 @@
 """The demo model: SigLIP tower, projector, pooling, newline grid and Qwen2 decoder from transformers' parts, in the original's layout."""
+
 import copy
 import json
 from pathlib import Path
@@ -23,22 +24,65 @@ TOWER = "model.vision_tower.vision_tower.vision_model."
 def make_config(vocab, layers=5):
     """config.json of the demo model; vocab is the tokenizer's length, its last three ids the special tokens."""
     return {
-        "add_faster_video": False, "add_time_instruction": False, "architectures": ["LlavaQwenForCausalLM"], "attention_dropout": 0.0,
-        "bos_token_id": vocab - 3, "eos_token_id": vocab - 1, "faster_token_stride": 10, "force_sample": True, "hidden_act": "silu",
-        "hidden_size": 256, "image_aspect_ratio": "square", "image_crop_resolution": None, "image_split_resolution": None,
-        "initializer_range": 0.02, "intermediate_size": 256, "max_position_embeddings": 8192, "max_window_layers": layers,
-        "mm_hidden_size": 96, "mm_newline_position": "grid", "mm_patch_merge_type": "spatial_unpad", "mm_projector_type": "mlp2x_gelu",
-        "mm_resampler_type": None, "mm_spatial_pool_mode": "bilinear", "mm_spatial_pool_stride": 2,
-        "mm_tunable_parts": "mm_vision_tower,mm_mlp_adapter,mm_language_model", "mm_use_im_patch_token": False,
-        "mm_use_im_start_end": False, "mm_vision_select_feature": "patch", "mm_vision_select_layer": -2,
-        "mm_vision_tower": "google/siglip-so400m-patch14-384", "model_type": "llava_qwen", "num_attention_heads": 4,
-        "num_hidden_layers": layers, "num_key_value_heads": 2, "rms_norm_eps": 1e-06, "rope_scaling": None, "rope_theta": 10000.0,
-        "sliding_window": 131072, "tie_word_embeddings": True, "tokenizer_model_max_length": 8192, "tokenizer_padding_side": "right",
-        "torch_dtype": "bfloat16", "transformers_version": "4.40.1", "use_cache": True, "use_mm_proj": True, "use_sliding_window": False,
-        "vision_config": {"hidden_act": "gelu_pytorch_tanh", "hidden_size": 96, "image_size": IMAGE, "intermediate_size": 384,
-                          "layer_norm_eps": 1e-06, "model_type": "siglip_vision_model", "num_attention_heads": 4,
-                          "num_hidden_layers": 4, "patch_size": PATCH},
-        "vision_tower_pretrained": None, "vocab_size": vocab,
+        "add_faster_video": False,
+        "add_time_instruction": False,
+        "architectures": ["LlavaQwenForCausalLM"],
+        "attention_dropout": 0.0,
+        "bos_token_id": vocab - 3,
+        "eos_token_id": vocab - 1,
+        "faster_token_stride": 10,
+        "force_sample": True,
+        "hidden_act": "silu",
+        "hidden_size": 256,
+        "image_aspect_ratio": "square",
+        "image_crop_resolution": None,
+        "image_split_resolution": None,
+        "initializer_range": 0.02,
+        "intermediate_size": 256,
+        "max_position_embeddings": 8192,
+        "max_window_layers": layers,
+        "mm_hidden_size": 96,
+        "mm_newline_position": "grid",
+        "mm_patch_merge_type": "spatial_unpad",
+        "mm_projector_type": "mlp2x_gelu",
+        "mm_resampler_type": None,
+        "mm_spatial_pool_mode": "bilinear",
+        "mm_spatial_pool_stride": 2,
+        "mm_tunable_parts": "mm_vision_tower,mm_mlp_adapter,mm_language_model",
+        "mm_use_im_patch_token": False,
+        "mm_use_im_start_end": False,
+        "mm_vision_select_feature": "patch",
+        "mm_vision_select_layer": -2,
+        "mm_vision_tower": "google/siglip-so400m-patch14-384",
+        "model_type": "llava_qwen",
+        "num_attention_heads": 4,
+        "num_hidden_layers": layers,
+        "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-06,
+        "rope_scaling": None,
+        "rope_theta": 10000.0,
+        "sliding_window": 131072,
+        "tie_word_embeddings": True,
+        "tokenizer_model_max_length": 8192,
+        "tokenizer_padding_side": "right",
+        "torch_dtype": "bfloat16",
+        "transformers_version": "4.40.1",
+        "use_cache": True,
+        "use_mm_proj": True,
+        "use_sliding_window": False,
+        "vision_config": {
+            "hidden_act": "gelu_pytorch_tanh",
+            "hidden_size": 96,
+            "image_size": IMAGE,
+            "intermediate_size": 384,
+            "layer_norm_eps": 1e-06,
+            "model_type": "siglip_vision_model",
+            "num_attention_heads": 4,
+            "num_hidden_layers": 4,
+            "patch_size": PATCH,
+        },
+        "vision_tower_pretrained": None,
+        "vocab_size": vocab,
     }
 
 
@@ -48,8 +92,10 @@ class DemoModel(nn.Module):
         self.config, self.tokenizer = config, tokenizer
         vision = SiglipVisionConfig(**config["vision_config"], vision_use_head=False, attn_implementation="sdpa")
         self.tower = SiglipVisionTransformer(vision)
-        keys = ("hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads rms_norm_eps rope_theta "
-                "max_position_embeddings tie_word_embeddings vocab_size bos_token_id eos_token_id hidden_act").split()
+        keys = (
+            "hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads rms_norm_eps rope_theta "
+            "max_position_embeddings tie_word_embeddings vocab_size bos_token_id eos_token_id hidden_act"
+        ).split()
         self.llm = Qwen2ForCausalLM(Qwen2Config(**{k: config[k] for k in keys}, attn_implementation="sdpa"))
         hidden = config["hidden_size"]
         self.projector = nn.Sequential(nn.Linear(vision.hidden_size, hidden), nn.GELU(), nn.Linear(hidden, hidden))
@@ -127,16 +173,39 @@ class DemoModel(nn.Module):
         tensors = {name: value.to(torch.bfloat16).contiguous() for name, value in self.names()}
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
         vocab = self.config["vocab_size"]
-        special = {str(vocab - 3 + i): {"content": t, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
-                   for i, t in enumerate(SPECIAL)}
+        special = {
+            str(vocab - 3 + i): {"content": t, "lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+            for i, t in enumerate(SPECIAL)
+        }
         write = lambda name, data: (folder / name).write_text(json.dumps(data, indent=2) + "\n")
         write("config.json", self.config)
-        write("generation_config.json", {"bos_token_id": vocab - 3, "do_sample": False, "eos_token_id": [vocab - 1, vocab - 3],
-                                         "pad_token_id": vocab - 3, "transformers_version": "4.40.1"})
-        write("tokenizer_config.json", {"add_prefix_space": False, "added_tokens_decoder": special, "additional_special_tokens": SPECIAL[1:],
-                                        "bos_token": None, "clean_up_tokenization_spaces": False, "eos_token": SPECIAL[2], "errors": "replace",
-                                        "model_max_length": self.config["max_position_embeddings"], "pad_token": SPECIAL[0],
-                                        "split_special_tokens": False, "tokenizer_class": "Qwen2Tokenizer", "unk_token": None})
+        write(
+            "generation_config.json",
+            {
+                "bos_token_id": vocab - 3,
+                "do_sample": False,
+                "eos_token_id": [vocab - 1, vocab - 3],
+                "pad_token_id": vocab - 3,
+                "transformers_version": "4.40.1",
+            },
+        )
+        write(
+            "tokenizer_config.json",
+            {
+                "add_prefix_space": False,
+                "added_tokens_decoder": special,
+                "additional_special_tokens": SPECIAL[1:],
+                "bos_token": None,
+                "clean_up_tokenization_spaces": False,
+                "eos_token": SPECIAL[2],
+                "errors": "replace",
+                "model_max_length": self.config["max_position_embeddings"],
+                "pad_token": SPECIAL[0],
+                "split_special_tokens": False,
+                "tokenizer_class": "Qwen2Tokenizer",
+                "unk_token": None,
+            },
+        )
         self.tokenizer.save(str(folder / "tokenizer.json"))
 
     @classmethod

@@ -6,6 +6,7 @@ track: the decoder's first layers learn, over the visual tokens alone, what each
 language: the decoder learns questions, many of them a clip in one forward; the tower is frozen.
 finish: the same, the rate falling to nothing.
 """
+
 import argparse
 import json
 import os
@@ -30,16 +31,27 @@ STAGES = {  # steps, peak rate of (tower and projector, decoder), share of the s
     "sort": (600, 1e-3, 0.0, 0.7, "tower"),
     "track": (1500, 0.0, 5e-4, 0.0, "sort"),
     "language": (3200, 0.0, 5e-4, 0.0, "track"),
-    "finish": (1400, 0.0, 5e-4, 1.0, "language"),
+    "finish": (4600, 0.0, 5e-4, 0.6, "language"),
 }
 FRAMES = {4: 0.05, 6: 0.06, 8: 0.2, 10: 0.12, 12: 0.14, 16: 0.15, 24: 0.08, 32: 0.06, 64: 0.06, 110: 0.08}
 BUDGET = 128  # frames a step
 TEXT = 2200  # question and answer tokens a step, about
-KINDS = {"describe": 2.0, "color": 1.0, "shape": 1.5, "direction": 1.5, "count": 0.3, "order": 1.5, "relation": 1.5, "event": 1.5,
-         "background": 0.6, "yesno": 3.0, "when": 2.5}
+KINDS = {
+    "describe": 2.0,
+    "color": 0.7,
+    "shape": 3.0,
+    "direction": 1.0,
+    "count": 0.2,
+    "order": 2.5,
+    "relation": 2.5,
+    "event": 0.8,
+    "background": 0.3,
+    "yesno": 2.0,
+}
 
 
 # ---- data ---------------------------------------------------------------------------------------------------------
+
 
 class Clips:
     """The cached clips: random views of them, cut, reversed, mirrored or with red and blue swapped, with the scene to match."""
@@ -56,7 +68,7 @@ class Clips:
             data = np.memmap(path.with_suffix(".u8"), np.uint8, "r").reshape(-1, IMAGE, IMAGE, 3)
             start = 0
             for scene in json.loads(path.read_text()):
-                self.items.append((scene, data[start:start + scene["frames"]]))
+                self.items.append((scene, data[start : start + scene["frames"]]))
                 start += scene["frames"]
 
     def stills(self, rng, count):
@@ -74,6 +86,8 @@ class Clips:
         scene, data = self.items[int(rng.integers(len(self.items)))]
         kinds = {e["kind"] for _, e in world.history(scene)}  # prefer clips with events, above all those that need a memory
         if rng.random() > (1.0 if kinds & {"turn", "blink"} else 0.4 if kinds else 0.12):
+            return None
+        if len(scene["objects"]) < 2 and rng.random() < 0.5:  # and with two shapes, which have to be told apart
             return None
         first, total = 0, scene["frames"]
         if rng.random() < 0.4:
@@ -124,44 +138,58 @@ class Steps:
             if found:
                 rows.append(found)
         stories = [labels.story(r[0], r[2] / r[0]["fps"]) for r in rows]
-        batch = {"frames": np.concatenate([r[3] for r in rows]),
-                 "ground": np.array([[[world.GROUNDS.index(r[0]["ground"]), world.TEXTURES.index(r[0]["texture"])]] * count for r in rows])} | {k: np.stack([s[k] for s in stories]) for k in stories[0]}
+        batch = {
+            "frames": np.concatenate([r[3] for r in rows]),
+            "ground": np.array([[[world.GROUNDS.index(r[0]["ground"]), world.TEXTURES.index(r[0]["texture"])]] * count for r in rows]),
+        }
+        batch |= {k: np.stack([s[k] for s in stories]) for k in stories[0]}
         return batch if self.stage == "track" else batch | self.questions(rng, rows)
 
     def questions(self, rng, rows):
         """Ids, segments, positions, targets, weights and kinds of the text after the visual tokens; segment 0 is what all questions see."""
         made, start = [], len(self.ids(HEAD)) + len(rows[0][2]) * CELLS * (CELLS + 1)
         for scene, total, picked, _ in rows:
-            timed = rng.random() < 0.4
             lead = "\n"
-            if timed:
+            if rng.random() < 0.4:
                 lead = ("" if rng.random() < 0.5 else "\n") + video.time_instruction(total, scene["fps"], picked) + "\n"
             ids = self.ids(lead)
             shared = len(ids)
             columns = [ids, [0] * shared, list(range(start, start + shared)), [-100] * shared, [0.0] * shared, [-1] * shared]
-            for n, (kind, q, a) in enumerate(quiz(rng, scene, timed, total / scene["fps"] / (len(picked) - 1)), 1):
+            for n, (kind, q, a) in enumerate(quiz(rng, scene), 1):
                 ask, reply = self.ids(q + TAIL), self.ids(a + END)
                 both = len(ask) + len(reply)
                 if len(ids) - shared + both > min(TEXT // len(rows), 600):
                     break
                 at = start + shared
-                for column, more in zip(columns, (ask + reply, [n] * both, range(at, at + both), [-100] * (len(ask) - 1) + reply + [-100],
-                                                  [len(reply) ** -0.75] * both, [list(KINDS).index(kind)] * both)):
+                for column, more in zip(
+                    columns,
+                    (
+                        ask + reply,
+                        [n] * both,
+                        range(at, at + both),
+                        [-100] * (len(ask) - 1) + reply + [-100],
+                        [len(reply) ** -0.75] * both,
+                        [list(KINDS).index(kind)] * both,
+                    ),
+                ):
                     column.extend(more)
             made.append(columns)
         longest = max(len(m[0]) for m in made)
         fill = {"ids": 0, "segment": -1, "position": 0, "want": -100, "weight": 0.0, "kind": -1}
-        return {name: np.array([m[i] + [empty] * (longest - len(m[i])) for m in made], np.float32 if name == "weight" else np.int64)
-                for i, (name, empty) in enumerate(fill.items())}
+        return {
+            name: np.array([m[i] + [empty] * (longest - len(m[i])) for m in made], np.float32 if name == "weight" else np.int64)
+            for i, (name, empty) in enumerate(fill.items())
+        }
 
 
-def quiz(rng, scene, timed, gap):
+def quiz(rng, scene):
     """Different (kind, question, answer) of the scene, in random order."""
-    kinds = {k: w for k, w in KINDS.items() if k != "when" or timed and gap <= 0.6}
-    names, weights = list(kinds), np.array(list(kinds.values()))
+    names, weights = list(KINDS), np.array(list(KINDS.values()))
     seen, described = set(), False
     for kind in rng.choice(names, 60, p=weights / weights.sum()):
         found = world.ask(rng, scene, str(kind))
+        if kind == "shape" and len(scene["objects"]) < 2 and rng.random() < 0.75:  # easy, and soon learned
+            continue
         if found and found[0] not in seen and not (kind == "describe" and described):
             seen.add(found[0])
             described |= kind == "describe"
@@ -169,6 +197,7 @@ def quiz(rng, scene, timed, gap):
 
 
 # ---- heads, used in training only ----------------------------------------------------------------------------------
+
 
 def choose(logits, want):
     """(cross entropy, share right) where want >= 0."""
@@ -181,6 +210,7 @@ def choose(logits, want):
 
 class Probe(nn.Module):
     """What the frame shows, read from each pooled cell; the outlines of the shapes, read from each patch."""
+
     PARTS = (1, 2, len(world.COLORS))
 
     def __init__(self, hidden, width):
@@ -188,14 +218,16 @@ class Probe(nn.Module):
         self.parts = [len(world.SHAPES) * sum(self.PARTS), len(world.GROUNDS), len(world.TEXTURES)]
         self.out = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, sum(self.parts)))
         self.slot = nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, sum(self.PARTS) + sum(self.parts[1:])))
-        self.early = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, labels.FINE ** 2))
-        self.late = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, len(world.SHAPES) * labels.FINE ** 2))
+        self.early = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, labels.FINE**2))
+        self.late = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, len(world.SHAPES) * labels.FINE**2))
 
     def loss(self, states, cells, batch, sort):
         """(loss, scores) of patches' states and cells [N,4,4,H]; the scores are of whole frames, voted by the cells."""
         masks = batch["outline"]
         whole = masks.unflatten(-1, (len(world.SHAPES), -1)).amax(-2)
-        drawn = 10 * F.binary_cross_entropy_with_logits(self.early(states[2]), whole) + 30 * F.binary_cross_entropy_with_logits(self.late(states[3]), masks)
+        drawn = 10 * F.binary_cross_entropy_with_logits(self.early(states[2]), whole) + 30 * F.binary_cross_entropy_with_logits(
+            self.late(states[3]), masks
+        )
         if sort:  # the cells of row r, each of shape r: [N,4 cells,4 shapes,...]
             objects, ground, texture = self.slot(cells.transpose(1, 2)).split([sum(self.PARTS), *self.parts[1:]], -1)
             ground, texture = ground.flatten(1, 2), texture.flatten(1, 2)
@@ -206,18 +238,41 @@ class Probe(nn.Module):
         there, seen = there[..., 0], batch["there"]
         spread = lambda x, like: x[:, None].expand(-1, like.shape[1], *x.shape[1:])
         gap = place.mean(1)[seen] - batch["place"][seen]
-        loss = drawn + 4 * F.binary_cross_entropy_with_logits(there, spread(seen.float(), there)) + choose(color, spread(batch["color"], color))[0] + \
-            20 * F.smooth_l1_loss(place[spread(seen, place)], spread(batch["place"], place)[spread(seen, place)], beta=0.05) + \
-            choose(ground, spread(batch["ground"][:, 0], ground))[0] + choose(texture, spread(batch["ground"][:, 1], texture))[0]
-        return loss, {"outline": float(drawn), "there": float(((there.mean(1) > 0) == seen).all(1).float().mean()),
-                      "color": choose(color.mean(1), batch["color"])[1], "place": float(gap.abs().mean()),
-                      "ground": choose(ground.mean(1), batch["ground"][:, 0])[1], "texture": choose(texture.mean(1), batch["ground"][:, 1])[1]}
+        loss = (
+            drawn
+            + 4 * F.binary_cross_entropy_with_logits(there, spread(seen.float(), there))
+            + choose(color, spread(batch["color"], color))[0]
+            + 20 * F.smooth_l1_loss(place[spread(seen, place)], spread(batch["place"], place)[spread(seen, place)], beta=0.05)
+            + choose(ground, spread(batch["ground"][:, 0], ground))[0]
+            + choose(texture, spread(batch["ground"][:, 1], texture))[0]
+        )
+        return loss, {
+            "outline": float(drawn),
+            "there": float(((there.mean(1) > 0) == seen).all(1).float().mean()),
+            "color": choose(color.mean(1), batch["color"])[1],
+            "place": float(gap.abs().mean()),
+            "ground": choose(ground.mean(1), batch["ground"][:, 0])[1],
+            "texture": choose(texture.mean(1), batch["ground"][:, 1])[1],
+        }
 
 
 class Track(nn.Module):
     """What each shape has done so far, read from the last cell of its row in each frame after the decoder's first layers."""
-    PARTS = {"there": 1, "ever": 1, "there before": 1, "there first": 1, "color": len(world.COLORS), "color first": len(world.COLORS), "step": 2, "shift": 2,
-             "way": len(world.DIRECTIONS) + 1, "way first": len(world.DIRECTIONS) + 1, "done": len(labels.EVENTS), "age": len(labels.EVENTS)}
+
+    PARTS = {
+        "there": 1,
+        "ever": 1,
+        "there before": 1,
+        "there first": 1,
+        "color": len(world.COLORS),
+        "color first": len(world.COLORS),
+        "step": 2,
+        "shift": 2,
+        "way": len(world.DIRECTIONS) + 1,
+        "way first": len(world.DIRECTIONS) + 1,
+        "done": len(labels.EVENTS),
+        "age": len(labels.EVENTS),
+    }
 
     def __init__(self, hidden, depths=(1, 2, 3, 4)):
         super().__init__()
@@ -225,7 +280,9 @@ class Track(nn.Module):
         self.order = nn.ModuleList(nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, 2 * (len(labels.EVENTS) + 1))) for _ in depths)
         self.heads = nn.ModuleList(nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, sum(self.PARTS.values()))) for _ in depths)
         self.shapes = nn.ModuleList(nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, len(world.SHAPES))) for _ in depths)
-        self.grounds = nn.ModuleList(nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, len(world.GROUNDS) + len(world.TEXTURES))) for _ in depths)
+        self.grounds = nn.ModuleList(
+            nn.Sequential(nn.LayerNorm(hidden), nn.Linear(hidden, len(world.GROUNDS) + len(world.TEXTURES))) for _ in depths
+        )
 
     def loss(self, states, at, batch):
         """(loss, scores) at positions at [F,4] of the decoder's states; the scores are of the deepest head, mostly at the last frame."""
@@ -236,7 +293,9 @@ class Track(nn.Module):
         for depth, head, name, under, order in zip(self.depths, self.heads, self.shapes, self.grounds, self.order):
             ranks = order(states[depth][:, at]).float().chunk(2, -1)
             if depth > 1:
-                total = total + 2 * sum(choose(rank[mine], batch[part][mine])[0] for rank, part in zip(ranks, ("event first", "event last")))
+                total = total + 2 * sum(
+                    choose(rank[mine], batch[part][mine])[0] for rank, part in zip(ranks, ("event first", "event last"))
+                )
             shape = name(states[depth][:, at]).float()
             total = total + choose(shape, torch.arange(len(world.SHAPES)).expand(shape.shape[:-1]))[0]
             ground, texture = under(states[depth][:, at]).float().split((len(world.GROUNDS), len(world.TEXTURES)), -1)
@@ -254,10 +313,17 @@ class Track(nn.Module):
                 total = total + 8 * done.sum() / weight.sum() + 10 * near(got, "age", happened)
         end = lambda x: x[:, -1]
         scores = {name: choose(end(got[name]), end(batch[name]))[1] for name in ("color", "color first", "way", "way first")}
-        scores |= {name: float((got[name] - batch[name])[where].abs().mean()) for name, where in (("shift", ever), ("step", batch["both"]), ("age", happened))
-                   if where.any()}
-        scores |= {name: float(((got[name][..., 0] > 0) == batch[name])[mine].float().mean()) for name in ("there", "there before", "there first")}
-        scores["order"] = float(((ranks[0].argmax(-1) == batch["event first"]) & (ranks[1].argmax(-1) == batch["event last"]))[:, -1].all(-1).float().mean())
+        scores |= {
+            name: float((got[name] - batch[name])[where].abs().mean())
+            for name, where in (("shift", ever), ("step", batch["both"]), ("age", happened))
+            if where.any()
+        }
+        scores |= {
+            name: float(((got[name][..., 0] > 0) == batch[name])[mine].float().mean()) for name in ("there", "there before", "there first")
+        }
+        scores["order"] = float(
+            ((ranks[0].argmax(-1) == batch["event first"]) & (ranks[1].argmax(-1) == batch["event last"]))[:, -1].all(-1).float().mean()
+        )
         scores["shape"] = float((shape.argmax(-1) == torch.arange(len(world.SHAPES)))[mine].float().mean())
         scores["ground"] = choose(ground, wanted[..., 0])[1]
         scores["done"] = float((end(got["done"] > 0) == end(happened))[end(mine)].all(1).float().mean())
@@ -265,6 +331,7 @@ class Track(nn.Module):
 
 
 # ---- steps --------------------------------------------------------------------------------------------------------
+
 
 def mix(q, k, v, mask=None, causal=False):
     """Attention of scaled q [B,H,Q,D] over k, v [B,G,K,D], to [B,Q,H*D]. By hand in bf16, or torch's own in f32 for long inputs:
@@ -324,7 +391,7 @@ def decode(model, x, pos, split, mask, depth):
         x, y = add_norm(x, more, layer.input_layernorm.weight)
         states.append(x)
         q, k, v = (part(y).unflatten(-1, (-1, a.head_dim)) for part in (a.q_proj, a.k_proj, a.v_proj))
-        q, k, v = rotate(q, cos, sin, a.head_dim ** -0.5), rotate(k, cos, sin, 1.0), v.transpose(1, 2).contiguous()
+        q, k, v = rotate(q, cos, sin, a.head_dim**-0.5), rotate(k, cos, sin, 1.0), v.transpose(1, 2).contiguous()
         out = mix(q[:, :, :split], k[:, :, :split], v[:, :, :split], causal=True)
         if mask is not None:
             out = torch.cat([out, mix(q[:, :, split:], k, v, mask)], 1)
@@ -380,14 +447,18 @@ def look_back(model, distance=CELLS * (CELLS + 1), strength=2.4, fastest=14):
         half = a.head_dim // 2
         angle = distance * model.llm.model.rotary_emb.inv_freq[:fastest]
         a.k_proj.bias[:fastest] = strength
-        a.q_proj.bias[:fastest], a.q_proj.bias[half:half + fastest] = strength * angle.cos(), -strength * angle.sin()
+        a.q_proj.bias[:fastest], a.q_proj.bias[half : half + fastest] = strength * angle.cos(), -strength * angle.sin()
 
 
 class Muon(torch.optim.Optimizer):
     """Muon for the matrices of the layers (updates made orthogonal, scaled to AdamW's size), AdamW for the rest."""
 
     def __init__(self, matrices, rest, **rates):
-        super().__init__([{"params": list(m), "muon": True, "rate": r} for m, r in matrices] + [{"params": list(p), "muon": False, "rate": r} for p, r in rest], {"lr": 0.0})
+        super().__init__(
+            [{"params": list(m), "muon": True, "rate": r} for m, r in matrices]
+            + [{"params": list(p), "muon": False, "rate": r} for p, r in rest],
+            {"lr": 0.0},
+        )
 
     @torch.no_grad()
     def step(self):
@@ -415,7 +486,7 @@ class Muon(torch.optim.Optimizer):
 def orthogonal(x):
     """The nearest semi-orthogonal matrices of a stack, about (Newton-Schulz)."""
     flip = x.shape[1] > x.shape[2]
-    x = (x.mT if flip else x)
+    x = x.mT if flip else x
     x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).bfloat16()
     for _ in range(5):
         a = x @ x.mT
@@ -443,8 +514,13 @@ def main():
     track = Track(model.config["hidden_size"])
     both = nn.ModuleList([model, probe, track])
     matrices, rest = [], []
-    for rate, parts in ((tower_rate, {"tower": model.tower, "projector": model.projector, "probe": probe}), (text_rate, {"llm": model.llm, "track": track})):
-        named = [(f"{part}.{n}", p) for part, m in parts.items() for n, p in m.named_parameters()] + ([("newline", model.newline)] if "llm" in parts else [])
+    for rate, parts in (
+        (tower_rate, {"tower": model.tower, "projector": model.projector, "probe": probe}),
+        (text_rate, {"llm": model.llm, "track": track}),
+    ):
+        named = [(f"{part}.{n}", p) for part, m in parts.items() for n, p in m.named_parameters()] + (
+            [("newline", model.newline)] if "llm" in parts else []
+        )
         inner = lambda n, p: p.ndim == 2 and ("layers." in n or "projector" in n)
         if rate:
             matrices.append(([p for n, p in named if inner(n, p)], rate))
@@ -455,8 +531,7 @@ def main():
     if file.exists():
         saved = torch.load(file, weights_only=True)
         both.load_state_dict(saved["model"])
-        if "optimizer" in saved:
-            optimizer.load_state_dict(saved["optimizer"])
+        optimizer.load_state_dict(saved["optimizer"])
         step = saved["step"]
     elif before:
         both.load_state_dict(torch.load(args.state / f"{before}.pt", weights_only=True)["model"])
@@ -480,7 +555,11 @@ def main():
     start = saved_at = time.time()
     meter, stop, errors = {}, [], torch.ones(len(KINDS))
     signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
-    batches = iter(DataLoader(Steps(clips, tokenizer, args.stage, args.seed), batch_size=None, sampler=range(step, steps), num_workers=1, prefetch_factor=4))
+    batches = iter(
+        DataLoader(
+            Steps(clips, tokenizer, args.stage, args.seed), batch_size=None, sampler=range(step, steps), num_workers=1, prefetch_factor=4
+        )
+    )
     while step < steps and not stop and time.time() - start < args.minutes * 60:
         while (args.state / "PAUSE").exists() and not stop:
             time.sleep(1)
@@ -490,7 +569,9 @@ def main():
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * min(1, (step + 1) / 100, (steps - step) / (fall * steps) if fall else 1)
         with torch.autocast("cpu", torch.bfloat16):
-            loss, scores = tower_step(model, probe, batch, args.stage == "sort") if tower_rate else decoder_step(model, track, batch, errors)
+            loss, scores = (
+                tower_step(model, probe, batch, args.stage == "sort") if tower_rate else decoder_step(model, track, batch, errors)
+            )
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(both.parameters(), 1.0)
@@ -499,7 +580,13 @@ def main():
         for k, v in scores.items():
             meter.setdefault(k, []).extend(v if isinstance(v, list) else [v])
         if step % 50 == 0:
-            print(step, f"{(time.time() - start):.0f}s", f"{float(loss):.3f}", *(f"{k} {np.mean(v):.3f}" for k, v in sorted(meter.items()) if v), flush=True)
+            print(
+                step,
+                f"{(time.time() - start):.0f}s",
+                f"{float(loss):.3f}",
+                *(f"{k} {np.mean(v):.3f}" for k, v in sorted(meter.items()) if v),
+                flush=True,
+            )
             meter = {}
         if time.time() - saved_at > 240:
             save()

@@ -1,4 +1,5 @@
 """Clips as the reference reads them: encoding, decoding to RGB24, frame sampling, Pillow resize, time instruction."""
+
 import io
 
 import av
@@ -13,9 +14,11 @@ def encode(frames, fps, codec, rng, path=None, quality=None):
     """Encode u8 RGB frames; returns the file's bytes, or writes them to path. Quality is random unless given (0 good .. 1 bad)."""
     name, container = CODECS[codec]
     q = rng.random() if quality is None else quality
-    options = {"h264": {"crf": str(int(16 + 18 * q)), "preset": "veryfast" if rng.random() < 0.5 else "ultrafast", "threads": "1"},
-               "vp9": {"crf": str(int(20 + 25 * q)), "b": "0", "deadline": "realtime", "cpu-used": "8", "threads": "1"},
-               "mpeg4": {"qmin": str(int(2 + 9 * q)), "qmax": str(int(2 + 9 * q)), "threads": "1"}}[codec]
+    options = {
+        "h264": {"crf": str(int(16 + 18 * q)), "preset": "veryfast" if rng.random() < 0.5 else "ultrafast", "threads": "1"},
+        "vp9": {"crf": str(int(20 + 25 * q)), "b": "0", "deadline": "realtime", "cpu-used": "8", "threads": "1"},
+        "mpeg4": {"qmin": str(int(2 + 9 * q)), "qmax": str(int(2 + 9 * q)), "threads": "1"},
+    }[codec]
     sink = io.BytesIO() if path is None else str(path)
     with av.open(sink, "w", format=container) as out:
         stream = out.add_stream(name, rate=fps, options=options)
@@ -47,5 +50,7 @@ def sample(total, count):
 
 def time_instruction(total, rate, indices):
     stamps = ",".join(f"{i / rate:.2f}s" for i in indices)
-    return (f"The video lasts for {total / rate:.2f} seconds, and {len(indices)} frames are uniformly sampled from it. "
-            f"These frames are located at {stamps}.Please answer the following questions related to this video.")
+    return (
+        f"The video lasts for {total / rate:.2f} seconds, and {len(indices)} frames are uniformly sampled from it. "
+        f"These frames are located at {stamps}.Please answer the following questions related to this video."
+    )

@@ -3,6 +3,7 @@
 A scene is plain data (JSON). Positions are fractions of the frame, sizes fractions of its shorter side, times seconds.
 Everything asked is derived from the scene, so a transform (reverse, mirror, swap, window) needs no other labels.
 """
+
 import copy
 import math
 
@@ -19,7 +20,6 @@ SWAPPED = {"red": "blue", "blue": "red", "yellow": "cyan", "cyan": "yellow"}
 SIZES = ((320, 240), (320, 180), (256, 256), (352, 288), (426, 240), (240, 320), (480, 360), (640, 360), (192, 144))
 SIZE_WEIGHTS = (0.35, 0.1, 0.12, 0.1, 0.08, 0.05, 0.05, 0.03, 0.12)
 RATES = (8, 10, 12, 15, 24, 25, 30)
-LETTER_RULE = "Answer with the option's letter from the given choices directly."
 
 
 def pick(rng, items, p=None):
@@ -30,9 +30,18 @@ def paint(rng, name, exact=False):
     """A random RGB of the named colour; exact primaries are frequent, as in clips made with ffmpeg's colour names."""
     u = lambda lo, hi: int(rng.integers(lo, hi + 1))
     if exact or rng.random() < 0.2:
-        exact = {"red": (255, 0, 0), "blue": (0, 0, 255), "yellow": (255, 255, 0), "cyan": (0, 255, 255), "orange": (255, 165, 0),
-                 "purple": (128, 0, 128), "white": (255, 255, 255), "black": (0, 0, 0), "gray": (128, 128, 128),
-                 "green": pick(rng, [(0, 128, 0), (0, 255, 0)])}
+        exact = {
+            "red": (255, 0, 0),
+            "blue": (0, 0, 255),
+            "yellow": (255, 255, 0),
+            "cyan": (0, 255, 255),
+            "orange": (255, 165, 0),
+            "purple": (128, 0, 128),
+            "white": (255, 255, 255),
+            "black": (0, 0, 0),
+            "gray": (128, 128, 128),
+            "green": pick(rng, [(0, 128, 0), (0, 255, 0)]),
+        }
         return exact[name]
     if name in ("red", "blue"):
         main, low = u(140, 255), (u(0, 50), u(0, 50))
@@ -53,6 +62,7 @@ def paint(rng, name, exact=False):
 
 
 # ---- scenes -------------------------------------------------------------------------------------------------------
+
 
 def place(rng, lo, hi, low, high):
     """A start such that start+lo >= low and start+hi <= high, or None."""
@@ -103,11 +113,23 @@ def sample_scene(rng):
             continue
         dur = frames / fps
         ground = pick(rng, GROUNDS, [0.16, 0.2, 0.16, 0.08, 0.12, 0.12, 0.08, 0.08])
-        scene = {"w": w, "h": h, "fps": fps, "frames": frames, "dur": dur, "seed": int(rng.integers(1 << 31)),
-                 "exact": exact, "ground": ground, "ground_rgb": paint(rng, ground, exact),
-                 "texture": "plain" if exact else pick(rng, TEXTURES, [0.5, 0.25, 0.25]),
-                 "cell": float(rng.uniform(0.13, 0.25)), "vertical": bool(rng.random() < 0.5), "noise": 0.0 if exact else float(rng.choice([0, 0, 2, 5])),
-                 "hard": bool(rng.random() < 0.4), "objects": []}
+        scene = {
+            "w": w,
+            "h": h,
+            "fps": fps,
+            "frames": frames,
+            "dur": dur,
+            "seed": int(rng.integers(1 << 31)),
+            "exact": exact,
+            "ground": ground,
+            "ground_rgb": paint(rng, ground, exact),
+            "texture": "plain" if exact else pick(rng, TEXTURES, [0.5, 0.25, 0.25]),
+            "cell": float(rng.uniform(0.13, 0.25)),
+            "vertical": bool(rng.random() < 0.5),
+            "noise": 0.0 if exact else float(rng.choice([0, 0, 2, 5])),
+            "hard": bool(rng.random() < 0.4),
+            "objects": [],
+        }
         count = 2 if rng.random() < 0.45 else 1
         shapes = [SHAPES[i] for i in rng.permutation(len(SHAPES))[:count]]
         free = [c for c in COLORS if c != ground]
@@ -176,7 +198,11 @@ def clear(scene, times):
         if seen.sum() < 2:
             return False
         kinds = [e["kind"] for e in obj["events"]]
-        if len(set(kinds)) != len(kinds) or ("appear" in kinds and kinds[0] != "appear") or ("disappear" in kinds and kinds[-1] != "disappear"):
+        if (
+            len(set(kinds)) != len(kinds)
+            or ("appear" in kinds and kinds[0] != "appear")
+            or ("disappear" in kinds and kinds[-1] != "disappear")
+        ):
             return False
         if "appear" not in kinds and not seen[0] or "disappear" not in kinds and not seen[-1]:
             return False
@@ -213,6 +239,7 @@ def clear(scene, times):
 
 
 # ---- transforms ---------------------------------------------------------------------------------------------------
+
 
 def reverse(scene):
     """The scene played backwards."""
@@ -289,6 +316,7 @@ def window(scene, first, frames):
 
 # ---- drawing ------------------------------------------------------------------------------------------------------
 
+
 def stencil(shape, side, hard):
     """Coverage of the shape in a side x side box, 0..1."""
     n = side * 4
@@ -301,8 +329,10 @@ def stencil(shape, side, hard):
     elif shape == "triangle":
         draw.polygon([(n / 2, 0), (n, n), (0, n)], fill=255)
     else:
-        points = [(n / 2 * (1 + r * math.sin(a)), n / 2 * (1.05 - 1.05 * r * math.cos(a)))
-                  for a, r in ((i * math.pi / 5, 1.0 if i % 2 == 0 else 0.42) for i in range(10))]
+        points = [
+            (n / 2 * (1 + r * math.sin(a)), n / 2 * (1.05 - 1.05 * r * math.cos(a)))
+            for a, r in ((i * math.pi / 5, 1.0 if i % 2 == 0 else 0.42) for i in range(10))
+        ]
         draw.polygon(points, fill=255)
     mask = np.asarray(image.resize((side, side), Image.Resampling.BOX), np.float32) / 255
     return (mask > 0.5).astype(np.float32) if hard else mask
@@ -344,13 +374,14 @@ def render(scene):
             x, y = round(x * w - s / 2), round(y * h - s / 2)
             x0, y0, x1, y1 = max(0, x), max(0, y), min(w, x + s), min(h, y + s)
             if x0 < x1 and y0 < y1:
-                m = mask[y0 - y:y1 - y, x0 - x:x1 - x, None]
+                m = mask[y0 - y : y1 - y, x0 - x : x1 - x, None]
                 box = frames[k, y0:y1, x0:x1]
                 box[:] = np.clip(np.array(rgb, np.float32) * m + box * (1 - m) + 0.5, 0, 255)
     return frames
 
 
 # ---- questions ----------------------------------------------------------------------------------------------------
+
 
 def verb(e):
     return {"appear": "appears", "disappear": "disappears", "blink": "blinks", "turn": "turns around"}.get(e["kind"]) or "turns " + e["to"]
@@ -384,9 +415,17 @@ def describe(scene):
     return " ".join(out) + f" The background is {scene['texture']} {scene['ground']}."
 
 
-DESCRIBE = ("describe this video", "Describe this video.", "Please describe this video in detail.", "Please describe this video.",
-            "Describe the video.", "Describe this video in detail.", "What happens in this video?", "What is happening in this video?",
-            "What do you see in this video?")
+DESCRIBE = (
+    "describe this video",
+    "Describe this video.",
+    "Please describe this video in detail.",
+    "Please describe this video.",
+    "Describe the video.",
+    "Describe this video in detail.",
+    "What happens in this video?",
+    "What is happening in this video?",
+    "What do you see in this video?",
+)
 
 
 def ref(rng, scene, obj, color=True):
@@ -424,10 +463,24 @@ def ask_color(rng, scene):
 
 def ask_shape(rng, scene):
     if len(scene["objects"]) == 1 and rng.random() < 0.7:
-        return pick(rng, ["What shape is it?", "What shape is in the video?", "Which shape is shown?", "What shape do you see?",
-                          "What shape is the object?"]), scene["objects"][0]["shape"]
+        return (
+            pick(
+                rng,
+                [
+                    "What shape is it?",
+                    "What shape is in the video?",
+                    "Which shape is shown?",
+                    "What shape do you see?",
+                    "What shape is the object?",
+                ],
+            ),
+            scene["objects"][0]["shape"],
+        )
     obj = any_object(rng, scene, constant)
-    return obj and (pick(rng, ["What shape is the {} object?", "What shape is {}?", "Which shape is {}?"]).format(obj["color"]), obj["shape"])
+    return obj and (
+        pick(rng, ["What shape is the {} object?", "What shape is {}?", "Which shape is {}?"]).format(obj["color"]),
+        obj["shape"],
+    )
 
 
 def ask_direction(rng, scene):
@@ -437,13 +490,35 @@ def ask_direction(rng, scene):
         if rng.random() < 0.5:
             return pick(rng, ["Which way does {} move first?", "Which direction does {} move first?"]).format(who), heading(obj)
         return pick(rng, ["Which way does {} move last?", "Which direction does {} move last?"]).format(who), heading(obj, True)
-    return pick(rng, ["Which direction does {} move?", "Which way does {} move?", "In which direction does {} move?",
-                      "What direction does {} move?", "Which direction is {} moving?"]).format(who), heading(obj) or STILL
+    return (
+        pick(
+            rng,
+            [
+                "Which direction does {} move?",
+                "Which way does {} move?",
+                "In which direction does {} move?",
+                "What direction does {} move?",
+                "Which direction is {} moving?",
+            ],
+        ).format(who),
+        heading(obj) or STILL,
+    )
 
 
 def ask_count(rng, scene):
-    return pick(rng, ["How many shapes are there?", "How many objects are there?", "How many shapes are in the video?",
-                      "How many objects are in the video?", "How many shapes do you see?"]), ("one", "two")[len(scene["objects"]) - 1]
+    return (
+        pick(
+            rng,
+            [
+                "How many shapes are there?",
+                "How many objects are there?",
+                "How many shapes are in the video?",
+                "How many objects are in the video?",
+                "How many shapes do you see?",
+            ],
+        ),
+        ("one", "two")[len(scene["objects"]) - 1],
+    )
 
 
 def ask_order(rng, scene):
@@ -452,8 +527,13 @@ def ask_order(rng, scene):
         return None
     last = int(rng.random() < 0.5)
     obj, e = past[-last]
-    return pick(rng, [["What happens first?", "What happens first in the video?"], ["What happens last?", "What happens last in the video?"]][last]), \
-        f"the {obj['shape']} {verb(e)}"
+    return (
+        pick(
+            rng,
+            [["What happens first?", "What happens first in the video?"], ["What happens last?", "What happens last in the video?"]][last],
+        ),
+        f"the {obj['shape']} {verb(e)}",
+    )
 
 
 def ask_relation(rng, scene):
@@ -495,7 +575,8 @@ def ask_yesno(rng, scene):
         if not constant(obj):
             return None
         near = [o["color"] for o in scene["objects"] if o is not obj and constant(o)]
-        q = f"Is the {shape} {obj['color'] if yes else pick(rng, near) if near and rng.random() < 0.5 else other(rng, COLORS, obj['color'])}?"
+        wrong = None if yes else pick(rng, near) if near and rng.random() < 0.5 else other(rng, COLORS, obj["color"])
+        q = f"Is the {shape} {wrong or obj['color']}?"
     elif topic == 1:
         q = f"Is there a {shape if yes else other(rng, SHAPES, *[o['shape'] for o in scene['objects']])}?"
     elif topic == 2:
@@ -526,39 +607,18 @@ def ask_yesno(rng, scene):
     return q, "yes" if yes else "no"
 
 
-def ask_choice(rng, scene):
-    topic = pick(rng, ["color", "shape", "direction", "background"], [0.3, 0.2, 0.35, 0.15])
-    if topic == "background":
-        question, right, pool = "What color is the background?", scene["ground"], GROUNDS
-    else:
-        found = {"color": ask_color, "shape": ask_shape, "direction": ask_direction}[topic](rng, scene)
-        if not found:
-            return None
-        question, right = found
-        pool = {"color": COLORS, "shape": SHAPES, "direction": DIRECTIONS + (STILL,)}[topic]
-    wrong = [x for x in pool if x != right]
-    options = [right] + [wrong[i] for i in rng.permutation(len(wrong))[:3]]
-    options = [options[i] for i in rng.permutation(4)]
-    lines = "".join(f"{letter}. {text}\n" for letter, text in zip("ABCD", options))
-    return f"{question}\n{lines}{LETTER_RULE}", "ABCD"[options.index(right)]
-
-
-def ask_when(rng, scene):
-    past = history(scene)
-    if not past:
-        return None
-    obj, e = pick(rng, past)
-    who = ref(rng, scene, obj)
-    return pick(rng, ["When does {} {}?", "At what time does {} {}?"]).format(who, stem(e)), f"at {round(e['t'] * 2) / 2:.1f} seconds"
-
-
-ASK = {"describe": ask_describe, "color": ask_color, "shape": ask_shape, "direction": ask_direction, "count": ask_count, "order": ask_order,
-       "relation": ask_relation, "event": ask_event, "background": ask_background, "yesno": ask_yesno, "choice": ask_choice, "when": ask_when}
-
-
-def event_time(scene, question):
-    """The true time of the event a 'when' question names."""
-    return next(e["t"] for o, e in history(scene) if stem(e) in question and (o["shape"] in question or len(scene["objects"]) == 1))
+ASK = {
+    "describe": ask_describe,
+    "color": ask_color,
+    "shape": ask_shape,
+    "direction": ask_direction,
+    "count": ask_count,
+    "order": ask_order,
+    "relation": ask_relation,
+    "event": ask_event,
+    "background": ask_background,
+    "yesno": ask_yesno,
+}
 
 
 def ask(rng, scene, kind):

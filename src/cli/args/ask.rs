@@ -50,8 +50,9 @@ pub(crate) struct AskArgs {
     #[arg(value_name = "QUESTION", required_unless_present = "no_video")]
     rest: Vec<OsString>,
 
-    /// Checkpoint: a directory, a GGUF file, or a repository of the hub, which is downloaded on first use.
-    #[arg(long, value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL)]
+    /// Checkpoint: a directory, a GGUF file, a repository of the hub, which is downloaded on first use, or `demo`, a small
+    /// model inside this program that knows moving shapes.
+    #[arg(long, value_name = "DIR|FILE|REPO[@REV]|demo", default_value = DEFAULT_MODEL)]
     pub(crate) model: String,
 
     /// Download nothing, as HF_HUB_OFFLINE=1 does.

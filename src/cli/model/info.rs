@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use llava_video::Error;
-use llava_video::checkpoint::{Checkpoint, Layout};
+use llava_video::checkpoint::{Checkpoint, Layout, Source};
+use llava_video::demo;
 use llava_video::hub::{self, ModelName};
 use llava_video::model;
 use llava_video::quantization::{Quantization, Scheme, TensorPlan, fallbacks};
@@ -54,11 +55,15 @@ fn facts(name: &ModelName, checkpoint: &Checkpoint) -> Result<Vec<(&'static str,
     // Keys and values of one position, in numbers: bytes follow from the dtype.
     let kv_values = 2 * language.num_layers * language.num_kv_heads * language.head_dim();
     let mut facts = Vec::new();
-    if let ModelName::Repo(repo) = name {
-        facts.push(("model", json!(repo.to_string())));
+    match name {
+        ModelName::Repo(repo) => facts.push(("model", json!(repo.to_string()))),
+        ModelName::Demo => facts.push(("model", json!(demo::NAME))),
+        ModelName::Local(_) => {}
+    }
+    if let Source::Path(path) = &checkpoint.source {
+        facts.push(("dir", json!(path.to_string_lossy())));
     }
     facts.extend([
-        ("dir", json!(checkpoint.source.path().to_string_lossy())),
         (
             "layout",
             json!(match config.layout {

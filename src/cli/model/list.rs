@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use llava_video::Error;
+use llava_video::demo;
 use llava_video::hub::{self, CachedRepo, KNOWN, Settings, Snapshot};
 use llava_video::size::shown;
 use serde_json::json;
@@ -24,6 +25,7 @@ pub(super) fn run(args: &ListArgs, printer: &mut Printer) -> Result<Exit> {
             "available": not_cached
                 .map(|known| json!({ "id": known.id, "parameters": known.parameters, "bytes": known.weight_bytes() }))
                 .collect::<Vec<_>>(),
+            "built_in": [{ "id": demo::NAME, "bytes": demo::size_bytes() }],
             "other_repositories": others,
         });
         printer.line(&object.to_string())?;
@@ -41,6 +43,7 @@ pub(super) fn run(args: &ListArgs, printer: &mut Printer) -> Result<Exit> {
         let size = format!("about {}", shown(known.weight_bytes()));
         rows.push([known.id.to_owned(), String::new(), size, "not downloaded".to_owned()]);
     }
+    rows.push([demo::NAME.to_owned(), String::new(), shown(demo::size_bytes()), "part of the program".to_owned()]);
     for line in aligned(&rows) {
         printer.line(&line)?;
     }

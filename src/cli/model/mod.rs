@@ -34,6 +34,10 @@ pub(crate) fn run(command: &ModelCommand, printer: &mut Printer) -> Result<Exit>
 fn repository(name: &str) -> Result<RepoName> {
     match ModelName::parse(name).map_err(Error::from)? {
         ModelName::Repo(repo) => Ok(repo),
+        ModelName::Demo => {
+            Err(UsageError("the demo model is part of the program; expected a repository `owner/name`".to_owned())
+                .into())
+        }
         ModelName::Local(path) => {
             Err(UsageError(format!("`{}` is on this machine; expected a repository `owner/name`", path.display()))
                 .into())

@@ -6,6 +6,7 @@ use anyhow::Result;
 use indicatif::HumanDuration;
 use llava_video::Error;
 use llava_video::checkpoint::Source;
+use llava_video::demo;
 use llava_video::hub::{self, Event, ModelName, Pulled, RepoName, Settings};
 use llava_video::interrupt::Interrupt;
 use llava_video::size::shown;
@@ -25,6 +26,10 @@ pub(crate) fn obtain(
 ) -> Result<Source> {
     let repo = match ModelName::parse(name).map_err(Error::from)? {
         ModelName::Local(path) => return Ok(path.into()),
+        ModelName::Demo => {
+            printer.note(demo::KNOWS);
+            return Ok(demo::source());
+        }
         ModelName::Repo(repo) => repo,
     };
     let settings = Settings::from_env(offline).map_err(Error::from)?;

@@ -13,8 +13,8 @@ const MAX_ADDRESS_SPACE_BYTES: u64 = 8 << 30;
 #[cfg(unix)]
 const MAX_OPEN_FILES: u64 = 32;
 
-/// Confines this thread, and all that it starts, to reading `path` (of a directory, what is in it), for good. Returns what could not be given up, in
-/// words. Resource limits hold for the whole process.
+/// Confines this thread, and all that it starts, to reading `path` (of a directory, what is in it), for good. Returns what
+/// could not be given up, in words. Resource limits hold for the whole process.
 pub fn enter(path: &Path) -> Vec<String> {
     let mut missing = Vec::new();
     #[cfg(unix)]
