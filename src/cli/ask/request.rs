@@ -14,6 +14,7 @@ use llava_video::model::{self, ClipFrames};
 use llava_video::prompt::{self, Conversation, DEFAULT_SYSTEM, Part, Prompt, TimeInstruction, Tokenizer, Turn};
 use llava_video::prompt::{picture_message, user_message};
 use llava_video::quantization::{TensorPlan, fallbacks};
+use llava_video::size::shown;
 use llava_video::trace::Trace;
 use llava_video::video::isolated::View;
 use llava_video::video::{self, FramePlan};
@@ -225,10 +226,10 @@ impl Request<'_> {
         printer: &mut Printer,
     ) {
         let plan = self.checkpoint.plan(self.args.quantize.scheme());
-        let megabytes = plan.iter().map(TensorPlan::bytes).sum::<usize>() / 1_000_000;
+        let size = shown(plan.iter().map(TensorPlan::bytes).sum::<usize>() as u64);
         let (names, dtype) = (devices.names(), devices.dtype_name());
         printer.detail(&format!(
-            "model: `{}`, {megabytes} MB of weights, on {names} in {dtype}",
+            "model: `{}`, {size} of weights, on {names} in {dtype}",
             self.checkpoint.source.path().display()
         ));
         fallbacks(&plan).iter().for_each(|line| printer.detail(line));

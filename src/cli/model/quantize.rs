@@ -4,6 +4,7 @@ use anyhow::Result;
 use llava_video::Error;
 use llava_video::checkpoint::{Checkpoint, gguf};
 use llava_video::quantization::{Scheme, fallbacks};
+use llava_video::size::shown;
 
 use crate::cli::args::ModelQuantizeArgs;
 use crate::cli::exit::{Exit, UsageError};
@@ -16,8 +17,8 @@ pub(crate) fn run(args: &ModelQuantizeArgs, printer: &mut Printer) -> Result<Exi
     if args.output.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("gguf")) {
         return Err(UsageError(format!("--output `{}` does not end in .gguf", args.output.display())).into());
     }
-    let dir = super::obtain(&args.model, None, &interrupt, printer)?;
-    let mut checkpoint = Checkpoint::open(&dir, &[]).map_err(Error::from)?;
+    let source = super::obtain(&args.model, None, &interrupt, printer)?;
+    let mut checkpoint = Checkpoint::open(&source, &[]).map_err(Error::from)?;
     let scheme = Scheme { quantization: args.quantize, vision: args.quantize_vision };
     for line in fallbacks(&checkpoint.plan(Some(scheme))) {
         printer.note(&line);
@@ -27,10 +28,10 @@ pub(crate) fn run(args: &ModelQuantizeArgs, printer: &mut Printer) -> Result<Exi
     let bytes = gguf::write(&mut checkpoint, scheme, &args.output, args.force, &interrupt, &mut progress)?;
     printer.end_progress();
     printer.note(&format!(
-        "`{}` has {} MB, the checkpoint's weights {} MB",
+        "`{}` has {}, the checkpoint's weights {}",
         args.output.display(),
-        bytes / 1_000_000,
-        before / 1_000_000
+        shown(bytes),
+        shown(before as u64)
     ));
     Ok(Exit::Done)
 }
