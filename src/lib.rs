@@ -25,6 +25,7 @@
 //! binary's `cli` does.
 
 mod attention;
+mod cgroup;
 pub mod checkpoint;
 pub mod demo;
 pub mod device;
@@ -42,6 +43,7 @@ pub mod prompt;
 pub mod quantization;
 pub mod score;
 pub mod size;
+pub mod threads;
 pub mod trace;
 pub mod video;
 pub mod vision;

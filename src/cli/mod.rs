@@ -13,6 +13,7 @@ mod record;
 mod request;
 mod score;
 mod signals;
+mod threads;
 
 use std::process::ExitCode;
 
@@ -33,6 +34,7 @@ pub(crate) fn run() -> ExitCode {
         isolated::serve(std::io::stdin().lock(), std::io::stdout().lock());
         return Exit::Done.into();
     }
+    threads::settle(cli.threads);
     let mut printer = Printer::new(cli.verbose, cli.quiet);
     let outcome = match cli.command {
         Command::Ask(args) => ask::run(*args, &mut printer),

@@ -171,15 +171,14 @@ pub fn built_in_features() -> Vec<&'static str> {
     .collect()
 }
 
-/// Free memory of the machine or of the container, whichever is less.
+/// Free memory of the machine or of the control groups around this process, whichever is less.
 fn free_host_bytes() -> Option<u64> {
     use sysinfo::{MemoryRefreshKind, System};
     let mut system = System::new();
     system.refresh_memory_specifics(MemoryRefreshKind::nothing().with_ram());
-    let machine = system.available_memory();
-    // Of a container's memory only what processes hold counts as taken; cached files give way.
-    let container = system.cgroup_limits().map(|limits| limits.total_memory.saturating_sub(limits.rss));
-    Some(container.map_or(machine, |container| container.min(machine))).filter(|&bytes| bytes > 0)
+    let machine = Some(system.available_memory()).filter(|&bytes| bytes > 0);
+    let group = crate::cgroup::memory_room_bytes(std::path::Path::new("/"));
+    machine.into_iter().chain(group).min()
 }
 
 /// Every NVIDIA GPU, else Apple's, else the CPU.

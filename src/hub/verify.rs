@@ -75,7 +75,7 @@ pub fn verify(
             }
         }
     };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cores = crate::threads::count();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..cores.min(files.len())).map(|_| scope.spawn(work)).collect();
         while threads.iter().any(|thread| !thread.is_finished()) {

@@ -33,7 +33,7 @@ pub struct ClipOptions {
     pub linear: bool,
     /// Frames per second of a directory of pictures.
     pub image_fps: f64,
-    /// Threads to decode with; 0 takes as many as there are cores.
+    /// Threads to decode with; 0 takes [`crate::threads::count`], at most eight.
     pub threads: usize,
     /// Set by the caller, from any thread, to stop whatever is going on.
     pub stop: Arc<AtomicBool>,
@@ -57,7 +57,7 @@ impl ClipOptions {
     pub(super) fn thread_count(&self) -> usize {
         match self.threads {
             // More than eight frame threads cost memory and no longer help.
-            0 => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(8)),
+            0 => crate::threads::count().min(8),
             threads => threads.min(16),
         }
     }

@@ -15,6 +15,7 @@ mod hub;
 mod hub_faults;
 mod hub_limits;
 mod isolation;
+mod limits;
 mod memory;
 mod model;
 mod parity;

@@ -50,6 +50,10 @@ pub(crate) struct Cli {
     /// Print nothing on stderr but errors.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
+
+    /// Compute and decode with at most N threads. [default: what the machine and its control groups allow]
+    #[arg(long, global = true, value_name = "N", value_parser = at_least_one)]
+    pub(crate) threads: Option<usize>,
 }
 
 #[derive(Debug, Subcommand)]

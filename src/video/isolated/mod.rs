@@ -75,6 +75,8 @@ impl IsolatedClip {
         let died = |source| Error::Io { path: path.to_owned(), source };
         let mut command = Command::new(&launcher.program);
         command.args(&launcher.args).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // Confined, the child cannot read the quotas that the number respects.
+        command.env(crate::threads::VARIABLE, crate::threads::count().to_string());
         // The dynamic linker may need these to find FFmpeg.
         for name in ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));

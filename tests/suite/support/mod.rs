@@ -1,5 +1,6 @@
 //! Golden data, checkpoints made from it, lossless clips, and runs of the binary.
 
+pub(crate) mod control_group;
 pub(crate) mod hub;
 pub(crate) mod hub_home;
 pub(crate) mod lossless;
