@@ -22,7 +22,12 @@ mod family;
 const SHARD_BYTES: usize = 5_000_000_000;
 
 fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
+    generate(std::env::args().skip(1))
+}
+
+/// Writes what the arguments ask for.
+pub fn generate(args: impl IntoIterator<Item = String>) -> Result<()> {
+    let mut args = args.into_iter();
     let (name, dir) = (args.next().unwrap_or_default(), PathBuf::from(args.next().context("usage: SIZE DIR")?));
     let mut size = match name.as_str() {
         "0.5b" => family::HALF_B,

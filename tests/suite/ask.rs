@@ -8,9 +8,9 @@ use candle_core::Device;
 use serde_json::{Value, json};
 
 use super::support::{
-    Case, CheckpointCopy, assert_close, command, device, fixtures, golden, ids, lossless, rgb_frames, run,
+    Case, CheckpointCopy, Run, assert_close, command, device, fixtures, golden, ids, llava_video, lossless, rgb_frames,
+    run, set_flags,
 };
-use super::support::{Run, llava_video};
 
 /// The golden clips' rate: their stamps were made with it.
 const FPS: i32 = 2;
@@ -56,12 +56,6 @@ fn lossless_clip(frames: &[Vec<u8>], width: usize, height: usize) -> tempfile::N
     let clip = tempfile::Builder::new().suffix(".mkv").tempfile().unwrap();
     lossless::write(clip.path(), frames, width, height, FPS);
     clip
-}
-
-fn set_flags(overrides: &Value) -> Vec<String> {
-    let overrides = overrides.as_object().into_iter().flatten();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    overrides.flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={}", text(value))]).collect()
 }
 
 fn tiny() -> PathBuf {
@@ -312,23 +306,35 @@ fn sampling_repeats_with_its_seed() {
     assert_eq!(greedy["token_ids"], llava_video(quick(&["--json"])).json()["token_ids"]);
 }
 
+/// The tensors would be written after the whole answer, so that their absence shows that it ended before.
 #[test]
-fn a_closed_pipe_ends_quietly() {
-    let mut child = command()
-        .args(
-            quick(&["--max-new-tokens", "2000"]).iter().enumerate().filter(|(i, _)| *i != 7 && *i != 8).map(|(_, a)| a),
-        )
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let out = run_to_end(child);
-    assert_eq!((out.code, out.stderr.as_str()), (Some(0), ""));
+fn a_closed_pipe_ends_the_answer_quietly() {
+    let out = tempfile::tempdir().unwrap();
+    let ask = |name: &str, stdout: Stdio| {
+        let file = out.path().join(name);
+        let run = run(command().args(quick(&["--dump-tensors", file.to_str().unwrap()])).stdout(stdout));
+        (run, file.exists())
+    };
+    let (read, is_written) = ask("read", Stdio::piped());
+    assert!(!read.stdout_of_success().is_empty() && is_written);
+    // Closed before the program starts, so that the first byte already fails.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let (closed, is_written) = ask("closed", writer.into());
+    assert_eq!((closed.code, closed.stderr.as_str()), (Some(0), ""));
+    assert!(!is_written, "the answer went on without a reader");
 }
 
-fn run_to_end(child: std::process::Child) -> Run {
-    Run::of(child.wait_with_output().unwrap())
+/// Any other failure to write is one.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_stdout_is_an_error() {
+    let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap());
+    let clip = bunny();
+    let frames = ["frames", clip.to_str().unwrap(), "--frames", "2"].map(str::to_owned);
+    for args in [quick(&[]), quick(&["--json"]), frames.to_vec()] {
+        run(command().args(&args).stdout(full())).fails_with(&["cannot write to standard output", "No space left"]);
+    }
 }
 
 #[test]
@@ -362,12 +368,5 @@ fn version_names_ffmpeg_and_features() {
     let text = version.stdout_of_success();
     for part in [env!("CARGO_PKG_VERSION"), "libavcodec", "libswscale", "features: "] {
         assert!(text.contains(part), "{text}");
-    }
-}
-
-#[test]
-fn completions_are_printed() {
-    for shell in ["bash", "zsh", "fish"] {
-        assert!(llava_video(["completions", shell]).stdout_of_success().contains("llava-video"));
     }
 }

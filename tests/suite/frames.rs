@@ -6,14 +6,16 @@ use serde_json::Value;
 
 use super::support::{fixtures, golden, json, llava_video};
 
-/// The clips and where they lie: the committed ones, and all others where their folder lies beside the repository.
+/// The committed clips; all others, too, where the environment variable names the folder that holds them.
 fn clips() -> Vec<(PathBuf, Value)> {
     let expected = json(&fixtures().join("clips/EXPECTED.json"));
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/clips");
-    let roots = [fixtures().join("clips"), beside];
+    let others = std::env::var_os("LLAVA_VIDEO_TEST_CLIPS").map(PathBuf::from);
+    let roots: Vec<PathBuf> = [fixtures().join("clips")].into_iter().chain(others).collect();
     let locate = |clip: &Value| {
         let file = clip["file"].as_str().unwrap();
-        roots.iter().map(|root| root.join(file)).find(|path| path.is_file())
+        let found = roots.iter().map(|root| root.join(file)).find(|path| path.is_file());
+        assert!(found.is_some() || roots.len() == 1, "{file} is in none of {roots:?}");
+        found
     };
     let all = expected["clips"].as_array().unwrap().iter();
     all.filter_map(|clip| Some((locate(clip)?, clip.clone()))).collect()

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use super::support::hub::{Fault, Hub};
 use super::support::hub_home::HubHome;
-use super::support::{Run, fixtures, golden, llava_video};
+use super::support::process::{PATIENCE, signal, wait_for};
+use super::support::{Run, device, fixtures, golden, llava_video};
 
 pub(crate) const SHARDED: &str = "a_9x9_untied_sharded_bf16";
 pub(crate) const SINGLE: &str = "b_7x7_tied_single_bf16";
@@ -29,7 +30,7 @@ fn clip() -> String {
 fn a_first_question_downloads_verifies_loads_and_answers() {
     let (hub, home, commit) = hub_with(SHARDED, DEFAULT);
     let clip = clip();
-    let ask = ["ask", &clip, "What happens?", "--frames", "2", "--max-new-tokens", "8", "--device", "cpu"];
+    let ask = ["ask", &clip, "What happens?", "--frames", "2", "--max-new-tokens", "8", "--device", device()];
     let first = home.run(ask);
     let local = golden().join("ckpt").join(SHARDED);
     let expected = llava_video([&ask[..], &["--model", local.to_str().unwrap()]].concat());
@@ -75,11 +76,11 @@ fn an_interrupted_download_exits_with_130_and_is_continued_by_the_next() {
     let mut command = home.command(["model", "pull", REPO]);
     command.env("HF_HUB_DOWNLOAD_TIMEOUT", "60").stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
-    wait_for("the first part", || {
+    wait_for("the first part", PATIENCE, || {
         home.incomplete(REPO).iter().any(|path| path.metadata().is_ok_and(|metadata| metadata.len() == 100_000))
     });
     let sent = Instant::now();
-    assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    signal(&child, libc::SIGINT);
     let run = Run::of(child.wait_with_output().unwrap());
     assert_eq!((run.code, run.stdout.as_str()), (Some(130), ""), "{run:?}");
     assert!(sent.elapsed() < Duration::from_secs(5), "took {:?} to stop", sent.elapsed());
@@ -98,7 +99,7 @@ fn a_killed_download_is_continued_too() {
     hub.once(WEIGHTS, Fault::Stall(50_000));
     let mut command = home.command(["model", "pull", REPO]);
     let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    wait_for("the first part", || {
+    wait_for("the first part", PATIENCE, || {
         home.incomplete(REPO).iter().any(|path| path.metadata().is_ok_and(|metadata| metadata.len() == 50_000))
     });
     child.kill().unwrap();
@@ -202,12 +203,4 @@ fn the_layout_of_transformers_is_fetched_and_read() {
     let info = home.run(["model", "info", &name, "--json"]).json();
     assert_eq!((info["layout"].as_str(), info["model"].as_str()), (Some("transformers"), Some(name.as_str())));
     home.run(["model", "info", REPO]).fails_with(&[REPO, "not in the hub cache"]);
-}
-
-fn wait_for(what: &str, is_there: impl Fn() -> bool) {
-    let started = Instant::now();
-    while !is_there() {
-        assert!(started.elapsed() < Duration::from_secs(20), "{what} did not come");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }

@@ -1,10 +1,10 @@
 //! Full disks: refused before anything is fetched where that can be known, and nothing half in place where it cannot.
 
-use std::process::Stdio;
-
 use super::hub::{REPO, SHARDED, SINGLE, WEIGHTS, hub_with};
-use super::support::Run;
-use super::support::hub::Fault;
+use super::support::golden;
+use super::support::hub::{Fault, Hub};
+use super::support::hub_home::HubHome;
+use super::support::process::{PATIENCE, Running, limit_file_size, wait_for};
 use super::support::small_disk::SmallDisk;
 
 #[test]
@@ -15,23 +15,11 @@ fn what_does_not_fit_is_not_begun() {
     assert!(hub.fetched("config.json").is_empty() && hub.fetched(WEIGHTS).is_empty());
 }
 
-/// No file of the child may grow beyond 100 kB: what a quota or a full disk does, at a byte of our choice.
 #[test]
 fn a_file_that_cannot_grow_is_said_and_continued_later() {
-    use std::os::unix::process::CommandExt;
     let (hub, home, _) = hub_with(SINGLE, REPO);
     let mut command = home.command(["model", "pull", REPO]);
-    // SAFETY: only async-signal-safe calls between fork and exec.
-    unsafe {
-        command.pre_exec(|| {
-            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-            let limit = libc::rlimit { rlim_cur: 100_000, rlim_max: 100_000 };
-            match libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) {
-                0 => Ok(()),
-                _ => Err(std::io::Error::last_os_error()),
-            }
-        });
-    }
+    limit_file_size(&mut command, 100_000);
     super::support::run(&mut command).fails_with(&["cannot write", "incomplete", "make room", "hint: "]);
     home.assert_nothing_half();
     assert_eq!(home.incomplete(REPO)[0].metadata().unwrap().len(), 100_000);
@@ -39,12 +27,17 @@ fn a_file_that_cannot_grow_is_said_and_continued_later() {
     assert_eq!(hub.fetched(WEIGHTS).last().unwrap().from, Some(100_000), "what was written is kept");
 }
 
+/// The cache is on a file system of its own, whose last bytes go while the download runs.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_disk_that_fills_up_meanwhile_leaves_nothing_half() {
-    let (hub, home, _) = hub_with(SHARDED, REPO);
-    let Some(disk) = SmallDisk::mount(home.path().join("hub"), 2 << 20, "a disk that fills up") else {
+    let hub = Hub::start();
+    hub.publish(REPO, "main", &golden().join("ckpt").join(SHARDED));
+    let dir = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::mount(dir.path(), 2 << 20, "a disk that fills up meanwhile") else {
         return;
     };
+    let home = HubHome::at(disk.path(), &hub);
     let filler = disk.path().join("filler");
     std::fs::write(&filler, vec![0; 1 << 20]).unwrap();
     home.run(["model", "pull", REPO]).fails_with(&["not enough disk space", "1.0 MB free"]);
@@ -53,14 +46,11 @@ fn a_disk_that_fills_up_meanwhile_leaves_nothing_half() {
     for shard in 1..=5 {
         hub.always(&format!("model-0000{shard}-of-00005.safetensors"), Fault::Slow(100));
     }
-    let mut command = home.command(["model", "pull", REPO]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    while home.incomplete(REPO).is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    let running = Running::start(&mut home.command(["model", "pull", REPO]));
+    wait_for("the download", PATIENCE, || !home.incomplete(REPO).is_empty());
     // Takes all the room there is.
     let _ = std::fs::write(&filler, vec![0; 4 << 20]);
-    Run::of(child.wait_with_output().unwrap()).fails_with(&["cannot write", "make room"]);
+    running.end_within(PATIENCE).fails_with(&["cannot write", "make room"]);
     home.assert_nothing_half();
     std::fs::remove_file(&filler).unwrap();
     hub.heal();

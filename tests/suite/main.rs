@@ -16,6 +16,7 @@ mod hub_faults;
 mod hub_limits;
 mod isolation;
 mod limits;
+mod long;
 mod memory;
 mod model;
 mod parity;

@@ -2,6 +2,7 @@
 
 use super::hub::{REPO, SHARDED, SINGLE, WEIGHTS, hub_with};
 use super::support::hub::Fault;
+use super::support::process::{PATIENCE, wait_for};
 use super::support::{CheckpointCopy, golden, llava_video};
 
 #[test]
@@ -136,9 +137,7 @@ fn rm_leaves_a_running_download_alone() {
     let mut pull = home.command(["model", "pull", REPO]);
     pull.env("HF_HUB_DOWNLOAD_TIMEOUT", "60").stdout(std::process::Stdio::null());
     let mut pull = pull.stderr(std::process::Stdio::null()).spawn().unwrap();
-    while home.incomplete(REPO).is_empty() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    wait_for("the download", PATIENCE, || !home.incomplete(REPO).is_empty());
     home.run(["model", "rm", REPO, "--yes"]).fails_with(&["another process is downloading", REPO]);
     pull.kill().unwrap();
     pull.wait().unwrap();

@@ -13,10 +13,11 @@ use llava_video::quantization::{Format, Quantization, Scheme, TensorPlan, fallba
 use llava_video::score::{kl_divergence, log_probabilities};
 use serde_json::Value;
 
+use super::support::process::{PATIENCE, limit_file_size, signal, wait_for};
 use super::support::shapes::{self, SEVEN_B, original_tensors};
 use super::support::small_disk::SmallDisk;
 use super::support::wide::{self, LARGE, SMALL};
-use super::support::{CheckpointCopy, Run, device, fixtures, golden, llava_video};
+use super::support::{CheckpointCopy, Run, command, device, fixtures, golden, llava_video, run};
 
 const TEXT: &str = "a video of the moon and the sun, second by second, on and on: it is what it is.\n";
 
@@ -138,7 +139,7 @@ fn files_are_not_lost_and_not_guessed() {
 fn a_file_is_not_begun_without_the_room_for_it() {
     let checkpoint = wide::checkpoint(SMALL, false);
     let out = tempfile::tempdir().unwrap();
-    let Some(disk) = SmallDisk::mount(out.path().join("disk"), 64 << 10, "a quantized file without room") else {
+    let Some(disk) = SmallDisk::mount(out.path(), 64 << 10, "a quantized file without room") else {
         return;
     };
     let file = disk.path().join("small.gguf");
@@ -150,13 +151,26 @@ fn a_file_is_not_begun_without_the_room_for_it() {
     assert_eq!(std::fs::read_dir(disk.path()).unwrap().count(), 0, "nothing was begun");
 }
 
+/// Room that was there at the beginning and is not at the end.
+#[test]
+fn a_file_that_cannot_be_ended_is_not_left_behind() {
+    let checkpoint = wide::checkpoint(SMALL, false);
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("small.gguf");
+    let mut command = command();
+    command.args(["model", "quantize", checkpoint.path().to_str().unwrap(), "--output", file.to_str().unwrap()]);
+    limit_file_size(&mut command, 100_000);
+    run(&mut command).fails_with(&["cannot write", "small.gguf"]);
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0, "a part was left behind");
+}
+
 fn language(path: &Path, quantization: Option<Quantization>) -> (Qwen2, Tokenizer) {
     let tokenizer = Tokenizer::open(path).unwrap();
     let mut checkpoint = LanguageCheckpoint::open(path, &tokenizer).unwrap();
     if let Some(quantization) = quantization {
         checkpoint.quantize(scheme(quantization)).unwrap();
     }
-    let placement = Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap();
+    let placement = Placement::open_all(&device().parse().unwrap(), DtypeRequest::F32).unwrap().remove(0);
     let LanguageCheckpoint { config, weights, vocab_len, .. } = &checkpoint;
     let devices = DeviceMap::single(placement, config.num_layers);
     (Qwen2::load(config, weights, *vocab_len, &devices, &mut |_, _| Ok(())).unwrap(), tokenizer)
@@ -339,12 +353,12 @@ fn ctrl_c_leaves_no_part_of_a_file() {
     let out = tempfile::tempdir().unwrap();
     let files = || std::fs::read_dir(out.path()).unwrap().count();
     let args = ["model", "quantize", dir.path().to_str().unwrap(), "-o"];
-    let mut child = super::support::command().args(args).arg(out.path().join("x.gguf")).spawn().unwrap();
-    while files() == 0 && child.try_wait().unwrap().is_none() {
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
-    let kill = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status();
-    assert!(kill.unwrap().success());
+    let mut child = command().args(args).arg(out.path().join("x.gguf")).spawn().unwrap();
+    wait_for("a part of the file", PATIENCE, || {
+        assert_eq!(child.try_wait().unwrap(), None, "it ended before it could be interrupted");
+        files() > 0
+    });
+    signal(&child, libc::SIGINT);
     assert_eq!((child.wait().unwrap().code(), files()), (Some(130), 0));
 }
 
@@ -353,8 +367,6 @@ fn ctrl_c_leaves_no_part_of_a_file() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_peak_is_that_of_the_quantized_weights() {
-    use super::support::command;
-
     /// The program itself, a batch of rows in f32, attention scores, and room.
     const BEYOND_WEIGHTS_BYTES: usize = 200_000_000;
     let dir = wide::checkpoint(LARGE, true);

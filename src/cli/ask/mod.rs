@@ -109,7 +109,8 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
 
     let sampling = answer::sampling(&args, &checkpoint.generation);
     let mut answer = Answer::default();
-    let run = Run { request: &request, model: &model, prompt: &prompt, sampling: &sampling, interrupt: &interrupt };
+    let run =
+        Run { request: &request, model: &model, prompt: &prompt, sampling: &sampling, interrupt: &interrupt, started };
     let outcome = run.generate(frames.as_ref(), &pictures, &mut answer, &mut timings, &mut trace, printer);
     let (token_ids, stop_reason) = match outcome {
         Ok(outcome) => outcome,
@@ -158,6 +159,8 @@ struct Run<'a> {
     prompt: &'a SizedPrompt,
     sampling: &'a SamplingParams,
     interrupt: &'a Interrupt,
+    /// When the program began.
+    started: Instant,
 }
 
 impl Run<'_> {
@@ -171,7 +174,7 @@ impl Run<'_> {
         trace: &mut Trace,
         printer: &mut Printer,
     ) -> Result<(Vec<u32>, StopReason)> {
-        let Self { request, model, prompt, sampling, interrupt } = *self;
+        let Self { request, model, prompt, sampling, interrupt, .. } = *self;
         let visual = match frames {
             Some(frames) => {
                 let encode = || model.encode_clip(frames, interrupt, &mut progress(printer), trace);
@@ -191,7 +194,13 @@ impl Run<'_> {
         let (mut session, logits) = timings.prefill.time(prefill)?;
         printer.end_progress();
         let is_shown = !request.args.json;
-        let mut on_token = |id| answer.push(id, request.tokenizer, is_shown.then_some(&mut *printer));
+        let mut is_first = true;
+        let mut on_token = |id| {
+            if std::mem::take(&mut is_first) {
+                printer.detail(&format!("first token after {:.2} s", self.started.elapsed().as_secs_f64()));
+            }
+            answer.push(id, request.tokenizer, is_shown.then_some(&mut *printer))
+        };
         let mut sampler = Sampler::new(sampling);
         let decode = || generate::generate(logits, &mut session, &mut sampler, &rule, interrupt, &mut on_token);
         timings.decode.time(decode)

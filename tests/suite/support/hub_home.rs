@@ -6,19 +6,27 @@ use std::process::Command;
 use super::hub::{Hub, git_hash, sha256};
 use super::{Run, command, run};
 
-/// `HF_HOME` of one test; gone with it.
+/// `HF_HOME` of one test.
 pub(crate) struct HubHome {
-    dir: tempfile::TempDir,
+    path: PathBuf,
     endpoint: String,
+    /// Gone with the test.
+    _dir: Option<tempfile::TempDir>,
 }
 
 impl HubHome {
     pub(crate) fn new(hub: &Hub) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), endpoint: hub.url() }
+        let dir = tempfile::tempdir().unwrap();
+        Self { path: dir.path().to_owned(), endpoint: hub.url(), _dir: Some(dir) }
+    }
+
+    /// In a folder that is there.
+    pub(crate) fn at(path: &Path, hub: &Hub) -> Self {
+        Self { path: path.to_owned(), endpoint: hub.url(), _dir: None }
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.dir.path()
+        &self.path
     }
 
     /// The binary with this cache and the test's hub, one second of patience with a stalled stream.
@@ -27,10 +35,7 @@ impl HubHome {
         for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
             command.env_remove(name);
         }
-        for name in ["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"] {
-            command.env_remove(name);
-        }
-        command.env_remove("HF_HUB_OFFLINE").env_remove("TRANSFORMERS_OFFLINE");
+        command.env_remove("HF_HUB_OFFLINE");
         command.env("HF_HOME", self.path()).env("HF_ENDPOINT", &self.endpoint).env("HF_HUB_DOWNLOAD_TIMEOUT", "1");
         command.args(args);
         command

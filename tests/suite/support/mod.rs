@@ -4,6 +4,7 @@ pub(crate) mod control_group;
 pub(crate) mod hub;
 pub(crate) mod hub_home;
 pub(crate) mod lossless;
+pub(crate) mod process;
 pub(crate) mod shapes;
 pub(crate) mod small_disk;
 pub(crate) mod wide;
@@ -16,6 +17,11 @@ use std::sync::LazyLock;
 use candle_core::{DType, Device, Tensor};
 use llava_video::checkpoint::ConfigOverride;
 use serde_json::Value;
+
+/// The tool that writes checkpoints of the published sizes, as a part of the tests: they need no example built before.
+#[path = "../../../examples/generate-checkpoint.rs"]
+#[expect(dead_code, unreachable_pub, reason = "its main is not called, and as an example it is a crate")]
+pub(crate) mod generate_checkpoint;
 
 /// The device under test as `--device` writes it: the CPU, or what `LLAVA_VIDEO_TEST_DEVICE` names.
 pub(crate) fn device() -> &'static str {
@@ -115,6 +121,13 @@ pub(crate) fn ids(value: &Value) -> Vec<i64> {
     value.as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect()
 }
 
+/// Config overrides of a case as arguments.
+pub(crate) fn set_flags(overrides: &Value) -> Vec<String> {
+    let overrides = overrides.as_object().into_iter().flatten();
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    overrides.flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={}", text(value))]).collect()
+}
+
 /// Where a case's checkpoint lies.
 pub(crate) enum CheckpointDir {
     Original(PathBuf),
@@ -181,6 +194,12 @@ pub(crate) fn llava_video<I: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Ite
 pub(crate) fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_llava-video"));
     let no_cache = std::env::temp_dir().join("llava-video-no-such-hub-cache");
+    // What the user of this machine has set would lead to other models, and out of the machine.
+    let is_setting =
+        |name: &str| ["HF_", "HUGGING", "TRANSFORMERS_", "LLAVA_VIDEO_"].iter().any(|p| name.starts_with(p));
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_setting)) {
+        command.env_remove(name);
+    }
     command.stdin(Stdio::null()).env("HF_HOME", no_cache).env("HF_HUB_OFFLINE", "1");
     command
 }

@@ -1,0 +1,148 @@
+//! Programs that run beside a test: their output as it comes, signals, and an end within a time limit.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::Run;
+
+/// How long a test waits for what takes a moment; long enough for a machine that does much else.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Waits until `is_there`, at most `limit`; then the test fails and names `what` did not come.
+#[track_caller]
+pub(crate) fn wait_for(what: &str, limit: Duration, mut is_there: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !is_there() {
+        assert!(started.elapsed() < limit, "{what}: not within {limit:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Sends a signal to a child that nobody has waited for yet, so that its number is still its own.
+#[track_caller]
+pub(crate) fn signal(child: &Child, signal: libc::c_int) {
+    // SAFETY: `kill` takes two numbers.
+    assert_eq!(unsafe { libc::kill(child.id().cast_signed(), signal) }, 0);
+}
+
+/// No file of the child may grow beyond `bytes`: what a quota or a full disk does, at a byte of our choice.
+pub(crate) fn limit_file_size(command: &mut Command, bytes: u64) {
+    // SAFETY: only async-signal-safe calls between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            let limit = libc::rlimit { rlim_cur: bytes, rlim_max: bytes };
+            match libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
+            }
+        });
+    }
+}
+
+/// Says on standard error that a test, or a part of it, does not run here. Not through the macro: the harness swallows
+/// what a passing test prints.
+pub(crate) fn skipped(what: &str, why: &str) {
+    writeln!(std::io::stderr(), "skipped: {what}; {why}").unwrap();
+}
+
+/// A child whose output is collected while it runs; killed if the test ends before it does.
+pub(crate) struct Running {
+    child: Child,
+    stdout: Collected,
+    stderr: Collected,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = Collected::from(child.stdout.take().unwrap());
+        let stderr = Collected::from(child.stderr.take().unwrap());
+        Self { child, stdout, stderr }
+    }
+
+    /// Waits until standard output is as wanted.
+    #[track_caller]
+    pub(crate) fn wait_for_stdout(&self, is_wanted: impl Fn(&str) -> bool) {
+        self.stdout.wait(is_wanted);
+    }
+
+    /// Waits until standard error is as wanted.
+    #[track_caller]
+    pub(crate) fn wait_for_stderr(&self, is_wanted: impl Fn(&str) -> bool) {
+        self.stderr.wait(is_wanted);
+    }
+
+    #[track_caller]
+    pub(crate) fn signal(&self, number: libc::c_int) {
+        signal(&self.child, number);
+    }
+
+    /// Waits for its end, at most `limit`.
+    #[track_caller]
+    pub(crate) fn end_within(mut self, limit: Duration) -> Run {
+        let mut code = None;
+        wait_for("the end of the process", limit, || {
+            let status = self.child.try_wait().unwrap();
+            code = status.and_then(|status| status.code());
+            status.is_some()
+        });
+        Run { code, stdout: self.stdout.all(), stderr: self.stderr.all() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Both fail where it has ended, which is as well.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a stream has given so far.
+struct Collected {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Collected {
+    fn from(mut stream: impl Read + Send + 'static) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let collected = Arc::clone(&bytes);
+        let reader = std::thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            loop {
+                match stream.read(&mut buffer) {
+                    Ok(0) => return,
+                    Ok(count) => collected.lock().unwrap().extend_from_slice(&buffer[..count]),
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    Err(error) => panic!("{error}"),
+                }
+            }
+        });
+        Self { bytes, reader: Some(reader) }
+    }
+
+    #[track_caller]
+    fn wait(&self, is_wanted: impl Fn(&str) -> bool) {
+        let ended = || self.reader.as_ref().is_none_or(JoinHandle::is_finished);
+        let text = || String::from_utf8_lossy(&self.bytes.lock().unwrap()).into_owned();
+        wait_for("the awaited output", PATIENCE, || {
+            let ended = ended();
+            let text = text();
+            let found = is_wanted(&text);
+            assert!(found || !ended, "the stream ended with {text:?}");
+            found
+        });
+    }
+
+    /// Everything, up to the stream's end.
+    fn all(&mut self) -> String {
+        self.reader.take().unwrap().join().unwrap();
+        String::from_utf8(std::mem::take(&mut *self.bytes.lock().unwrap())).unwrap()
+    }
+}
