@@ -3,6 +3,8 @@
 Each clip is under 60 kB. Answers are what the scene says; a question is kept only where the model gives exactly that answer,
 by a wide margin, so that a test can ask for it word for word. Kinds are spread evenly. The first three clips show one shape
 that moves left or right in a colour that turns into another when red and blue are swapped: the tests turn them around.
+The last clips show one shape in red or blue that moves to the right or left, and ask questions whose right answer is "no".
+Questions about all clips are asked once more of 110 frames.
 """
 
 import argparse
@@ -19,6 +21,8 @@ from model import IMAGE, DemoModel
 
 CLIPS, PER_CLIP, LIMIT, MARGIN = 9, 4, 60_000, 0.5
 FRAMES = (16, 32, 24)
+TURNED = (("red", "right"), ("blue", "right"), ("red", "left"), ("blue", "right"))  # colours and directions of the last clips
+MANY, PER_CLIP_OF_MANY = 110, 1
 FIRST = "describe this video"
 
 
@@ -40,6 +44,74 @@ def turns(model, frames, kind, question, answer):
     changes = {"direction": ((frames[::-1], PAIRS[0]), (frames[:, :, ::-1], PAIRS[0])), "color": ((frames[..., ::-1], PAIRS[1]),)}
     whole = not any(word in question for word in ("first", "last", "start", "end"))
     return whole and all(model.answer(model.watch(changed), question)[0] == turned(answer, pairs) for changed, pairs in changes[kind])
+
+
+def entry(path, count, placement, kind, question, said):
+    text, ids, _ = said
+    return {
+        "clip": path.name,
+        "frames": count,
+        "time_instruction": placement,
+        "kind": kind,
+        "question": question,
+        "answer": text,
+        "token_ids": ids,
+    }
+
+
+def turned_clips(model, out, made):
+    """Clips of one shape in red or blue that moves right or left, each with two questions to be answered with no."""
+    entries, seed = [], 0
+    for color, way in TURNED:
+        count, codec = FRAMES[made % 3], list(video.CODECS)[made % 3]
+        while True:
+            seed += 1
+            rng = np.random.default_rng([710_000, seed])
+            scene = world.sample_scene(rng)
+            first, picked = scene["objects"][0], video.sample(scene["frames"], count)
+            if scene["w"] > 352 or not can_be_turned(scene) or (first["color"], world.heading(first)) != (color, way):
+                continue
+            if not world.clear(scene, picked / scene["fps"]):
+                continue
+            path = out / f"clip{made + 1}-{codec}.{video.CODECS[codec][1]}"
+            data = video.encode(world.render(scene), scene["fps"], codec, rng, quality=0.6)
+            frames, _ = video.decode(data)
+            if len(data) >= LIMIT // 2 or len(frames) != scene["frames"]:
+                continue
+            shown = video.resize(frames[picked], IMAGE)
+            seen, chosen = model.watch(shown), {}
+            for kind in ("color", "direction", "yesno", "yesno"):
+                for _ in range(40):
+                    question, want = world.ask(rng, scene, kind) or (None, None)
+                    said = question and question not in chosen and model.answer(seen, question)
+                    right = said and said[0] == want and said[2] > MARGIN and (kind != "yesno" or want == "no")
+                    if right and (kind == "yesno" or turns(model, shown, kind, question, want)):
+                        chosen[question] = entry(path, count, None, kind, question, said)
+                        break
+            if len(chosen) == PER_CLIP:
+                break
+        path.write_bytes(data)
+        entries += chosen.values()
+        made += 1
+    return entries
+
+
+def of_many_frames(model, out, entries):
+    """Some of the questions asked of 110 frames, where the model gives the same right answer."""
+    many, used = [], Counter(e["answer"] for e in entries if e["frames"] == MANY)
+    for name in dict.fromkeys(e["clip"] for e in entries):
+        frames, _ = video.decode((out / name).read_bytes())
+        seen, found = model.watch(video.resize(frames[video.sample(len(frames), MANY)], IMAGE)), 0
+        candidates = [e for e in entries if e["clip"] == name and e["frames"] != MANY and not e["time_instruction"]]
+        for asked in sorted(candidates, key=lambda e: used[e["answer"]]):
+            said = model.answer(seen, asked["question"])
+            if said[0] == asked["answer"] and said[2] > MARGIN:
+                many.append(entry(out / name, MANY, None, asked["kind"], asked["question"], said))
+                used[asked["answer"]] += 1
+                found += 1
+            if found == PER_CLIP_OF_MANY:
+                break
+    return many
 
 
 def main():
@@ -72,41 +144,21 @@ def main():
         seen = model.watch(video.resize(frames[picked], IMAGE))
         chosen = []
         if made == 0:  # the first is also the clip of `make demo`, described as a newcomer asks
-            text, ids, margin = model.answer(model.watch(video.resize(frames[video.sample(len(frames), 110)], IMAGE)), FIRST)
-            if text != world.describe(scene) or margin < MARGIN:
+            said = model.answer(model.watch(video.resize(frames[video.sample(len(frames), MANY)], IMAGE)), FIRST)
+            if said[0] != world.describe(scene) or said[2] < MARGIN:
                 continue
-            chosen.append(
-                {
-                    "clip": path.name,
-                    "frames": 110,
-                    "time_instruction": None,
-                    "kind": "describe",
-                    "question": FIRST,
-                    "answer": text,
-                    "token_ids": ids,
-                }
-            )
+            chosen.append(entry(path, MANY, None, "describe", FIRST, said))
         for kind in sorted(CLAIMED, key=lambda k: (plain and k not in ("color", "direction"), used[k], rng.random())):
             found = world.ask(rng, scene, kind)
             if not found:
                 continue
             placement = None if plain else (None, None, "newline", "inline")[len(chosen)]
             instruction = video.time_instruction(len(frames), rate, picked) if placement else None
-            text, ids, margin = model.answer(seen, found[0], instruction, placement == "inline")
+            said = model.answer(seen, found[0], instruction, placement == "inline")
             if plain and kind in ("color", "direction") and not turns(model, video.resize(frames[picked], IMAGE), kind, *found):
                 break
-            if text == found[1] and margin > MARGIN:
-                chosen.append(
-                    {
-                        "clip": path.name,
-                        "frames": count,
-                        "time_instruction": placement,
-                        "kind": kind,
-                        "question": found[0],
-                        "answer": text,
-                        "token_ids": ids,
-                    }
-                )
+            if said[0] == found[1] and said[2] > MARGIN:
+                chosen.append(entry(path, count, placement, kind, found[0], said))
             if len(chosen) >= PER_CLIP:
                 break
         if len(chosen) < PER_CLIP:
@@ -115,8 +167,10 @@ def main():
         entries += chosen
         used.update(e["kind"] for e in chosen)
         made += 1
+    entries += turned_clips(model, args.out, made)
+    entries += of_many_frames(model, args.out, entries)
     (args.out / "questions.json").write_text(json.dumps(entries, indent=1) + "\n")
-    print(len(entries), "questions,", dict(used))
+    print(len(entries), "questions,", dict(Counter(e["kind"] for e in entries)))
 
 
 if __name__ == "__main__":
