@@ -48,8 +48,8 @@ class Tally:
 class Binary:
     """The Rust binary, asked in the background, one thread each."""
 
-    def __init__(self, path, model, workers):
-        self.path, self.model, self.pool = path, str(model), ThreadPoolExecutor(workers)
+    def __init__(self, path, model, workers, stops):
+        self.path, self.model, self.pool, self.stops = path, str(model), ThreadPoolExecutor(workers), stops
         self.asked, self.same, self.close, self.different = 0, 0, [], []
 
     def ask(self, clip, question, frames, placement):
@@ -78,7 +78,8 @@ class Binary:
         run, (text, ids, margin) = asked.result(), said
         got = json.loads(run.stdout) if run.returncode == 0 else {"answer": run.stderr, "token_ids": None}
         self.asked += 1
-        if got["token_ids"] in (ids, ids[:-1]):
+        # A program may leave out the id that ends an answer, but no other.
+        if got["token_ids"] == ids or ids[-1] in self.stops and got["token_ids"] == ids[:-1]:
             self.same += 1
         else:
             (self.close if margin < 1e-3 else self.different).append((asked.about, text, got["answer"], f"margin {margin:.2g}"))
@@ -247,7 +248,7 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     model = DemoModel.load(args.model)
-    binary = Binary(args.binary, args.model, args.workers) if args.binary else None
+    binary = Binary(args.binary, args.model, args.workers, model.stops) if args.binary else None
     with tempfile.TemporaryDirectory() as scratch:
         args.clip_folder = args.clip_folder or Path(scratch)
         args.clip_folder.mkdir(parents=True, exist_ok=True)

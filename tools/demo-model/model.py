@@ -101,6 +101,11 @@ class DemoModel(nn.Module):
         self.projector = nn.Sequential(nn.Linear(vision.hidden_size, hidden), nn.GELU(), nn.Linear(hidden, hidden))
         self.newline = nn.Parameter(torch.randn(hidden) * 0.02)
 
+    @property
+    def stops(self):
+        """Ids that end an answer."""
+        return self.config["eos_token_id"], self.config["bos_token_id"]
+
     def pixels(self, frames):
         """u8 frames [N,96,96,3] as the processor normalizes them."""
         frames = torch.from_numpy(np.ascontiguousarray(frames)) if isinstance(frames, np.ndarray) else frames
@@ -142,13 +147,12 @@ class DemoModel(nn.Module):
         lead = "\n" if instruction is None else instruction + "\n" if inline else "\n" + instruction + "\n"
         x = self.embed(self.ids(lead + question + TAIL))[None]
         cache, out, margin = copy.deepcopy(seen), [], float("inf")
-        stops = (self.config["eos_token_id"], self.config["bos_token_id"])
         while len(out) < limit:
             step = self.llm(inputs_embeds=x, past_key_values=cache, use_cache=True, num_logits_to_keep=1)
             cache, top = step.past_key_values, step.logits[0, -1].topk(2)
             margin = min(margin, float(top.values[0] - top.values[1]))
             out.append(int(top.indices[0]))
-            if out[-1] in stops:
+            if out[-1] in self.stops:
                 break
             x = self.embed([out[-1]])[None]
         return self.tokenizer.decode(out, skip_special_tokens=True), out, margin
