@@ -2,6 +2,7 @@
 
 mod args;
 mod ask;
+mod completions;
 mod exit;
 mod frames;
 mod memory;
@@ -17,23 +18,29 @@ mod threads;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory, Parser};
+use clap::Parser;
 use llava_video::video::isolated;
 
-use args::{Cli, Command};
+use args::{Cli, Command, DECODE_WORKER};
 use exit::Exit;
 use output::Printer;
 
 /// Parses, runs and reports; the whole life of the process.
 pub(crate) fn run() -> ExitCode {
+    // Not a command of clap's: help, suggestions and completions must not know it.
+    if std::env::args_os().skip(1).eq([DECODE_WORKER]) {
+        isolated::serve(std::io::stdin().lock(), std::io::stdout().lock());
+        return Exit::Done.into();
+    }
+    match completions::answer_the_shell() {
+        Ok(false) => {}
+        Ok(true) => return Exit::Done.into(),
+        Err(error) => return output::usage(&error),
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return output::usage(&error),
     };
-    if matches!(cli.command, Command::DecodeWorker) {
-        isolated::serve(std::io::stdin().lock(), std::io::stdout().lock());
-        return Exit::Done.into();
-    }
     threads::settle(cli.threads);
     let mut printer = Printer::new(cli.verbose, cli.quiet);
     let outcome = match cli.command {
@@ -42,8 +49,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Probe(args) => probe::run(&args, &mut printer),
         Command::Model(command) => model::run(&command, &mut printer),
         Command::Score(args) => score::run(&args, &mut printer),
-        Command::Completions { shell } => printer.completions(shell, &mut Cli::command()),
-        Command::DecodeWorker => Ok(Exit::Done),
+        Command::Completions { shell } => completions::script(shell).and_then(|script| printer.script(&script)),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -7,7 +7,6 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use clap_complete::Shell;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::exit::{ClosedPipe, Exit};
@@ -47,11 +46,9 @@ impl Printer {
         write_stdout(format!("{line}\n").as_bytes())
     }
 
-    /// A shell's completion script.
-    pub(crate) fn completions(&mut self, shell: Shell, command: &mut clap::Command) -> Result<Exit> {
-        let mut script = Vec::new();
-        clap_complete::generate(shell, command, "llava-video", &mut script);
-        write_stdout(&script)?;
+    /// A script, as it is.
+    pub(crate) fn script(&mut self, script: &[u8]) -> Result<Exit> {
+        write_stdout(script)?;
         Ok(Exit::Done)
     }
 

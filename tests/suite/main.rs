@@ -8,6 +8,7 @@ mod anyres;
 mod ask;
 mod bad_input;
 mod clips;
+mod completions;
 mod damage;
 mod demo;
 mod frames;

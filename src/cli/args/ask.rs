@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use bytesize::ByteSize;
-use clap::Args;
+use clap::{Args, ValueHint};
 use llava_video::checkpoint::ConfigOverride;
 use llava_video::device::{DeviceRequest, DtypeRequest};
 use llava_video::hub::DEFAULT_MODEL;
@@ -13,6 +13,7 @@ use llava_video::prompt::TimeInstruction;
 use llava_video::quantization::{Quantization, Scheme};
 
 use super::ClipArgs;
+use super::models;
 use super::values::{at_least_one, config_override, not_negative, positive, probability};
 
 pub(super) const ASK_USAGE: &str = "\
@@ -47,12 +48,12 @@ pub(crate) struct AskArgs {
     pub(crate) clip: ClipArgs,
 
     /// The question, last of all; `-` reads it from standard input. Before it, more pictures if the first is one.
-    #[arg(value_name = "QUESTION", required_unless_present = "no_video")]
+    #[arg(value_name = "QUESTION", required_unless_present = "no_video", value_hint = ValueHint::FilePath)]
     rest: Vec<OsString>,
 
     /// Checkpoint: a directory, a GGUF file, a repository of the hub, which is downloaded on first use, or `demo`, a small
     /// model inside this program that knows moving shapes.
-    #[arg(long, value_name = "DIR|FILE|REPO[@REV]|demo", default_value = DEFAULT_MODEL)]
+    #[arg(long, value_name = "DIR|FILE|REPO[@REV]|demo", default_value = DEFAULT_MODEL, add = models::usable())]
     pub(crate) model: String,
 
     /// Download nothing, as HF_HUB_OFFLINE=1 does.

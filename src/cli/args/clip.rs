@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use llava_video::video::SamplePolicy;
 
 use super::values::{at_least_one, moment, positive};
@@ -22,7 +22,7 @@ pub(crate) enum Selection {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ClipArgs {
     /// The video or picture: a file, a directory of pictures as a video, or `-` for standard input.
-    #[arg(value_name = "VIDEO")]
+    #[arg(value_name = "VIDEO", value_hint = ValueHint::FilePath)]
     pub(crate) video: OsString,
 
     /// Take exactly N frames, uniform over the whole clip (a short clip repeats some); with --fps, at most N.

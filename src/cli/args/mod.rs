@@ -3,6 +3,7 @@
 mod ask;
 mod clip;
 mod model;
+mod models;
 mod values;
 
 use std::path::PathBuf;
@@ -31,10 +32,16 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     format!("{}\nFFmpeg: {}\nfeatures: {features}", env!("CARGO_PKG_VERSION"), ffmpeg_versions())
 });
 
-/// The hidden command that reads a clip in a process of its own.
+/// The argument that makes the program a child which reads one clip.
 pub(crate) const DECODE_WORKER: &str = "decode-worker";
 
 const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C), 143 terminated.";
+
+const COMPLETIONS_HELP: &str = "\
+To install, with llava-video on the PATH:
+  bash  llava-video completions bash > ~/.local/share/bash-completion/completions/llava-video
+  zsh   llava-video completions zsh > DIR/_llava-video, where DIR is in $fpath before compinit runs
+  fish  llava-video completions fish > ~/.config/fish/completions/llava-video.fish";
 
 /// Answers questions about videos with the LLaVA-Video models, on your own machine.
 #[derive(Debug, Parser)]
@@ -74,13 +81,11 @@ pub(crate) enum Command {
     #[command(after_help = EXIT_CODES)]
     Score(ScoreArgs),
     /// Print a completion script for a shell.
+    #[command(after_help = COMPLETIONS_HELP)]
     Completions {
         /// The shell.
         shell: Shell,
     },
-    /// Read one clip for the process that started this one.
-    #[command(name = DECODE_WORKER, hide = true)]
-    DecodeWorker,
 }
 
 #[derive(Debug, Args)]
@@ -90,7 +95,7 @@ pub(crate) struct ScoreArgs {
     pub(crate) text_only: PathBuf,
 
     /// Checkpoint: a directory, a GGUF file, or a repository that is in the hub cache; also a plain Qwen2 model.
-    #[arg(long, value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL)]
+    #[arg(long, value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL, add = models::usable())]
     pub(crate) model: String,
 
     #[command(flatten)]

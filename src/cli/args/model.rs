@@ -6,6 +6,8 @@ use clap::{Args, Subcommand};
 use llava_video::hub::DEFAULT_MODEL;
 use llava_video::quantization::Quantization;
 
+use super::models;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
     /// Download a checkpoint from the hub, or what is missing of it, and print the directory that holds it.
@@ -30,7 +32,7 @@ const HUB_VARIABLES: &str = "Environment: HF_HOME or HF_HUB_CACHE (where models 
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {
     /// Repository of the hub, at a branch, tag or commit.
-    #[arg(value_name = "REPO[@REV]", default_value = DEFAULT_MODEL)]
+    #[arg(value_name = "REPO[@REV]", default_value = DEFAULT_MODEL, add = models::known())]
     pub(crate) model: String,
 
     /// Open no connection; succeed only if all is cached.
@@ -52,7 +54,7 @@ pub(crate) struct ListArgs {
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
     /// A directory, a GGUF file, or a repository that is cached.
-    #[arg(value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL)]
+    #[arg(value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL, add = models::usable())]
     pub(crate) model: String,
 
     /// Print one JSON object.
@@ -63,7 +65,7 @@ pub(crate) struct InfoArgs {
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
     /// A repository that is cached.
-    #[arg(value_name = "REPO[@REV]", default_value = DEFAULT_MODEL)]
+    #[arg(value_name = "REPO[@REV]", default_value = DEFAULT_MODEL, add = models::cached())]
     pub(crate) model: String,
 
     /// Download damaged files again.
@@ -82,7 +84,7 @@ pub(crate) struct VerifyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct RmArgs {
     /// A repository that is cached; with a revision, what only this revision needs.
-    #[arg(value_name = "REPO[@REV]")]
+    #[arg(value_name = "REPO[@REV]", add = models::cached())]
     pub(crate) model: String,
 
     /// Do not ask.
@@ -93,7 +95,7 @@ pub(crate) struct RmArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ModelQuantizeArgs {
     /// Checkpoint: a directory, or a repository of the hub, which is downloaded on first use.
-    #[arg(value_name = "DIR|REPO[@REV]")]
+    #[arg(value_name = "DIR|REPO[@REV]", add = models::usable())]
     pub(crate) model: String,
 
     /// The file to write.

@@ -1,8 +1,9 @@
 //! A control group with a limit, and a group without one inside of it.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use super::process::skipped;
 
 /// Both groups; removed with the test, once the processes in them have ended.
 pub(crate) struct ControlGroup {
@@ -22,9 +23,7 @@ impl ControlGroup {
             Some(group)
         });
         if made.is_none() {
-            // Not through the macro, whose output a passing test swallows.
-            let line = format!("SKIPPED: {test}; control groups of version 1 cannot be made here\n");
-            std::io::stderr().write_all(line.as_bytes()).unwrap();
+            skipped(test, "control groups of version 1 cannot be made here");
         }
         made
     }
