@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use self::family::{Shape, Size, header, original_tensors};
 
-mod family;
+pub mod family;
 
 /// Most bytes of one shard, as transformers' `save_pretrained` cuts them.
 const SHARD_BYTES: usize = 5_000_000_000;

@@ -47,7 +47,7 @@ pub(crate) fn limit_file_size(command: &mut Command, bytes: u64) {
 /// Says on standard error that a test, or a part of it, does not run here. Not through the macro: the harness swallows
 /// what a passing test prints.
 pub(crate) fn skipped(what: &str, why: &str) {
-    writeln!(std::io::stderr(), "skipped: {what}; {why}").unwrap();
+    std::io::stderr().write_all(format!("skipped: {what}; {why}\n").as_bytes()).unwrap();
 }
 
 /// A child whose output is collected while it runs; killed if the test ends before it does.

@@ -6,11 +6,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-#[path = "../../../examples/family/mod.rs"]
-mod family;
-
-pub(crate) use self::family::{HALF_B, SEVEN_B, SEVENTY_TWO_B, Shape, Size, original_tensors};
-use self::family::{TOWER, header};
+pub(crate) use super::generate_checkpoint::family::{HALF_B, SEVEN_B, SEVENTY_TWO_B, Shape, Size, original_tensors};
+use super::generate_checkpoint::family::{TOWER, header};
 
 /// Which names transformers gives the tensors.
 #[derive(Clone, Copy)]
