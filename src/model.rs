@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::checkpoint::{self, Checkpoint, Layout};
+use crate::checkpoint::{self, Checkpoint, Config, Layout};
 use crate::device::{DeviceMap, Placed, Placement};
 use crate::error::Error;
 use crate::generate::Decoder;
@@ -75,7 +75,7 @@ impl PictureTiles {
 /// [`checkpoint::Error::Pictures`] where the config does not say how.
 pub fn picture_tokens(checkpoint: &Checkpoint) -> Result<PictureTokens, Error> {
     let config = checkpoint.config.pictures.clone();
-    let refused = |reason| checkpoint::Error::Pictures { path: checkpoint.source.path().join("config.json"), reason };
+    let refused = |reason| checkpoint::Error::Pictures { path: checkpoint.config_path.clone(), reason };
     let vision = checkpoint.vision;
     Ok(PictureTokens::new(config.map_err(refused)?, vision.image_size, vision.grid()))
 }
@@ -101,6 +101,15 @@ pub fn vocab_len(checkpoint: &Checkpoint, tokenizer: &Tokenizer) -> usize {
             (tokenizer.len() + new).min(checkpoint.embedding_rows)
         }
     }
+}
+
+/// Ids of the prompt that the repetition penalty counts. The HF class generates from `input_ids`, so transformers'
+/// `RepetitionPenaltyLogitsProcessor` sees the whole prompt, the placeholder of visual tokens included. The original class
+/// generates from embeddings and has no ids of its prompt.
+pub fn penalized_prompt_ids(config: &Config, prompt: &Prompt, shows_pictures: bool) -> Vec<u32> {
+    let Some(placeholders) = config.placeholders else { return Vec::new() };
+    let placeholder = if shows_pictures { placeholders.picture } else { placeholders.video };
+    prompt.ids_with_placeholder(placeholder.into()).into_iter().filter_map(|id| u32::try_from(id).ok()).collect()
 }
 
 /// What only clips and pictures need.

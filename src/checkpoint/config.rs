@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::documents::Documents;
 use super::json::Object;
+use super::language_config::{self, LanguageConfig, Reader};
 use super::picture_config::{self, PictureConfig};
 use super::{Error, Layout};
 
@@ -78,34 +79,6 @@ pub struct VideoTokenConfig {
     pub faster_video: Option<FasterVideo>,
 }
 
-/// Sizes and constants of the Qwen2 decoder.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LanguageConfig {
-    /// Width of the residual stream.
-    pub hidden_size: usize,
-    /// Width of the MLP.
-    pub intermediate_size: usize,
-    /// Decoder layers.
-    pub num_layers: usize,
-    /// Query heads.
-    pub num_heads: usize,
-    /// Key and value heads; divides `num_heads`.
-    pub num_kv_heads: usize,
-    /// RoPE base.
-    pub rope_theta: f64,
-    /// RMSNorm epsilon.
-    pub rms_norm_eps: f64,
-    /// Whether the output head is the embedding table.
-    pub tie_word_embeddings: bool,
-}
-
-impl LanguageConfig {
-    /// Width of one attention head.
-    pub fn head_dim(&self) -> usize {
-        self.hidden_size / self.num_heads
-    }
-}
-
 /// What cannot be seen in the vision tower's tensors; the rest of its sizes come from them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct VisionConfig {
@@ -124,6 +97,19 @@ pub struct VisionConfig {
 /// SigLIP-SO400M/14-384 as hard coded in LLaVA-NeXT's `siglip_encoder.py`.
 const SIGLIP_SO400M: VisionConfig =
     VisionConfig { num_heads: 16, patch_size: 14, image_size: 384, layer_norm_eps: 1e-6, num_layers: None };
+
+/// The defaults of transformers' `SiglipVisionConfig`, for keys that an HF `vision_config` leaves out.
+const SIGLIP_DEFAULTS: VisionConfig =
+    VisionConfig { num_heads: 12, patch_size: 16, image_size: 224, layer_norm_eps: 1e-6, num_layers: Some(12) };
+
+/// Ids that stand for visual tokens in the prompts of transformers' class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placeholders {
+    /// `<image>`.
+    pub picture: u32,
+    /// `<video>`.
+    pub video: u32,
+}
 
 /// The number of projector layers and whether GELUs stand between them (`mm_projector_type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +144,10 @@ pub struct Config {
     pub eos_token_ids: Vec<u32>,
     /// Special tokens that the reference's loader adds to the tokenizer, which widens the vocabulary cut.
     pub loader_added_tokens: Vec<&'static str>,
+    /// What stands for visual tokens in prompts, in the HF layout.
+    pub placeholders: Option<Placeholders>,
+    /// Whether the config says both that the head is tied and that it is not.
+    tying_is_open: bool,
 }
 
 /// Keys that `--set` may replace: those of the original layout that this program reads.
@@ -261,13 +251,13 @@ impl Config {
         // Some originals carry the blocks of a round trip through another class (a CLIP vision_config); only a
         // SigLIP one describes the tower that is stored.
         let vision = match object.object("vision_config")? {
-            Some(block) if block.str("model_type")? == Some("siglip_vision_model") => vision(&block)?,
+            Some(block) if block.str("model_type")? == Some("siglip_vision_model") => vision(&block, SIGLIP_SO400M)?,
             _ => SIGLIP_SO400M,
         };
         let limits = [object.count("max_position_embeddings")?, object.count("tokenizer_model_max_length")?];
         Ok(Self {
             layout: Layout::Original,
-            language: language(object)?,
+            language: language_config::read(object, Reader::LlavaNext)?,
             pictures: picture_config::original(object, merge_type, vision.image_size),
             vision,
             projector: projector(object)?,
@@ -281,6 +271,8 @@ impl Config {
             context_length: limits.into_iter().flatten().min(),
             eos_token_ids: object.token_ids("eos_token_id")?.unwrap_or_default(),
             loader_added_tokens,
+            placeholders: None,
+            tying_is_open: false,
         })
     }
 
@@ -290,28 +282,36 @@ impl Config {
         if let Some(other) = text.str("model_type")?.filter(|&name| name != "qwen2") {
             return Err(object.error(format!("text_config.model_type is `{other}`, only qwen2 is known")));
         }
-        // Either level may carry the flag; the inner one wins, as it does when transformers builds the model.
-        if text.value("tie_word_embeddings").is_none()
-            && let Some(tied) = object.value("tie_word_embeddings")
-        {
-            text.map.insert("tie_word_embeddings".to_owned(), tied.clone());
-        }
+        // Either level may carry the flag.
+        let (inner, outer) = (text.bool("tie_word_embeddings")?, object.bool("tie_word_embeddings")?);
+        text.map.insert("tie_word_embeddings".to_owned(), inner.or(outer).into());
         let select = object.str("vision_feature_select_strategy")?.unwrap_or("full");
-        let layer = object.value("vision_feature_layer").and_then(Value::as_i64).unwrap_or(-1);
-        if (select, layer) != ("full", -1) {
+        let layer = object.value("vision_feature_layer").cloned().unwrap_or(Value::from(-1));
+        if select != "full" || layer != -1 {
             let message = format!("vision features are `{select}` of layer {layer}, only `full` of layer -1 is known");
             return Err(object.error(message));
         }
+        if let Some(other) = object.str("projector_hidden_act")?.filter(|&act| act != "gelu") {
+            return Err(object.error(format!("projector_hidden_act is `{other}`, only gelu is known")));
+        }
         let vision = match object.object("vision_config")? {
-            Some(block) => vision(&block)?,
+            Some(block) => vision(&block, SIGLIP_DEFAULTS)?,
             None => SIGLIP_SO400M,
         };
-        // Qwen2Config writes only what differs from its defaults.
-        let context_length = text.count("max_position_embeddings")?.unwrap_or(32_768);
+        let placeholder = |kind: &str, default: u32| {
+            let ids = match object.token_ids(&format!("{kind}_token_index"))? {
+                None => object.token_ids(&format!("{kind}_token_id"))?,
+                ids => ids,
+            };
+            Ok::<_, Error>(ids.and_then(|ids| ids.first().copied()).unwrap_or(default))
+        };
+        // LlavaOnevisionConfig's defaults.
+        let placeholders =
+            Placeholders { picture: placeholder("image", 151_646)?, video: placeholder("video", 151_647)? };
         let eos = text.token_ids("eos_token_id")?.or(object.token_ids("eos_token_id")?);
         Ok(Self {
             layout: Layout::HuggingFace,
-            language: language(&text)?,
+            language: language_config::read(&text, Reader::Transformers)?,
             pictures: picture_config::hugging_face(object, vision.image_size),
             vision,
             projector: ProjectorType::Mlp { depth: 2 },
@@ -323,10 +323,20 @@ impl Config {
                 newline_position: NewlinePosition::OneToken,
                 faster_video: None,
             },
-            context_length: Some(context_length),
+            context_length: Some(language_config::context_length(&text)?),
             eos_token_ids: eos.unwrap_or_default(),
             loader_added_tokens: Vec::new(),
+            placeholders: Some(placeholders),
+            tying_is_open: inner == Some(false) && outer == Some(true),
         })
+    }
+
+    /// Settles whether the head is tied where the two levels of an HF config contradict each other. transformers 4 goes
+    /// by the inner one, 5 ties if either says so; both write a head only where it is not tied.
+    pub(super) fn settle_tying(&mut self, has_head: bool) {
+        if self.tying_is_open {
+            self.language.tie_word_embeddings = !has_head;
+        }
     }
 }
 
@@ -345,13 +355,6 @@ pub(super) enum Architecture {
 /// The architecture that config.json names.
 pub(super) fn architecture(documents: &Documents) -> Result<Architecture, Error> {
     named_architecture(&Object::read(documents, "config.json")?)
-}
-
-/// The decoder of a plain language model, and its context length.
-pub(super) fn language_only(documents: &Documents) -> Result<(LanguageConfig, Option<usize>), Error> {
-    let object = Object::read(documents, "config.json")?;
-    // Qwen2Config writes only what differs from its defaults.
-    Ok((language(&object)?, Some(object.count("max_position_embeddings")?.unwrap_or(32_768))))
 }
 
 /// What the `architectures` key (or, where that is absent, `model_type`) names. `model_type` alone is not trusted:
@@ -378,43 +381,8 @@ fn named_architecture(object: &Object) -> Result<Architecture, Error> {
     }
 }
 
-/// The decoder's keys, from the top level (original) or from `text_config` (HF).
-fn language(object: &Object) -> Result<LanguageConfig, Error> {
-    if object.bool("use_sliding_window")?.unwrap_or(false) {
-        return Err(object.error("use_sliding_window is true, which is not supported".to_owned()));
-    }
-    if let Some(other) = object.str("hidden_act")?.filter(|&act| act != "silu") {
-        return Err(object.error(format!("hidden_act is `{other}`, only silu is known")));
-    }
-    let nested_theta = object.object("rope_parameters")?.map(|rope| rope.f64("rope_theta")).transpose()?.flatten();
-    let num_heads = object.required_count("num_attention_heads")?;
-    let config = LanguageConfig {
-        hidden_size: object.required_count("hidden_size")?,
-        intermediate_size: object.required_count("intermediate_size")?,
-        num_layers: object.required_count("num_hidden_layers")?,
-        num_heads,
-        num_kv_heads: object.count("num_key_value_heads")?.unwrap_or(num_heads),
-        // Defaults of Qwen2Config. `rope_scaling` is not read: the reference's class forces it to None.
-        rope_theta: object.f64("rope_theta")?.or(nested_theta).unwrap_or(10_000.0),
-        rms_norm_eps: object.f64("rms_norm_eps")?.unwrap_or(1e-6),
-        tie_word_embeddings: object.bool("tie_word_embeddings")?.unwrap_or(false),
-    };
-    let heads_fit = config.hidden_size.is_multiple_of(config.num_heads)
-        && config.num_heads.is_multiple_of(config.num_kv_heads)
-        && config.head_dim().is_multiple_of(2);
-    if !heads_fit {
-        return Err(object.error(format!(
-            "{} heads and {} key-value heads do not divide a hidden size of {}",
-            config.num_heads, config.num_kv_heads, config.hidden_size
-        )));
-    }
-    if config.rope_theta <= 0.0 {
-        return Err(object.error(format!("`rope_theta` is {}, expected a number above 0", config.rope_theta)));
-    }
-    Ok(config)
-}
-
-fn vision(block: &Object) -> Result<VisionConfig, Error> {
+/// The tower's keys; `defaults` hold for those that are absent.
+fn vision(block: &Object, defaults: VisionConfig) -> Result<VisionConfig, Error> {
     if let Some(other) = block.str("model_type")?.filter(|&name| name != "siglip_vision_model") {
         return Err(block.error(format!("vision_config.model_type is `{other}`, only siglip_vision_model is known")));
     }
@@ -422,11 +390,11 @@ fn vision(block: &Object) -> Result<VisionConfig, Error> {
         return Err(block.error(format!("vision_config.hidden_act is `{other}`, only gelu_pytorch_tanh is known")));
     }
     Ok(VisionConfig {
-        num_heads: block.count("num_attention_heads")?.unwrap_or(SIGLIP_SO400M.num_heads),
-        patch_size: block.count("patch_size")?.unwrap_or(SIGLIP_SO400M.patch_size),
-        image_size: block.count("image_size")?.unwrap_or(SIGLIP_SO400M.image_size),
-        layer_norm_eps: block.f64("layer_norm_eps")?.unwrap_or(SIGLIP_SO400M.layer_norm_eps),
-        num_layers: block.count("num_hidden_layers")?,
+        num_heads: block.count("num_attention_heads")?.unwrap_or(defaults.num_heads),
+        patch_size: block.count("patch_size")?.unwrap_or(defaults.patch_size),
+        image_size: block.count("image_size")?.unwrap_or(defaults.image_size),
+        layer_norm_eps: block.f64("layer_norm_eps")?.unwrap_or(defaults.layer_norm_eps),
+        num_layers: block.count("num_hidden_layers")?.or(defaults.num_layers),
     })
 }
 

@@ -1,7 +1,9 @@
 //! The small text files of a checkpoint: from its directory, out of a GGUF file that carries them, or of the program.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
 use super::source::BuiltInFiles;
 use super::{Error, Source, gguf};
@@ -9,6 +11,29 @@ use super::{Error, Source, gguf};
 /// Text files that a GGUF file carries word for word, so that it loads exactly as the directory it was made from.
 pub(crate) const NAMES: [&str; 6] =
     ["config.json", "generation_config.json", "tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json"];
+
+/// Most bytes of a vocabulary that are read. That of this family has 7 to 11 MB, the largest published ones 35 MB.
+const MAX_VOCABULARY_BYTES: u64 = 64 << 20;
+
+/// Most bytes of any other text file. Configs have a few kilobytes, the index of the largest model's shards 0.1 MB.
+const MAX_OTHER_BYTES: u64 = 8 << 20;
+
+/// Most bytes that are read of the text file `name`.
+pub(crate) fn max_bytes(name: &str) -> u64 {
+    match name {
+        "tokenizer.json" | "vocab.json" | "merges.txt" => MAX_VOCABULARY_BYTES,
+        _ => MAX_OTHER_BYTES,
+    }
+}
+
+/// Refuses a text file of so many bytes if it is longer than any real one; `path` is what to call it.
+pub(crate) fn check_size(path: &Path, name: &str, bytes: u64) -> Result<(), Error> {
+    let max_bytes = max_bytes(name);
+    match bytes > max_bytes {
+        true => Err(Error::TooLarge { path: path.to_owned(), bytes, max_bytes }),
+        false => Ok(()),
+    }
+}
 
 /// Where the text files of one checkpoint are.
 pub(crate) enum Documents {
@@ -53,15 +78,57 @@ impl Documents {
     }
 
     /// A document's bytes; `Ok(None)` where there is none of this name.
-    pub(crate) fn read(&self, name: &str) -> std::io::Result<Option<Vec<u8>>> {
+    ///
+    /// # Errors
+    /// A file that cannot be read, or is longer than any real one of its name.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         match self {
             Self::Gguf { texts, .. } => Ok(texts.get(name).map(|text| text.clone().into_bytes())),
             Self::BuiltIn { files, .. } => Ok(Source::built_in(files, name).map(<[u8]>::to_vec)),
-            Self::Directory(dir) => match std::fs::read(dir.join(name)) {
-                Ok(bytes) => Ok(Some(bytes)),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(error),
-            },
+            Self::Directory(dir) => read_file(&dir.join(name), name),
         }
+    }
+}
+
+fn read_file(path: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    let unreadable = |source| Error::Read { path: path.to_owned(), source };
+    // A pipe or a device may have no end and no length.
+    match path.metadata() {
+        Ok(metadata) if metadata.is_file() => check_size(path, name, metadata.len())?,
+        Ok(_) => return Err(unreadable(std::io::Error::other("it is not a regular file"))),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unreadable(error)),
+    }
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(unreadable)?;
+    // It may have grown since.
+    file.take(max_bytes(name) + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    check_size(path, name, bytes.len() as u64)?;
+    Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_longer_than_any_real_one_are_refused_unread() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let documents = Documents::Directory(dir.path().to_owned());
+        for name in NAMES.into_iter().chain(["model.safetensors.index.json"]) {
+            let file = File::create(dir.path().join(name)).expect("a file");
+            file.set_len(max_bytes(name) + 1).expect("a hole");
+            match documents.read(name) {
+                Err(Error::TooLarge { path, bytes, max_bytes }) => {
+                    assert_eq!((path, bytes), (dir.path().join(name), max_bytes + 1));
+                }
+                other => panic!("{name}: {:?}", other.map(|bytes| bytes.map(|bytes| bytes.len()))),
+            }
+        }
+        std::fs::write(dir.path().join("config.json"), "{}").expect("a small file");
+        assert_eq!(documents.read("config.json").expect("small").as_deref(), Some(&b"{}"[..]));
+        std::fs::create_dir(dir.path().join("no-file")).expect("a directory");
+        assert!(matches!(documents.read("no-file"), Err(Error::Read { .. })));
+        assert!(matches!(documents.read("missing.json"), Ok(None)));
     }
 }

@@ -7,6 +7,9 @@ use serde_json::{Map, Value};
 use super::Error;
 use super::documents::Documents;
 
+/// Larger than any size or count of a model; products of two still fit in 64 bits.
+const MAX_COUNT: u64 = i32::MAX as u64;
+
 /// A JSON object together with the file it came from, so that every complaint names both.
 pub(super) struct Object {
     pub(super) path: PathBuf,
@@ -17,13 +20,12 @@ impl Object {
     /// Reads the document `name`; `Ok(None)` where there is none.
     pub(super) fn read_optional(documents: &Documents, name: &str) -> Result<Option<Self>, Error> {
         let path = documents.path(name);
-        match documents.read(name) {
-            Ok(None) => Ok(None),
-            Ok(Some(bytes)) => match serde_json::from_slice(&bytes) {
+        match documents.read(name)? {
+            None => Ok(None),
+            Some(bytes) => match serde_json::from_slice(&bytes) {
                 Ok(map) => Ok(Some(Self { path, map })),
                 Err(source) => Err(Error::Json { path, source }),
             },
-            Err(source) => Err(Error::Read { path, source }),
         }
     }
 
@@ -67,8 +69,9 @@ impl Object {
     pub(super) fn count(&self, key: &str) -> Result<Option<usize>, Error> {
         let whole = |v: &Value| {
             let from_float = || v.as_f64().filter(|x| x.fract() == 0.0 && (0.0..9e15).contains(x)).map(|x| x as u64);
-            let number = v.as_u64().or_else(from_float).filter(|&n| n > 0);
-            number.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| self.wrong(key, "a whole number above 0"))
+            let number = v.as_u64().or_else(from_float).filter(|n| (1..=MAX_COUNT).contains(n));
+            let expected = || format!("a whole number from 1 to {MAX_COUNT}");
+            number.and_then(|n| usize::try_from(n).ok()).ok_or_else(|| self.wrong(key, &expected()))
         };
         self.value(key).map(whole).transpose()
     }

@@ -3,11 +3,12 @@
 //! The names are those of the original layout (PyTorch modules of `LlavaQwenForCausalLM`). Sizes of the vision tower
 //! come from the tensors themselves; sizes of the decoder come from the config.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::config::{Config, LanguageConfig, MergeType, ProjectorType};
-use super::{Error, Weights};
+use super::config::{Config, MergeType, ProjectorType};
+use super::tensor_names::TensorNames;
+use super::{Error, LanguageConfig, Layout};
 
 /// Prefix of the vision tower's tensors.
 pub(super) const TOWER: &str = "model.vision_tower.vision_tower.vision_model";
@@ -56,63 +57,83 @@ pub(super) struct Manifest {
     pub(super) embedding_rows: usize,
 }
 
-/// A name and the shape it must have; `None` where the shape cannot be known because another tensor is missing.
-type Expected = BTreeMap<String, Option<Vec<usize>>>;
-
 /// Checks that exactly the tensors that `config` asks for are there.
-pub(super) fn check(dir: &Path, config: &Config, weights: &Weights) -> Result<Manifest, Error> {
-    let mut expected = Expected::new();
-    let vision = expect_tower(config, weights, &mut expected);
+pub(super) fn check(dir: &Path, config: &Config, tensors: &TensorNames<'_>) -> Result<Manifest, Error> {
+    let mut expected = Expected::default();
+    let vision = expect_tower(config, tensors, &mut expected);
     let projector = expect_projector(config, vision.hidden_size, &mut expected);
-    let embedding_rows = expect_language(&config.language, weights, &mut expected);
+    let embedding_rows = expect_language(&config.language, tensors, &mut expected);
     expect_extra_tokens(config, &mut expected);
-    let mut faults = Vec::new();
     let VisionShape { hidden_size, num_heads, .. } = vision;
     if !hidden_size.is_multiple_of(num_heads) {
-        faults.push(format!("{TOWER}: a width of {hidden_size} does not divide into {num_heads} heads"));
+        let fault = format!("{TOWER}: a width of {hidden_size} does not divide into {num_heads} heads");
+        expected.misshapen.push(fault);
     }
     let is_unused = |name: &str| {
         is_never_used(name, &config.language) || matches!(name, "model.faster_token" | "model.image_newline")
     };
-    compare(dir, &expected, weights, is_unused, faults)?;
+    expected.compare(dir, tensors, is_unused)?;
     Ok(Manifest { vision, projector, embedding_rows })
 }
 
 /// Checks that exactly the tensors of a language model are there, and returns the rows of its embedding table.
-pub(super) fn check_language(dir: &Path, language: &LanguageConfig, weights: &Weights) -> Result<usize, Error> {
-    let mut expected = Expected::new();
-    let rows = expect_language(language, weights, &mut expected);
-    compare(dir, &expected, weights, |name| is_never_used(name, language), Vec::new())?;
+pub(super) fn check_language(dir: &Path, language: &LanguageConfig, tensors: &TensorNames<'_>) -> Result<usize, Error> {
+    let mut expected = Expected::default();
+    let rows = expect_language(language, tensors, &mut expected);
+    expected.compare(dir, tensors, |name| is_never_used(name, language))?;
     Ok(rows)
 }
 
-/// Compares what is there with what is expected; `misshapen` holds faults that are known already.
-fn compare(
-    dir: &Path,
-    expected: &Expected,
-    weights: &Weights,
-    is_unused: impl Fn(&str) -> bool,
-    mut misshapen: Vec<String>,
-) -> Result<(), Error> {
-    let found: Vec<&str> = weights.names().collect();
-    let missing = expected.keys().filter(|name| weights.shape(name).is_none()).cloned().collect::<Vec<_>>();
-    let unexpected = found
-        .into_iter()
-        .filter(|name| !expected.contains_key(*name) && !is_unused(name))
-        .map(str::to_owned)
-        .collect::<Vec<_>>();
-    for (name, shape) in expected {
-        if let (Some(shape), Some(found)) = (shape, weights.shape(name))
-            && found != shape
-        {
-            misshapen.push(format!("{name} is {found:?}, expected {shape:?}"));
-        }
+/// What must be there, and what is known to be wrong before the comparison.
+#[derive(Default)]
+struct Expected {
+    /// Shapes by name; `None` where a shape cannot be known because another tensor is missing.
+    shapes: BTreeMap<String, Option<Vec<usize>>>,
+    /// Layers that the config promises and the files do not have.
+    too_few: Vec<String>,
+    misshapen: Vec<String>,
+}
+
+impl Expected {
+    fn add(&mut self, name: String, shape: Option<Vec<usize>>) {
+        self.shapes.insert(name, shape);
     }
-    let faults = [("missing", missing), ("unexpected", unexpected), ("wrongly shaped", misshapen)];
-    let message = faults.into_iter().filter(|(_, names)| !names.is_empty()).map(describe).collect::<Vec<_>>();
-    match message.is_empty() {
-        true => Ok(()),
-        false => Err(Error::Tensors { dir: dir.to_owned(), message: message.join("; ") }),
+
+    /// How many of `promised` layers to expect by name. A config may promise billions: of those that are not there only
+    /// the first is worth naming.
+    fn layers(&mut self, prefix: &str, promised: usize, stored: usize) -> usize {
+        let named = promised.min(stored + 1);
+        if named < promised {
+            self.too_few.push(format!("{prefix}* has {stored} layers, config.json promises {promised}"));
+        }
+        named
+    }
+
+    fn compare(mut self, dir: &Path, tensors: &TensorNames<'_>, is_unused: impl Fn(&str) -> bool) -> Result<(), Error> {
+        let missing = self.shapes.keys().filter(|name| !tensors.holds(name)).cloned().collect::<Vec<_>>();
+        let is_unexpected = |name: &&str| !self.shapes.contains_key(*name) && !is_unused(name);
+        let foreign = tensors.foreign().iter().map(String::as_str);
+        let unexpected = tensors.names().filter(is_unexpected).chain(foreign).map(str::to_owned).collect::<Vec<_>>();
+        for (name, shape) in &self.shapes {
+            let Some(found) = tensors.shape(name) else { continue };
+            match shape {
+                // Sizes that are read off a tensor agree with it, whatever they are.
+                _ if found.is_empty() || found.contains(&0) => {
+                    self.misshapen.push(format!("{name} is {found:?}, which holds no matrix or vector"));
+                }
+                Some(shape) if found != shape => {
+                    self.misshapen.push(format!("{name} is {found:?}, expected {shape:?}"));
+                }
+                _ => {}
+            }
+        }
+        let kinds = [("missing", missing), ("unexpected", unexpected), ("wrongly shaped", self.misshapen)];
+        let kinds = kinds.into_iter().filter(|(_, names)| !names.is_empty()).map(describe);
+        let message = self.too_few.into_iter().chain(kinds).collect::<Vec<_>>();
+        match message.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Tensors { dir: dir.to_owned(), message: message.join("; ") }),
+        }
     }
 }
 
@@ -132,14 +153,17 @@ pub(super) fn is_never_used(name: &str, language: &LanguageConfig) -> bool {
         || (name == "lm_head.weight" && language.tie_word_embeddings)
 }
 
-fn expect_tower(config: &Config, weights: &Weights, expected: &mut Expected) -> VisionShape {
-    let dim = |name: &str, axis: usize| weights.shape(name).and_then(|shape| shape.get(axis).copied());
-    let patch_weight = format!("{TOWER}.embeddings.patch_embedding.weight");
-    let hidden = dim(&patch_weight, 0);
-    let mlp = dim(&format!("{TOWER}.encoder.layers.0.mlp.fc1.weight"), 0);
+fn expect_tower(config: &Config, tensors: &TensorNames<'_>, expected: &mut Expected) -> VisionShape {
+    let rows = |name: &str| tensors.shape(&format!("{TOWER}.{name}")).and_then(|shape| shape.first().copied());
+    let hidden = rows("embeddings.patch_embedding.weight");
+    let mlp = rows("encoder.layers.0.mlp.fc1.weight");
+    let layers = format!("{TOWER}.encoder.layers.");
+    let stored = layer_count(tensors, &layers);
+    let num_layers = tower_layers(config, stored);
+    let named_layers = expected.layers(&layers, num_layers, stored);
     let shape = VisionShape {
         hidden_size: hidden.unwrap_or(0),
-        num_layers: tower_layers(config.vision.num_layers, weights),
+        num_layers,
         num_heads: config.vision.num_heads,
         patch_size: config.vision.patch_size,
         image_size: config.vision.image_size,
@@ -147,12 +171,12 @@ fn expect_tower(config: &Config, weights: &Weights, expected: &mut Expected) -> 
     };
     let patch = shape.patch_size;
     let mut expect = |name: &str, dims: &[Option<usize>]| {
-        expected.insert(format!("{TOWER}.{name}"), dims.iter().copied().collect());
+        expected.add(format!("{TOWER}.{name}"), dims.iter().copied().collect());
     };
     expect("embeddings.patch_embedding.weight", &[hidden, Some(3), Some(patch), Some(patch)]);
     expect("embeddings.patch_embedding.bias", &[hidden]);
     expect("embeddings.position_embedding.weight", &[Some(shape.grid() * shape.grid()), hidden]);
-    for layer in 0..shape.num_layers {
+    for layer in 0..named_layers {
         let mut expect = |name: &str, dims: &[Option<usize>]| expect(&format!("encoder.layers.{layer}.{name}"), dims);
         for norm in ["layer_norm1", "layer_norm2"] {
             expect(&format!("{norm}.weight"), &[hidden]);
@@ -174,16 +198,22 @@ fn expect_tower(config: &Config, weights: &Weights, expected: &mut Expected) -> 
 }
 
 /// How many encoder layers the tower has. The files decide, unless the config promises more of them than there are:
-/// then the promise stands and the rest are reported missing. The published SO400M config counts the deleted layer.
-fn tower_layers(promised: Option<usize>, weights: &Weights) -> usize {
-    let prefix = format!("{TOWER}.encoder.layers.");
-    let index = |name: &str| name.strip_prefix(&prefix)?.split('.').next()?.parse::<usize>().ok();
-    let stored = weights.names().filter_map(index).max().map_or(0, |last| last + 1);
-    match promised {
-        Some(SO400M_PUBLISHED_LAYERS) if stored + 1 == SO400M_PUBLISHED_LAYERS => stored,
+/// then the promise stands and the rest are reported missing. The config of SO400M as published, which originals may
+/// carry, counts the deleted layer.
+fn tower_layers(config: &Config, stored: usize) -> usize {
+    match config.vision.num_layers {
+        Some(SO400M_PUBLISHED_LAYERS) if config.layout == Layout::Original && stored + 1 == SO400M_PUBLISHED_LAYERS => {
+            stored
+        }
         Some(promised) => promised,
         None => stored.max(1),
     }
+}
+
+/// How many layers have tensors under `prefix`. Counted, not the highest number plus one: a name may hold any number.
+fn layer_count(tensors: &TensorNames<'_>, prefix: &str) -> usize {
+    let index = |name: &str| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
+    tensors.names().filter_map(index).collect::<BTreeSet<_>>().len()
 }
 
 fn expect_projector(config: &Config, tower_width: usize, expected: &mut Expected) -> ProjectorShape {
@@ -195,28 +225,28 @@ fn expect_projector(config: &Config, tower_width: usize, expected: &mut Expected
     };
     let mut input = Some(tower_width).filter(|&width| width > 0);
     for layer in &layers {
-        expected.insert(format!("{layer}.weight"), input.map(|input| vec![hidden, input]));
-        expected.insert(format!("{layer}.bias"), Some(vec![hidden]));
+        expected.add(format!("{layer}.weight"), input.map(|input| vec![hidden, input]));
+        expected.add(format!("{layer}.bias"), Some(vec![hidden]));
         input = Some(hidden);
     }
     ProjectorShape { layers }
 }
 
-fn expect_language(language: &LanguageConfig, weights: &Weights, expected: &mut Expected) -> usize {
+fn expect_language(language: &LanguageConfig, tensors: &TensorNames<'_>, expected: &mut Expected) -> usize {
     let (hidden, mlp) = (language.hidden_size, language.intermediate_size);
     let kv = language.num_kv_heads * language.head_dim();
-    let mut expect = |name: String, dims: &[usize]| {
-        expected.insert(name, Some(dims.to_vec()));
-    };
+    let layers = "model.layers.";
+    let named_layers = expected.layers(layers, language.num_layers, layer_count(tensors, layers));
+    let mut expect = |name: String, dims: &[usize]| expected.add(name, Some(dims.to_vec()));
     // Fine-tunes store as many rows as their tokenizer has ids, the originals a padded number.
-    let rows = weights.shape("model.embed_tokens.weight").and_then(|shape| shape.first().copied()).unwrap_or(0);
+    let rows = tensors.shape("model.embed_tokens.weight").and_then(|shape| shape.first().copied()).unwrap_or(0);
     expect("model.embed_tokens.weight".to_owned(), &[rows, hidden]);
     if !language.tie_word_embeddings {
         expect("lm_head.weight".to_owned(), &[rows, hidden]);
     }
     expect("model.norm.weight".to_owned(), &[hidden]);
-    for layer in 0..language.num_layers {
-        let mut expect = |name: &str, dims: &[usize]| expect(format!("model.layers.{layer}.{name}"), dims);
+    for layer in 0..named_layers {
+        let mut expect = |name: &str, dims: &[usize]| expect(format!("{layers}{layer}.{name}"), dims);
         expect("input_layernorm.weight", &[hidden]);
         expect("post_attention_layernorm.weight", &[hidden]);
         for (projection, rows) in [("q_proj", hidden), ("k_proj", kv), ("v_proj", kv)] {
@@ -236,9 +266,9 @@ fn expect_extra_tokens(config: &Config, expected: &mut Expected) {
     let tokens = &config.video_tokens;
     // Pictures take it wherever videos put theirs.
     if tokens.merge_type == (MergeType::Spatial { has_newline: true }) {
-        expected.insert("model.image_newline".to_owned(), Some(vec![hidden]));
+        expected.add("model.image_newline".to_owned(), Some(vec![hidden]));
     }
     if tokens.faster_video.is_some() {
-        expected.insert("model.faster_token".to_owned(), Some(vec![hidden]));
+        expected.add("model.faster_token".to_owned(), Some(vec![hidden]));
     }
 }

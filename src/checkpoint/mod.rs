@@ -9,22 +9,25 @@ mod documents;
 mod generation_config;
 pub mod gguf;
 mod json;
+mod language_config;
 mod language_only;
 mod layout;
 mod manifest;
 mod picture_config;
 mod source;
+mod tensor_names;
 mod weights;
 
 use std::path::{Path, PathBuf};
 
 pub(crate) use bulk::prefer_huge_pages;
 pub use config::{
-    Config, ConfigOverride, FasterVideo, LanguageConfig, MergeType, NewlinePosition, PoolMode, VideoTokenConfig,
+    Config, ConfigOverride, FasterVideo, MergeType, NewlinePosition, Placeholders, PoolMode, VideoTokenConfig,
     VisionConfig, is_known_key,
 };
-pub(crate) use documents::Documents;
+pub(crate) use documents::{Documents, check_size};
 pub use generation_config::GenerationDefaults;
+pub use language_config::LanguageConfig;
 pub use language_only::LanguageCheckpoint;
 pub use layout::Layout;
 pub use manifest::{ProjectorShape, VisionShape};
@@ -35,6 +38,7 @@ pub(crate) use weights::shard_names;
 
 use crate::disk::NoSpace;
 use crate::quantization::{Scheme, TensorPlan};
+use crate::size::shown;
 
 /// Prefix of the vision tower's tensor names.
 pub(crate) const TOWER_PREFIX: &str = manifest::TOWER;
@@ -49,6 +53,16 @@ pub enum Error {
         path: PathBuf,
         /// The operating system's reason.
         source: std::io::Error,
+    },
+    /// A text file longer than any real one of its name.
+    #[error("`{}` has {}, more than the {} that a file of this name may have", path.display(), shown(*bytes), shown(*max_bytes))]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+        /// The most that is read.
+        max_bytes: u64,
     },
     /// A JSON file that is not JSON, or not an object.
     #[error("`{}` is not valid JSON", path.display())]
@@ -136,7 +150,7 @@ pub enum Error {
     /// Tensors missing, unexpected or of the wrong shape.
     #[error("the tensors in `{}` do not fit its config: {message}", dir.display())]
     Tensors {
-        /// The checkpoint directory.
+        /// The checkpoint.
         dir: PathBuf,
         /// All names, by kind of fault.
         message: String,
@@ -182,11 +196,32 @@ pub fn first_missing(dir: &Path) -> Option<String> {
     weights::weight_files(dir).err().map(|error| error.to_string())
 }
 
+/// Checks as much of what `config` promises as can be known before any weights are there: against the tensors that the
+/// index of shards in `dir` names, if there is one, and against the size of all weight files.
+pub(crate) fn check_promises(dir: &Path, mut config: Config, weight_bytes: u64, is_sharded: bool) -> Result<(), Error> {
+    if let Some(tensors) = weights::indexed_tensors(dir, config.layout)?.filter(|_| is_sharded) {
+        config.settle_tying(tensors.holds("lm_head.weight"));
+        manifest::check(dir, &config, &tensors)?;
+    }
+    let least_bytes = config.language.least_bytes();
+    if least_bytes > u128::from(weight_bytes) {
+        let message = format!(
+            "config.json promises {} decoder layers, which take at least {least_bytes} bytes, and the weight files have \
+             {weight_bytes}",
+            config.language.num_layers
+        );
+        return Err(Error::Tensors { dir: dir.to_owned(), message });
+    }
+    Ok(())
+}
+
 /// A checkpoint that was found complete and well-formed; no tensor has been loaded yet.
 #[derive(Debug)]
 pub struct Checkpoint {
     /// Where it is.
     pub source: Source,
+    /// What to call its config.json in messages: a path, or its place in a file or in this program.
+    pub config_path: PathBuf,
     /// What config.json says, validated, with overrides applied.
     pub config: Config,
     /// What generation_config.json says.
@@ -216,16 +251,18 @@ impl Checkpoint {
             Some(header) => header.documents()?,
             None => Documents::open(&source)?,
         };
-        let config = Config::read(&documents, overrides)?;
+        let mut config = Config::read(&documents, overrides)?;
         let generation = GenerationDefaults::read(&documents, &config)?;
         let weights = match (gguf, &source) {
             (Some(header), source) => Weights::of_gguf(source.path(), header)?,
             (None, Source::Path(dir)) => Weights::open(dir, config.layout)?,
             (None, Source::BuiltIn { name, files }) => Weights::of_built_in(name, files, config.layout)?,
         };
-        let manifest = manifest::check(source.path(), &config, &weights)?;
+        config.settle_tying(weights.shape("lm_head.weight").is_some());
+        let manifest = manifest::check(source.path(), &config, &weights.tensor_names())?;
         Ok(Self {
             source,
+            config_path: documents.path("config.json"),
             config,
             generation,
             vision: manifest.vision,
@@ -238,7 +275,7 @@ impl Checkpoint {
     /// Width of the tower's feed-forward layers, as its first one has it.
     pub fn tower_mlp_width(&self) -> usize {
         let name = format!("{TOWER_PREFIX}.encoder.layers.0.mlp.fc1.weight");
-        self.weights.shape(&name).map_or(0, |shape| shape[0])
+        self.weights.shape(&name).and_then(|shape| shape.first().copied()).unwrap_or(0)
     }
 
     /// Holds weights as `scheme` says once they are loaded.

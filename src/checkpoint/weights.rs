@@ -13,6 +13,7 @@ use super::bulk::{self, Data};
 use super::documents::Documents;
 use super::json::Object;
 use super::source::{BuiltInFiles, Source};
+use super::tensor_names::{TensorNames, is_index_buffer};
 use super::{Error, Layout, gguf};
 use crate::quantization::blocks::Blocks;
 use crate::quantization::{Format, Scheme};
@@ -23,6 +24,8 @@ const BATCH_VALUES: usize = 1 << 22;
 /// Where one tensor lies.
 #[derive(Debug)]
 struct Entry {
+    /// Its name in the file.
+    stored_name: String,
     file: usize,
     format: Format,
     shape: Vec<usize>,
@@ -30,10 +33,12 @@ struct Entry {
 }
 
 /// All tensors of a checkpoint, under their names in the original layout.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Weights {
     files: Vec<Data>,
     entries: BTreeMap<String, Entry>,
+    /// Tensors that the layout does not have.
+    foreign: Vec<String>,
     /// How to hold matrices that are stored as floats; `None`: as floats.
     scheme: Option<Scheme>,
 }
@@ -44,7 +49,7 @@ impl Weights {
     /// # Errors
     /// No weight files, unreadable ones, or ones cut short; a shard that is listed but not there.
     pub fn open(dir: &Path, layout: Layout) -> Result<Self, Error> {
-        let mut weights = Self { files: Vec::new(), entries: BTreeMap::new(), scheme: None };
+        let mut weights = Self::default();
         for path in weight_files(dir)? {
             weights.add_file(&path, layout)?;
         }
@@ -54,20 +59,19 @@ impl Weights {
     /// The tensors of a GGUF file whose head was read.
     pub(super) fn of_gguf(path: &Path, header: gguf::Header) -> Result<Self, Error> {
         let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let mut entries = BTreeMap::new();
+        let mut weights = Self::default();
         for tensor in header.tensors {
-            let entry = Entry { file: 0, format: tensor.format, shape: tensor.shape, bytes: tensor.bytes };
-            if entries.insert(tensor.name.clone(), entry).is_some() {
-                let message = format!("tensor `{}` is there twice", tensor.name);
-                return Err(Error::DamagedWeights { path: path.to_owned(), message });
-            }
+            let stored_name = tensor.name.clone();
+            let entry = Entry { stored_name, file: 0, format: tensor.format, shape: tensor.shape, bytes: tensor.bytes };
+            weights.add(path, tensor.name, entry)?;
         }
-        Ok(Self { files: vec![Data::File(file)], entries, scheme: None })
+        weights.files.push(Data::File(file));
+        Ok(weights)
     }
 
     /// The tensors of a checkpoint inside the program.
     pub(super) fn of_built_in(name: &str, files: BuiltInFiles, layout: Layout) -> Result<Self, Error> {
-        let mut weights = Self { files: Vec::new(), entries: BTreeMap::new(), scheme: None };
+        let mut weights = Self::default();
         let none = || Error::NoWeights { dir: name.into() };
         let bytes = Source::built_in(files, "model.safetensors").ok_or_else(none)?;
         weights.add_entries(Path::new(name), bytes, layout)?;
@@ -99,23 +103,48 @@ impl Weights {
                 safetensors::Dtype::F16 => DType::F16,
                 safetensors::Dtype::F32 => DType::F32,
                 // Index buffers that old exports carry; none is ever loaded.
-                safetensors::Dtype::I64 if name.ends_with(".position_ids") => continue,
+                safetensors::Dtype::I64 if is_index_buffer(&name) => continue,
                 other => {
                     return Err(damaged(format!("tensor `{name}` is {other:?}; only BF16, F16 and F32 are known")));
                 }
             };
+            let Some(original_name) = layout.original_name(&name) else {
+                self.foreign.push(name);
+                continue;
+            };
             let (start, end) = info.data_offsets;
             let entry = Entry {
+                stored_name: name,
                 file: self.files.len(),
                 format: Format::Float(dtype),
                 shape: info.shape.clone(),
                 bytes: data_start + start..data_start + end,
             };
-            if self.entries.insert(layout.original_name(&name), entry).is_some() {
-                return Err(damaged(format!("tensor `{name}` is also in another file")));
-            }
+            self.add(path, original_name, entry)?;
         }
         Ok(())
+    }
+
+    /// Adds a tensor; which of two is meant cannot be known.
+    fn add(&mut self, path: &Path, original_name: String, entry: Entry) -> Result<(), Error> {
+        let name = entry.stored_name.clone();
+        match self.entries.insert(original_name, entry) {
+            None => Ok(()),
+            Some(other) if other.stored_name == name => {
+                let message = format!("it holds tensor `{name}`, which came before");
+                Err(Error::DamagedWeights { path: path.to_owned(), message })
+            }
+            Some(other) => {
+                let message = format!("`{name}` and `{}` are the same tensor by two names", other.stored_name);
+                Err(Error::Tensors { dir: path.to_owned(), message })
+            }
+        }
+    }
+
+    /// Names and shapes, for the manifest check.
+    pub(super) fn tensor_names(&self) -> TensorNames<'_> {
+        let shapes = self.entries.iter().map(|(name, entry)| (name.as_str(), entry.shape.as_slice()));
+        TensorNames::of_headers(shapes, &self.foreign)
     }
 
     /// The tensors' names in the original layout, sorted.
@@ -246,18 +275,30 @@ pub(super) fn weight_files(dir: &Path) -> Result<Vec<PathBuf>, Error> {
 
 /// The shards that `model.safetensors.index.json` names, sorted; none where there is no index.
 pub(crate) fn shard_names(dir: &Path) -> Result<Vec<String>, Error> {
-    let documents = Documents::Directory(dir.to_owned());
-    let Some(index) = Object::read_optional(&documents, "model.safetensors.index.json")? else {
+    let Some(map) = weight_map(dir)? else {
         return Ok(Vec::new());
     };
-    let map = index.object("weight_map")?.ok_or_else(|| index.error("`weight_map` is missing".to_owned()))?;
     let shards: BTreeSet<&str> = map.map.values().filter_map(|shard| shard.as_str()).collect();
     let is_plain_name = |name: &&str| Path::new(name).file_name() == Some(name.as_ref());
     if let Some(odd) = shards.iter().find(|name| !is_plain_name(name)) {
-        return Err(index.error(format!("shard `{odd}` is not a plain file name")));
+        return Err(map.error(format!("shard `{odd}` is not a plain file name")));
     }
     if shards.is_empty() {
-        return Err(index.error("`weight_map` names no file".to_owned()));
+        return Err(map.error("`weight_map` names no file".to_owned()));
     }
     Ok(shards.into_iter().map(str::to_owned).collect())
+}
+
+/// The tensors that the index of shards names; `None` where there is no index.
+pub(super) fn indexed_tensors(dir: &Path, layout: Layout) -> Result<Option<TensorNames<'static>>, Error> {
+    let map = weight_map(dir)?;
+    Ok(map.map(|map| TensorNames::of_index(map.map.keys().map(String::as_str), layout)))
+}
+
+fn weight_map(dir: &Path) -> Result<Option<Object>, Error> {
+    let documents = Documents::Directory(dir.to_owned());
+    let Some(index) = Object::read_optional(&documents, "model.safetensors.index.json")? else {
+        return Ok(None);
+    };
+    index.object("weight_map")?.map(Some).ok_or_else(|| index.error("`weight_map` is missing".to_owned()))
 }

@@ -167,6 +167,7 @@ fn run(session: &Session) -> Result<Pulled, Halt> {
         (outcome, _) => outcome?,
     };
     let selection = Selection::of(repo, &listing)?;
+    check_sizes(repo, &selection)?;
     let cache = &session.cache;
     let is_missing = |file: &&RemoteFile| !cache.holds(&listing.commit, &file.name, file.size, &file.digest);
     let missing: Vec<&RemoteFile> = selection.files().filter(is_missing).collect();
@@ -199,19 +200,26 @@ fn ask_listing(session: &Session, has_fallback: bool) -> Result<Listing, Halt> {
     }
 }
 
+/// Refuses small files that are not small, before anything is fetched.
+fn check_sizes(repo: &RepoName, selection: &Selection) -> Result<(), Error> {
+    let check = |file: &RemoteFile| checkpoint::check_size(Path::new(&file.name), &file.name, file.size);
+    let not_loadable = |source| Error::NotLoadable { repo: repo.to_string(), source };
+    selection.small.iter().try_for_each(check).map_err(not_loadable)
+}
+
 /// Refuses what could not be loaded, before gigabytes are fetched for it.
 fn check_small_files(repo: &RepoName, dir: &Path, selection: &Selection) -> Result<(), Error> {
     let not_loadable = |source| Error::NotLoadable { repo: repo.to_string(), source };
-    checkpoint::Config::read(&checkpoint::Documents::Directory(dir.to_owned()), &[]).map_err(not_loadable)?;
+    let documents = checkpoint::Documents::Directory(dir.to_owned());
+    let config = checkpoint::Config::read(&documents, &[]).map_err(not_loadable)?;
     let shards = checkpoint::shard_names(dir).map_err(not_loadable)?;
     let is_listed = |shard: &&String| selection.weights.iter().any(|file| file.name == **shard);
     let is_single = matches!(selection.weights.as_slice(), [single] if single.name == "model.safetensors");
-    match shards.iter().find(|shard| !is_single && !is_listed(shard)) {
-        Some(shard) => {
-            Err(Error::MissingFile { repo: repo.to_string(), file: format!("{shard}, which its index names") })
-        }
-        None => Ok(()),
+    if let Some(shard) = shards.iter().find(|shard| !is_single && !is_listed(shard)) {
+        return Err(Error::MissingFile { repo: repo.to_string(), file: format!("{shard}, which its index names") });
     }
+    let weight_bytes = selection.weights.iter().fold(0u64, |sum, file| sum.saturating_add(file.size));
+    checkpoint::check_promises(dir, config, weight_bytes, !is_single).map_err(not_loadable)
 }
 
 /// Fetches what is missing of `files`, a few at a time, and links each as soon as it is whole.

@@ -43,14 +43,14 @@ impl Tokenizer {
     /// `source`.
     ///
     /// # Errors
-    /// [`Error::NoTokenizer`] or [`Error::BadTokenizer`].
+    /// [`Error::NoTokenizer`], [`Error::BadTokenizer`], or files that cannot be read.
     pub fn open(source: impl Into<Source>) -> Result<Self, Error> {
         let source = source.into();
         let documents = Documents::open(&source)?;
-        if let Some(json) = read(&documents, "tokenizer.json")? {
+        if let Some(json) = documents.read("tokenizer.json")? {
             return Self::from_tokenizer_json(&documents.path("tokenizer.json"), &json);
         }
-        if let (Some(vocab), Some(merges)) = (read(&documents, "vocab.json")?, read(&documents, "merges.txt")?) {
+        if let (Some(vocab), Some(merges)) = (documents.read("vocab.json")?, documents.read("merges.txt")?) {
             return Self::from_vocabulary_files(&documents, &vocab, &merges);
         }
         Err(Error::NoTokenizer { dir: source.path().to_owned() })
@@ -101,7 +101,7 @@ impl Tokenizer {
         plain.with_pre_tokenizer(Some(Sequence::new(vec![split.into(), bytes.into()])));
 
         let mut added = BTreeMap::new();
-        if let Some(json) = read(documents, "added_tokens.json")? {
+        if let Some(json) = documents.read("added_tokens.json")? {
             let path = documents.path("added_tokens.json");
             let malformed = || Error::BadTokenizer { path: path.clone(), message: "it is not a map to ids".to_owned() };
             for (content, id) in parse_json(&path, &json)?.as_object().ok_or_else(malformed)? {
@@ -163,11 +163,6 @@ impl Tokenizer {
         let bytes = token.chars().map(|c| self.byte_of_char.get(&c).copied()).collect::<Option<Vec<u8>>>();
         bytes.unwrap_or_else(|| token.into_bytes())
     }
-}
-
-fn read(documents: &Documents, name: &str) -> Result<Option<Vec<u8>>, Error> {
-    let bad = |error: std::io::Error| Error::BadTokenizer { path: documents.path(name), message: error.to_string() };
-    documents.read(name).map_err(bad)
 }
 
 fn parse_json(path: &Path, json: &[u8]) -> Result<Value, Error> {

@@ -173,14 +173,14 @@ fn every_published_sibling_opens() {
 }
 
 #[test]
-fn every_hf_sibling_opens_under_both_namings() {
+fn every_hf_sibling_opens_under_all_namings() {
     let (_dir, tokenizer) = real_tokenizer();
     for (name, size, shards) in [
         ("llava-onevision-qwen2-0.5b-{si,ov}-hf", HALF_B, 1),
         ("llava-onevision-qwen2-7b-{si,ov,ov-chat}-hf", SEVEN_B, 4),
         ("llava-onevision-qwen2-72b-{si,ov,ov-chat}-hf", SEVENTY_TWO_B, 31),
     ] {
-        for names in [HfNames::Older, HfNames::Newer] {
+        for names in [HfNames::Older, HfNames::Newer, HfNames::Version5] {
             let tensors = hf_tensors(&size, names);
             let checkpoint = open(&hugging_face(&size), &tensors, shards).unwrap_or_else(|why| panic!("{name}: {why}"));
             let language = &checkpoint.config.language;
@@ -342,6 +342,71 @@ fn tensors_that_do_not_fit_are_named() {
     }
 }
 
+/// Counts and numbers in names that no file can keep: refused at once, without a list of what is missing.
+#[test]
+fn counts_beyond_the_tensors_are_refused_at_once() {
+    let tensors = original_tensors(&HALF_B);
+    let last = format!("{TOWER}.encoder.layers.18446744073709551615.mlp.fc1.bias");
+    let far = format!("{TOWER}.encoder.layers.4000000000.mlp.fc1.bias");
+    let siglip =
+        |changes: Value| json!({ "vision_config": with(json!({ "model_type": "siglip_vision_model" }), changes) });
+    for (changes, tensors, part) in [
+        (
+            json!({ "num_hidden_layers": 2_000_000_000 }),
+            tensors.clone(),
+            "model.layers.* has 24 layers, config.json promises 2000000000; 12 missing: model.layers.24.",
+        ),
+        (
+            siglip(json!({ "num_hidden_layers": 2_000_000_000 })),
+            tensors.clone(),
+            "encoder.layers.* has 26 layers, config.json promises 2000000000; 16 missing",
+        ),
+        (siglip(json!({ "image_size": 2_000_000_000, "patch_size": 1 })), tensors.clone(), "position_embedding"),
+        (json!({ "num_hidden_layers": 20_000_000_000u64 }), tensors.clone(), "from 1 to 2147483647"),
+        (json!({ "hidden_size": 1e300 }), tensors.clone(), "`hidden_size` is 1e+300"),
+        (json!({ "mm_spatial_pool_stride": u64::MAX }), tensors.clone(), "mm_spatial_pool_stride"),
+        (json!({}), edit(&tensors, &last, Some(&[4304]), "BF16"), last.as_str()),
+        (json!({}), edit(&tensors, &far, Some(&[4304]), "BF16"), far.as_str()),
+        (
+            json!({}),
+            edit(&tensors, "model.layers.18446744073709551615.mlp.up_proj.weight", Some(&[1]), "BF16"),
+            "1 unexpected: model.layers.18446744073709551615.mlp.up_proj.weight",
+        ),
+    ] {
+        let started = std::time::Instant::now();
+        let refused = open(&with(original(&HALF_B), changes.clone()), &tensors, 2).expect_err("refused");
+        assert!(refused.contains(part), "{changes}: `{part}` is not in {refused}");
+        assert!(refused.len() < 8000 && started.elapsed().as_secs() < 20, "{changes}: {:?}", started.elapsed());
+    }
+}
+
+/// Sizes are read off some tensors: those must have any.
+#[test]
+fn tensors_without_values_are_named() {
+    let tensors = original_tensors(&SEVEN_B);
+    for (name, shapes) in [
+        ("model.embed_tokens.weight".to_owned(), [&[][..], &[0, 3584], &[152_064, 0]]),
+        ("lm_head.weight".to_owned(), [&[], &[0], &[0, 3584]]),
+        ("model.norm.weight".to_owned(), [&[], &[0], &[0, 0]]),
+        ("model.image_newline".to_owned(), [&[], &[0], &[0, 0]]),
+        ("model.mm_projector.0.weight".to_owned(), [&[], &[0], &[3584, 0]]),
+        (format!("{TOWER}.embeddings.patch_embedding.weight"), [&[], &[0], &[0, 3, 14, 14]]),
+        (format!("{TOWER}.embeddings.position_embedding.weight"), [&[], &[0], &[729, 0]]),
+        (format!("{TOWER}.encoder.layers.0.mlp.fc1.weight"), [&[], &[0], &[0, 1152]]),
+    ] {
+        for shape in shapes {
+            let refused = open(&original(&SEVEN_B), &edit(&tensors, &name, Some(shape), "BF16"), 1).expect_err(&name);
+            assert!(refused.contains(&format!("{name} is {shape:?}, ")), "{name} {shape:?}: {refused}");
+        }
+    }
+    // Both at once, so that each agrees with the other.
+    let none = edit(&tensors, "model.embed_tokens.weight", Some(&[0, 3584]), "BF16");
+    let none = edit(&none, "lm_head.weight", Some(&[0, 3584]), "BF16");
+    assert!(
+        open(&original(&SEVEN_B), &none, 1).expect_err("no rows").contains("2 wrongly shaped: lm_head.weight is [0")
+    );
+}
+
 #[test]
 fn a_shard_that_is_not_there_is_named() {
     let dir = tempfile::tempdir().unwrap();
@@ -373,7 +438,24 @@ fn configs_of_other_models_are_refused_with_the_reason() {
         assert!(refused.contains(part), "{changes}: {refused}");
     }
     let tensors = hf_tensors(&HALF_B, HfNames::Newer);
+    let text = |changes: Value| with(hugging_face(&HALF_B)["text_config"].clone(), changes);
     for (key, value, part) in [
+        ("vision_feature_layer", json!([-1]), "layer [-1]"),
+        ("vision_feature_layer", json!([-2, -1]), "layer [-2,-1]"),
+        ("projector_hidden_act", json!("gelu_pytorch_tanh"), "projector_hidden_act is `gelu_pytorch_tanh`"),
+        ("text_config", text(json!({ "rope_scaling": { "type": "linear", "factor": 2.0 } })), "rope_scaling.type"),
+        (
+            "text_config",
+            text(json!({ "rope_parameters": { "rope_type": "yarn" } })),
+            "rope_parameters.rope_type is `yarn`",
+        ),
+        ("text_config", text(json!({ "layer_types": ["sliding_attention"] })), "layer_types"),
+        // A config of the whole tower, of which the conversion stores a layer less.
+        (
+            "vision_config",
+            with(hugging_face(&HALF_B)["vision_config"].clone(), json!({ "num_hidden_layers": 27 })),
+            "16 missing: model.vision_tower.vision_tower.vision_model.encoder.layers.26.",
+        ),
         ("vision_config", json!({ "model_type": "clip_vision_model" }), "`clip_vision_model`"),
         ("text_config", json!({ "model_type": "llama" }), "`llama`"),
         ("text_config", Value::Null, "`text_config` is missing"),

@@ -29,12 +29,31 @@ pub(in super::super) struct TensorInfo {
     pub(in super::super) bytes: Range<usize>,
 }
 
-/// A value of the metadata; what this program does not use is not kept.
+/// A value of the metadata that this program uses.
 #[derive(Debug, Clone, PartialEq)]
 enum Value {
     Number(u64),
     Text(String),
     Other,
+}
+
+/// A value of the metadata where it lies.
+enum RawValue<'b> {
+    Number(u64),
+    Text(&'b str),
+    Other,
+}
+
+/// The key under which a file names its architecture.
+const ARCHITECTURE_KEY: &str = "general.architecture";
+
+/// Most bytes of a text under `key` that are kept; `None` for keys that this program does not use.
+fn max_bytes(key: &str) -> Option<u64> {
+    let document = documents::NAMES.into_iter().find(|name| document_key(name) == key);
+    match key {
+        VERSION_KEY | ALIGNMENT_KEY | ARCHITECTURE_KEY => Some(1 << 10),
+        _ => document.map(documents::max_bytes),
+    }
 }
 
 /// What the head of a GGUF file says.
@@ -79,7 +98,7 @@ impl Header {
                 return Err(Error::ForeignGguf { path: self.path.clone(), message });
             }
             _ => {
-                let architecture = self.text("general.architecture").unwrap_or("unknown");
+                let architecture = self.text(ARCHITECTURE_KEY).unwrap_or("unknown");
                 let message = format!(
                     "another program made it from a model of architecture `{architecture}`: it holds no video tower, \
                      projector and config that belong together"
@@ -106,10 +125,19 @@ fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     let (tensor_count, value_count) = (cursor.u64()?, cursor.u64()?);
     let mut metadata = BTreeMap::new();
     for _ in 0..value_count {
-        let key = cursor.text()?.to_owned();
+        let key = cursor.text()?;
         let kind = cursor.u32()?;
         let value = cursor.value(kind).map_err(|message| format!("{message} (key `{key}`)"))?;
-        metadata.insert(key, value);
+        let Some(max_bytes) = max_bytes(key) else { continue };
+        let kept = match value {
+            RawValue::Text(text) if text.len() as u64 > max_bytes => {
+                return Err(format!("a text has {} bytes, at most {max_bytes} are read (key `{key}`)", text.len()));
+            }
+            RawValue::Text(text) => Value::Text(text.to_owned()),
+            RawValue::Number(number) => Value::Number(number),
+            RawValue::Other => Value::Other,
+        };
+        metadata.insert(key.to_owned(), kept);
     }
     let mut tensors = Vec::new();
     for _ in 0..tensor_count {
@@ -170,11 +198,11 @@ impl<'b> Cursor<'b> {
     }
 
     /// A value of the kind that the format numbers `kind`.
-    fn value(&mut self, kind: u32) -> Result<Value, String> {
+    fn value(&mut self, kind: u32) -> Result<RawValue<'b>, String> {
         Ok(match kind {
-            4 => Value::Number(self.u32()?.into()),
-            10 => Value::Number(self.u64()?),
-            8 => Value::Text(self.text()?.to_owned()),
+            4 => RawValue::Number(self.u32()?.into()),
+            10 => RawValue::Number(self.u64()?),
+            8 => RawValue::Text(self.text()?),
             9 => {
                 let (kind, count) = (self.u32()?, self.size()?);
                 match fixed_size(kind) {
@@ -185,12 +213,12 @@ impl<'b> Cursor<'b> {
                     None if kind == 8 => (0..count).try_for_each(|_| self.text().map(|_| ()))?,
                     None => return Err(format!("an array holds values of kind {kind}")),
                 }
-                Value::Other
+                RawValue::Other
             }
             other => {
                 let size = fixed_size(other).ok_or_else(|| format!("a value is of unknown kind {other}"))?;
                 self.take(size)?;
-                Value::Other
+                RawValue::Other
             }
         })
     }

@@ -101,9 +101,11 @@ fn file_type(quantization: Quantization) -> u32 {
 fn texts(documents: &Documents) -> Result<BTreeMap<&'static str, String>, Error> {
     let mut texts = BTreeMap::new();
     for name in documents::NAMES {
-        let unreadable = |source| Error::Read { path: documents.path(name), source };
-        if let Some(bytes) = documents.read(name).map_err(unreadable)? {
-            let not_text = |error| unreadable(std::io::Error::new(std::io::ErrorKind::InvalidData, error));
+        if let Some(bytes) = documents.read(name)? {
+            let not_text = |error| Error::Read {
+                path: documents.path(name),
+                source: std::io::Error::new(std::io::ErrorKind::InvalidData, error),
+            };
             texts.insert(name, String::from_utf8(bytes).map_err(not_text)?);
         }
     }

@@ -14,23 +14,26 @@ use super::generate_checkpoint::family::{TOWER, header};
 pub(crate) enum HfNames {
     /// `language_model.model.*`, as the published conversions have it.
     Older,
-    /// `model.language_model.*`, as transformers saves since 4.52.
+    /// `model.language_model.*`, as the modules are called since 4.52.
     Newer,
+    /// `language_model.model.*`, and a tower without `vision_model`, as transformers 5 saves.
+    Version5,
 }
 
 /// A name of the original layout as transformers has it.
 pub(crate) fn hf_name(name: &str, names: HfNames) -> String {
-    let table: [(&str, &str, &str); 6] = [
-        (TOWER, "vision_tower.vision_model", "model.vision_tower.vision_model"),
+    let tower = if matches!(names, HfNames::Version5) { "vision_tower" } else { "vision_tower.vision_model" };
+    let table = [
+        (TOWER, tower, "model.vision_tower.vision_model"),
         ("model.mm_projector.0", "multi_modal_projector.linear_1", "model.multi_modal_projector.linear_1"),
         ("model.mm_projector.2", "multi_modal_projector.linear_2", "model.multi_modal_projector.linear_2"),
         ("model.image_newline", "image_newline", "model.image_newline"),
         ("lm_head", "language_model.lm_head", "lm_head"),
         ("model", "language_model.model", "model.language_model"),
     ];
-    let renamed = table.iter().find_map(|(original, older, newer)| {
+    let renamed = table.iter().find_map(|(original, saved, module)| {
         let rest = name.strip_prefix(original)?;
-        Some(format!("{}{rest}", if matches!(names, HfNames::Older) { older } else { newer }))
+        Some(format!("{}{rest}", if matches!(names, HfNames::Newer) { module } else { saved }))
     });
     renamed.unwrap()
 }
