@@ -23,7 +23,7 @@ use llava_video::checkpoint::{Checkpoint, Source};
 use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
 use llava_video::generate::{Decoder, Sampler, SamplingParams, StopRule, TextStream, generate};
 use llava_video::interrupt::Interrupt;
-use llava_video::model::{ClipFrames, LlavaVideo, vocab_len};
+use llava_video::model::{ClipFrames, LlavaVideo, penalized_prompt_ids, vocab_len};
 use llava_video::prompt::{self, Conversation, DEFAULT_SYSTEM, Prompt, TimeInstruction, Tokenizer, Turn, user_message};
 use llava_video::quantization::{Quantization, Scheme, TensorPlan};
 use llava_video::score::{kl_divergence, log_probabilities};
@@ -223,10 +223,11 @@ impl<'c> Loaded<'c> {
     }
 
     /// The greedy continuation as ids and text.
-    fn greedy(&self, first: Vec<f32>, decoder: &mut dyn Decoder) -> Result<(Vec<u32>, String)> {
+    fn greedy(&self, asked: &Asked, first: Vec<f32>, decoder: &mut dyn Decoder) -> Result<(Vec<u32>, String)> {
         let generation = &self.checkpoint.generation;
         let rule = StopRule::new(generation.eos_token_ids.iter().copied(), self.compare.max_new_tokens, 0, None);
-        let mut sampler = Sampler::new(&SamplingParams::greedy(generation.repetition_penalty));
+        let prompt_ids = penalized_prompt_ids(&self.checkpoint.config, &asked.prompt, false);
+        let mut sampler = Sampler::new(&SamplingParams::greedy(generation.repetition_penalty), prompt_ids);
         let (mut stream, mut text) = (TextStream::default(), String::new());
         let mut on_token = |id| {
             text.push_str(&stream.push(id, &self.compare.tokenizer));
@@ -238,13 +239,13 @@ impl<'c> Loaded<'c> {
     }
 
     fn answer(&self, asked: &Asked) -> Result<String> {
-        self.prefilled(asked, |first, decoder| Ok(self.greedy(first, decoder)?.1))
+        self.prefilled(asked, |first, decoder| Ok(self.greedy(asked, first, decoder)?.1))
     }
 
     fn answer_recorded(&self, asked: &Asked) -> Result<Reference> {
         self.prefilled(asked, |first, decoder| {
             let mut recorder = Recorder { decoder, log_probabilities: vec![narrowed(&first)] };
-            let (ids, text) = self.greedy(first, &mut recorder)?;
+            let (ids, text) = self.greedy(asked, first, &mut recorder)?;
             Ok(Reference { ids, text, log_probabilities: recorder.log_probabilities })
         })
     }

@@ -84,7 +84,7 @@ pub fn generate<E: From<crate::Error>>(
         if interrupt.signal().is_some() {
             return Ok((ids, StopReason::Interrupted));
         }
-        let id = sampler.next(&mut logits, &ids).map_err(crate::Error::from)?;
+        let id = sampler.next(&mut logits).map_err(crate::Error::from)?;
         ids.push(id);
         on_token(id)?;
         if rule.eos_token_ids.contains(&id) {
@@ -120,7 +120,7 @@ mod tests {
 
     fn run(script: &[u32], rule: &StopRule, interrupt: &Interrupt) -> (Vec<u32>, StopReason) {
         let mut seen = Vec::new();
-        let mut sampler = Sampler::new(&SamplingParams::greedy(1.0));
+        let mut sampler = Sampler::new(&SamplingParams::greedy(1.0), []);
         let mut decoder = Script(script.to_vec());
         let mut on_token = |id| {
             seen.push(id);

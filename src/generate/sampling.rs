@@ -1,7 +1,7 @@
 //! Logits -> the next id: repetition penalty, then greedy choice or temperature, top-k and top-p, in that order.
 //!
 //! Reference: transformers' `RepetitionPenaltyLogitsProcessor`, `TemperatureLogitsWarper`, `TopKLogitsWarper`,
-//! `TopPLogitsWarper`. Generation starts from embeddings, so only generated ids are ever penalised.
+//! `TopPLogitsWarper`.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ pub struct SamplingParams {
     pub top_p: Option<f64>,
     /// Number of candidates; used above temperature 0.
     pub top_k: Option<usize>,
-    /// Makes ids already generated less likely; 1 does nothing. Active under greedy decoding too.
+    /// Makes ids that were there before less likely; 1 does nothing. Active under greedy decoding too.
     pub repetition_penalty: f64,
     /// Seed of the random choice.
     pub seed: u64,
@@ -30,9 +30,11 @@ impl SamplingParams {
     }
 }
 
-/// Chooses ids; carries the state of the random choice.
+/// Chooses ids; carries the ids so far and the state of the random choice.
 pub struct Sampler {
     params: SamplingParams,
+    /// Ids that the repetition penalty counts: some of the prompt's, and all that were chosen.
+    seen: BTreeSet<u32>,
     /// Draws from the candidates that top-k and top-p leave; `None` when greedy.
     draw: Option<LogitsProcessor>,
 }
@@ -44,41 +46,44 @@ impl std::fmt::Debug for Sampler {
 }
 
 impl Sampler {
-    /// A sampler at its first token.
-    pub fn new(params: &SamplingParams) -> Self {
+    /// A sampler at its first token. The repetition penalty counts `prompt_ids`, too: see
+    /// [`penalized_prompt_ids`](crate::model::penalized_prompt_ids).
+    pub fn new(params: &SamplingParams, prompt_ids: impl IntoIterator<Item = u32>) -> Self {
         let sampling = Sampling::All { temperature: params.temperature };
         let draw = (params.temperature > 0.0).then(|| LogitsProcessor::from_sampling(params.seed, sampling));
-        Self { params: params.clone(), draw }
+        Self { params: params.clone(), seen: prompt_ids.into_iter().collect(), draw }
     }
 
-    /// The next id, given logits of all ids and the ids generated so far.
+    /// The next id, given logits of all ids.
     ///
     /// # Errors
     /// Logits that are not numbers (an overflow in the arithmetic), from which no answer can be read.
-    pub fn next(&mut self, logits: &mut [f32], generated: &[u32]) -> Result<u32> {
+    pub fn next(&mut self, logits: &mut [f32]) -> Result<u32> {
         if logits.iter().any(|logit| logit.is_nan()) {
             candle_core::bail!(
                 "the model's logits are not numbers; its arithmetic overflowed (try --dtype f32 or bf16)"
             );
         }
-        penalize(logits, generated, self.params.repetition_penalty as f32);
-        match &mut self.draw {
-            None => Ok(argmax(logits)),
+        penalize(logits, &self.seen, self.params.repetition_penalty as f32);
+        let id = match &mut self.draw {
+            None => argmax(logits),
             Some(draw) => {
                 keep_top_k(logits, self.params.top_k);
                 keep_top_p(logits, self.params.top_p, self.params.temperature);
-                draw.sample(&Tensor::new(&*logits, &Device::Cpu)?)
+                draw.sample(&Tensor::new(&*logits, &Device::Cpu)?)?
             }
-        }
+        };
+        self.seen.insert(id);
+        Ok(id)
     }
 }
 
-/// Divides positive logits and multiplies negative ones, once per distinct id.
-fn penalize(logits: &mut [f32], generated: &[u32], penalty: f32) {
+/// Divides positive logits and multiplies negative ones.
+fn penalize(logits: &mut [f32], seen: &BTreeSet<u32>, penalty: f32) {
     if penalty == 1.0 {
         return;
     }
-    for id in generated.iter().copied().collect::<BTreeSet<_>>() {
+    for &id in seen {
         if let Some(logit) = logits.get_mut(id as usize) {
             *logit = if *logit > 0.0 { *logit / penalty } else { *logit * penalty };
         }
@@ -136,28 +141,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_penalty_counts_each_id_once_and_respects_signs() {
+    fn the_penalty_respects_signs() {
         let mut logits = [2.0, -2.0, 1.0, 0.0];
-        penalize(&mut logits, &[0, 0, 1, 3], 2.0);
+        penalize(&mut logits, &BTreeSet::from([0, 1, 3, 99]), 2.0);
         assert_eq!(logits, [1.0, -4.0, 1.0, 0.0]);
     }
 
     #[test]
     fn greedy_takes_the_first_of_equals() {
-        let mut sampler = Sampler::new(&SamplingParams::greedy(1.0));
-        assert_eq!(sampler.next(&mut [1.0, 3.0, 3.0], &[]).expect("finite"), 1);
+        let mut sampler = Sampler::new(&SamplingParams::greedy(1.0), []);
+        assert_eq!(sampler.next(&mut [1.0, 3.0, 3.0]).expect("finite"), 1);
     }
 
     #[test]
     fn greedy_with_a_penalty_moves_on() {
-        let mut sampler = Sampler::new(&SamplingParams::greedy(1.05));
-        assert_eq!(sampler.next(&mut [1.0, 3.0, 2.9], &[1]).expect("finite"), 2);
+        let mut sampler = Sampler::new(&SamplingParams::greedy(1.05), []);
+        let mut next = || sampler.next(&mut [1.0, 3.0, 2.9]).expect("finite");
+        assert_eq!([next(), next(), next()], [1, 2, 1]);
+        let mut after_a_prompt = Sampler::new(&SamplingParams::greedy(1.05), [1, 1]);
+        assert_eq!(after_a_prompt.next(&mut [1.0, 3.0, 2.9]).expect("finite"), 2);
     }
 
     #[test]
     fn nan_is_an_error_not_an_answer() {
-        let mut sampler = Sampler::new(&SamplingParams::greedy(1.0));
-        assert!(sampler.next(&mut [1.0, f32::NAN], &[]).is_err());
+        let mut sampler = Sampler::new(&SamplingParams::greedy(1.0), []);
+        assert!(sampler.next(&mut [1.0, f32::NAN]).is_err());
     }
 
     #[test]
@@ -165,8 +173,8 @@ mod tests {
         let params =
             SamplingParams { temperature: 1.5, top_k: Some(3), top_p: Some(0.9), repetition_penalty: 1.0, seed: 7 };
         let draw = || {
-            let mut sampler = Sampler::new(&params);
-            let next = |_| sampler.next(&mut [0.0, 4.0, 3.5, -1.0, 3.9, 0.1], &[]).expect("finite");
+            let mut sampler = Sampler::new(&params, []);
+            let next = |_| sampler.next(&mut [0.0, 4.0, 3.5, -1.0, 3.9, 0.1]).expect("finite");
             (0..200).map(next).collect::<Vec<u32>>()
         };
         let first = draw();

@@ -201,7 +201,9 @@ impl Run<'_> {
             }
             answer.push(id, request.tokenizer, is_shown.then_some(&mut *printer))
         };
-        let mut sampler = Sampler::new(sampling);
+        let config = &request.checkpoint.config;
+        let prompt_ids = model::penalized_prompt_ids(config, &prompt.prompt, !pictures.is_empty());
+        let mut sampler = Sampler::new(sampling, prompt_ids);
         let decode = || generate::generate(logits, &mut session, &mut sampler, &rule, interrupt, &mut on_token);
         timings.decode.time(decode)
     }
