@@ -22,8 +22,8 @@ check-cuda-real: setup
 	scripts/check-cuda-real.sh
 
 # On a machine with an NVIDIA GPU and a CUDA toolkit: the suite's questions, prompts and scores are computed there, against
-# the same numbers. On the CPU stay unit tests, tests of the CPU's own memory plans, peaks and announcements, and
-# examples/compare-quantization, which compares on a CPU only.
+# the same numbers. On the CPU stay unit tests, and tests of what the CPU alone does: plans of its memory, the peak of a
+# process, the announcement of long work.
 test-cuda: setup
 	LLAVA_VIDEO_TEST_DEVICE=$${LLAVA_VIDEO_TEST_DEVICE:-cuda} cargo test --release --locked --features cuda
 

@@ -1,10 +1,11 @@
 //! How far each quantization of a checkpoint is from the checkpoint itself, on questions about clips.
 //!
-//! `compare-quantization MODEL QUESTIONS.json [--quantize q8_0,q6_k,...] [--quantize-vision] [--max-new-tokens N]`
+//! `compare-quantization MODEL QUESTIONS.json [--quantize q8_0,q6_k,...] [--quantize-vision] [--max-new-tokens N]
+//! [--device NAME]`
 //!
 //! QUESTIONS.json is a list of objects with `clip` (a file, relative to the list's folder), `question`, and optionally
 //! `frames` (default 110), `time_instruction` (`inline` or `newline`) and `answer` (what is right). First the checkpoint as
-//! it is, in f32 on the CPU, answers each question greedily, and the distribution of every next token is kept: 4 bytes for
+//! it is, in f32, on the CPU unless `--device` names another device, answers each question greedily, and the distribution of every next token is kept: 4 bytes for
 //! each id of the vocabulary and token generated. Then each quantization is led along the same tokens, and printed:
 //!
 //! - bytes of the weights, and KL divergence from the kept distributions in nats, mean and largest over all tokens;
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use llava_video::checkpoint::{Checkpoint, Source};
-use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
+use llava_video::device::{DeviceMap, DeviceName, DeviceRequest, DtypeRequest, Placement};
 use llava_video::generate::{Decoder, Sampler, SamplingParams, StopRule, TextStream, generate};
 use llava_video::interrupt::Interrupt;
 use llava_video::model::{ClipFrames, LlavaVideo, penalized_prompt_ids, vocab_len};
@@ -62,9 +63,11 @@ fn main() -> Result<()> {
 
 /// The whole of it, so that a test can call it.
 pub(crate) fn compare(mut args: impl Iterator<Item = String>, out: &mut dyn Write) -> Result<()> {
-    let usage = "usage: MODEL QUESTIONS.json [--quantize LIST] [--quantize-vision] [--max-new-tokens N]";
+    let usage =
+        "usage: MODEL QUESTIONS.json [--quantize LIST] [--quantize-vision] [--max-new-tokens N] [--device NAME]";
     let (model, list) = (args.next().context(usage)?, PathBuf::from(args.next().context(usage)?));
     let (mut formats, mut vision, mut max_new_tokens) = (Quantization::ALL.to_vec(), false, 32);
+    let mut device = DeviceRequest::List(vec![DeviceName::Cpu]);
     while let Some(flag) = args.next() {
         match flag.as_str() {
             "--quantize" => {
@@ -73,6 +76,10 @@ pub(crate) fn compare(mut args: impl Iterator<Item = String>, out: &mut dyn Writ
                 formats = named.split(',').map(format).collect::<Result<_>>()?;
             }
             "--quantize-vision" => vision = true,
+            "--device" => {
+                let name = args.next().context("--device needs a name")?;
+                device = name.parse().map_err(anyhow::Error::msg)?;
+            }
             "--max-new-tokens" => {
                 let count = args.next().and_then(|n| n.parse().ok());
                 max_new_tokens = count.context("--max-new-tokens needs a number")?;
@@ -80,7 +87,8 @@ pub(crate) fn compare(mut args: impl Iterator<Item = String>, out: &mut dyn Writ
             other => bail!("unknown flag `{other}`; {usage}"),
         }
     }
-    let compare = Comparison::open(&model, &list, max_new_tokens)?;
+    let placement = Placement::open_all(&device, DtypeRequest::F32)?.remove(0);
+    let compare = Comparison::open(&model, &list, max_new_tokens, placement)?;
     compare.run(&formats, vision, out)
 }
 
@@ -89,10 +97,11 @@ struct Comparison {
     tokenizer: Tokenizer,
     asked: Vec<Asked>,
     max_new_tokens: usize,
+    placement: Placement,
 }
 
 impl Comparison {
-    fn open(model: &str, list: &Path, max_new_tokens: usize) -> Result<Self> {
+    fn open(model: &str, list: &Path, max_new_tokens: usize, placement: Placement) -> Result<Self> {
         let source = llava_video::hub::locate_by_name(model)?;
         let tokenizer = Tokenizer::open(&source)?;
         let image_size = Checkpoint::open(&source, &[])?.vision.image_size;
@@ -100,7 +109,7 @@ impl Comparison {
         let questions: Vec<Question> = serde_json::from_slice(&text).context("the list of questions is malformed")?;
         let folder = list.parent().unwrap_or(Path::new("."));
         let asked = questions.iter().map(|question| ask(question, folder, image_size, &tokenizer));
-        Ok(Self { source, asked: asked.collect::<Result<_>>()?, tokenizer, max_new_tokens })
+        Ok(Self { source, asked: asked.collect::<Result<_>>()?, tokenizer, max_new_tokens, placement })
     }
 
     fn run(&self, formats: &[Quantization], vision: bool, out: &mut dyn Write) -> Result<()> {
@@ -203,8 +212,7 @@ impl<'c> Loaded<'c> {
             checkpoint.quantize(scheme)?;
         }
         let bytes = checkpoint.plan(scheme).iter().map(TensorPlan::bytes).sum();
-        let placement = Placement::open(DeviceName::Cpu, DtypeRequest::F32)?;
-        let devices = DeviceMap::single(placement, checkpoint.config.language.num_layers);
+        let devices = DeviceMap::single(compare.placement.clone(), checkpoint.config.language.num_layers);
         let interrupt = Interrupt::default();
         let vocab = vocab_len(&checkpoint, &compare.tokenizer);
         let model = LlavaVideo::load(&checkpoint, vocab, true, &devices, &interrupt, &mut |_, _, _| ())?;

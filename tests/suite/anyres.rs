@@ -4,10 +4,13 @@
 
 use std::fmt::Write;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use llava_video::checkpoint::{AnyresConfig, MergeType, PictureAspect, PictureConfig, UnpadRounding};
+use llava_video::device::DtypeRequest;
 use llava_video::vision::anyres::PictureTokens;
 use sha2::{Digest, Sha256};
+
+use super::support::placement;
 
 fn canvases(tile: usize, most: usize) -> Vec<(usize, usize)> {
     (1..=most).flat_map(|across| (1..=most).map(move |down| (across * tile, down * tile))).collect()
@@ -111,14 +114,14 @@ fn places(tiles: (usize, usize), grid: usize) -> Tensor {
             values.extend([(across * grid + x) as f32, (down * grid + y) as f32]);
         }
     }
-    Tensor::from_vec(values, (1 + tiles.0 * tiles.1, grid * grid, 2), &Device::Cpu).unwrap()
+    Tensor::from_vec(values, (1 + tiles.0 * tiles.1, grid * grid, 2), &placement(DtypeRequest::F32).device).unwrap()
 }
 
 /// Interpolating a map that holds its own places gives the places sampled at: rows and columns, unpadding and shrinking
 /// must all be right for that.
 #[test]
 fn tokens_come_from_the_places_they_should() {
-    let newline = Tensor::new(&[-2f32, -2.0], &Device::Cpu).unwrap();
+    let newline = Tensor::new(&[-2f32, -2.0], &placement(DtypeRequest::F32).device).unwrap();
     let grid = 5;
     for max_tiles in [None, Some(1), Some(2), Some(9)] {
         let rule = PictureTokens::new(anyres(32, 3, max_tiles, UnpadRounding::Truncate), 32, grid);

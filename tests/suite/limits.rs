@@ -4,8 +4,10 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use super::support::control_group::ControlGroup;
+use super::support::process::PATIENCE;
 use super::support::{command, fixtures, golden};
 
 /// The most threads that a process, and the child that decodes for it, had at a time while it ran.
@@ -19,8 +21,9 @@ fn watched(mut command: Command) -> Threads {
     let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let pid = process.id();
     let count = |pid: &str| std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
-    let mut most = Threads::default();
+    let (mut most, started) = (Threads::default(), Instant::now());
     let status = loop {
+        assert!(started.elapsed() < PATIENCE, "{command:?} does not end");
         most.own = most.own.max(count(&pid.to_string()));
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         most.child = most.child.max(children.split_whitespace().map(count).max().unwrap_or(0));

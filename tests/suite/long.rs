@@ -4,12 +4,12 @@
 
 use candle_core::Device;
 use llava_video::checkpoint::LanguageCheckpoint;
-use llava_video::device::{DeviceMap, DtypeRequest, Placement};
+use llava_video::device::{DeviceMap, DtypeRequest};
 use llava_video::interrupt::Interrupt;
 use llava_video::language::Qwen2;
 use llava_video::prompt::Tokenizer;
 
-use super::support::{assert_close, device, golden, ids, json, llava_video, set_flags};
+use super::support::{assert_close, device, golden, ids, json, llava_video, placement, set_flags};
 
 const LOGITS: f32 = 5e-4;
 
@@ -52,9 +52,8 @@ fn a_prompt_may_end_anywhere_in_a_chunk() {
     let path = golden().join("ckpt/a_9x9_untied_sharded_bf16");
     let tokenizer = Tokenizer::open(&path).unwrap();
     let checkpoint = LanguageCheckpoint::open(&path, &tokenizer).unwrap();
-    let placement = Placement::open_all(&device().parse().unwrap(), DtypeRequest::F32).unwrap().remove(0);
     let LanguageCheckpoint { config, weights, vocab_len, .. } = &checkpoint;
-    let devices = DeviceMap::single(placement, config.num_layers);
+    let devices = DeviceMap::single(placement(DtypeRequest::F32), config.num_layers);
     let model = Qwen2::load(config, weights, *vocab_len, &devices, &mut |_, _| Ok(())).unwrap();
     // No two stretches alike.
     let prompt: Vec<u32> = (0..2049u32).map(|i| (i * i / 7 + i * 13) % *vocab_len as u32).collect();

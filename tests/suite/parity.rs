@@ -16,15 +16,10 @@ use llava_video::vision::preprocess;
 use sha2::{Digest, Sha256};
 
 use super::prompts;
-use super::support::{Case, CheckpointCopy, assert_close, device, golden, ids, json, rgb_frames};
+use super::support::{Case, CheckpointCopy, assert_close, golden, ids, json, placement, rgb_frames};
 
 const FEATURES: f32 = 1e-4;
 const LOGITS: f32 = 2e-3;
-
-/// The first of the devices under test, in one arithmetic.
-fn placement(dtype: DtypeRequest) -> Placement {
-    Placement::open_all(&device().parse().unwrap(), dtype).unwrap().remove(0)
-}
 
 fn load(checkpoint: &Checkpoint, placement: &Placement, with_vision: bool) -> (LlavaVideo, Tokenizer) {
     load_over(checkpoint, &DeviceMap::single(placement.clone(), checkpoint.config.language.num_layers), with_vision)

@@ -1,10 +1,11 @@
 //! Resize and normalisation against Pillow and the reference's image processor, bit for bit.
 
 use candle_core::Device;
+use llava_video::device::DtypeRequest;
 use llava_video::vision::preprocess::{normalization_table, pixel_values, resize};
 use sha2::{Digest, Sha256};
 
-use super::support::{golden, json};
+use super::support::{golden, json, placement};
 
 fn rgb(path: &std::path::Path) -> (Vec<u8>, usize, usize) {
     let image = image::open(path).unwrap().to_rgb8();
@@ -18,12 +19,13 @@ fn every_image_processor_case_bit_for_bit() {
     let cases = json(&dir.join("cases.json"));
     let cases = cases["cases"].as_array().unwrap();
     assert!(!cases.is_empty());
+    let device = placement(DtypeRequest::F32).device;
     for case in cases {
         let (input, width, height) = rgb(&dir.join(case["input"].as_str().unwrap()));
         let (expected, size, _) = rgb(&dir.join(case["resized_u8"].as_str().unwrap()));
         let resized = resize(&input, width, height, size);
         assert!(resized == expected, "{}", case["name"]);
-        let values = pixel_values(&[&resized], size, &Device::Cpu).unwrap().flatten_all().unwrap();
+        let values = pixel_values(&[&resized], size, &device).unwrap().flatten_all().unwrap();
         let bytes: Vec<u8> = values.to_vec1::<f32>().unwrap().iter().flat_map(|value| value.to_le_bytes()).collect();
         let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(digest, case["sha256_f32_chw_le"].as_str().unwrap(), "{}", case["name"]);

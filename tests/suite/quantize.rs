@@ -1,6 +1,7 @@
 //! Quantized weights from end to end: at load, in a file, by perplexity, and in memory.
 
 use std::path::Path;
+use std::time::Instant;
 
 use candle_core::DType;
 use llava_video::checkpoint::{Checkpoint, LanguageCheckpoint};
@@ -17,7 +18,7 @@ use super::support::process::{PATIENCE, limit_file_size, signal, wait_for};
 use super::support::shapes::{self, SEVEN_B, original_tensors};
 use super::support::small_disk::SmallDisk;
 use super::support::wide::{self, LARGE, SMALL};
-use super::support::{CheckpointCopy, Run, command, device, fixtures, golden, llava_video, run};
+use super::support::{CheckpointCopy, Run, command, device, fixtures, golden, llava_video, placement, run};
 
 const TEXT: &str = "a video of the moon and the sun, second by second, on and on: it is what it is.\n";
 
@@ -170,9 +171,8 @@ fn language(path: &Path, quantization: Option<Quantization>) -> (Qwen2, Tokenize
     if let Some(quantization) = quantization {
         checkpoint.quantize(scheme(quantization)).unwrap();
     }
-    let placement = Placement::open_all(&device().parse().unwrap(), DtypeRequest::F32).unwrap().remove(0);
     let LanguageCheckpoint { config, weights, vocab_len, .. } = &checkpoint;
-    let devices = DeviceMap::single(placement, config.num_layers);
+    let devices = DeviceMap::single(placement(DtypeRequest::F32), config.num_layers);
     (Qwen2::load(config, weights, *vocab_len, &devices, &mut |_, _| Ok(())).unwrap(), tokenizer)
 }
 
@@ -233,7 +233,7 @@ fn the_comparison_tool_measures_answers_and_distributions() {
     std::fs::write(&list, serde_json::json!([right, wrong]).to_string()).unwrap();
 
     let args = [checkpoint.path().to_str().unwrap(), list.to_str().unwrap(), "--max-new-tokens", "12"];
-    let rest = ["--quantize", "q8_0,q4_k", "--quantize-vision"];
+    let rest = ["--quantize", "q8_0,q4_k", "--quantize-vision", "--device", device()];
     let mut out = Vec::new();
     compare_quantization::compare(args.into_iter().chain(rest).map(str::to_owned), &mut out).unwrap();
     let table = String::from_utf8(out).unwrap();
@@ -385,8 +385,9 @@ fn the_peak_is_that_of_the_quantized_weights() {
     let mut child =
         command().args(args).args(["--quantize", "q4_k"]).stdout(std::process::Stdio::null()).spawn().unwrap();
     let status = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
+    let (mut peak, started) = (0, Instant::now());
     let exit = loop {
+        assert!(started.elapsed() < PATIENCE, "it does not end");
         peak = std::fs::read_to_string(&status).ok().and_then(|status| high_water_bytes(&status)).unwrap_or(peak);
         match child.try_wait().unwrap() {
             Some(exit) => break exit,

@@ -16,6 +16,7 @@ use std::sync::LazyLock;
 
 use candle_core::{DType, Device, Tensor};
 use llava_video::checkpoint::ConfigOverride;
+use llava_video::device::{DtypeRequest, Placement};
 use serde_json::Value;
 
 /// The tool that writes checkpoints of the published sizes, as a part of the tests: they need no example built before.
@@ -28,6 +29,11 @@ pub(crate) fn device() -> &'static str {
     static DEVICE: LazyLock<String> =
         LazyLock::new(|| std::env::var("LLAVA_VIDEO_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned()));
     &DEVICE
+}
+
+/// The first of the devices under test, in one arithmetic.
+pub(crate) fn placement(dtype: DtypeRequest) -> Placement {
+    Placement::open_all(&device().parse().unwrap(), dtype).unwrap().remove(0)
 }
 
 /// The folder of committed test data.
@@ -67,7 +73,10 @@ impl Case {
             .collect();
         names.sort();
         let cases: Vec<Self> = names.iter().map(|name| Self::load(name)).collect();
-        cases.into_iter().filter(|case| case.facts["kind"].as_str().unwrap_or("video") == kind).collect()
+        let is_kind = |case: &Self| case.facts["kind"].as_str().unwrap_or("video") == kind;
+        let found: Vec<Self> = cases.into_iter().filter(is_kind).collect();
+        assert!(!found.is_empty(), "no {kind} case");
+        found
     }
 
     pub(crate) fn str(&self, key: &str) -> &str {
