@@ -4,6 +4,7 @@ mod args;
 mod ask;
 mod completions;
 mod exit;
+mod file_url;
 mod frames;
 mod memory;
 mod model;
@@ -14,6 +15,7 @@ mod record;
 mod request;
 mod score;
 mod signals;
+mod stream;
 mod threads;
 
 use std::process::ExitCode;
@@ -29,7 +31,7 @@ use output::Printer;
 pub(crate) fn run() -> ExitCode {
     // Not a command of clap's: help, suggestions and completions must not know it.
     if std::env::args_os().skip(1).eq([DECODE_WORKER]) {
-        isolated::serve(std::io::stdin().lock(), std::io::stdout().lock());
+        isolated::serve();
         return Exit::Done.into();
     }
     match completions::answer_the_shell() {

@@ -113,7 +113,16 @@ pub enum Error {
         /// The number of presented frames, as decoded.
         frame_count: usize,
     },
-    /// The process that reads the clip died or misbehaved.
+    /// The process that reads clips cannot be started; no clip is at fault.
+    #[error("cannot start `{}`, which reads the video in a process of its own", program.display())]
+    Launch {
+        /// The program that was to be started.
+        program: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The process that reads the clip died or broke the rules.
     #[error("{}: the process that reads it failed: {reason}", path.display())]
     Child {
         /// The path as given.
@@ -191,6 +200,10 @@ impl Error {
             Error::Url { .. } => "download it first",
             Error::NoImages { .. } => "png, jpg, webp and bmp files count as pictures",
             Error::TimedOut { .. } => "allow more with `--decode-timeout SECS`",
+            Error::Launch { .. } => {
+                "a program that was replaced while it ran must be started again; otherwise too many processes may be \
+                 running (`ulimit -u`)"
+            }
             Error::Directory { .. } => "give the path of one video file",
             Error::NotRegular { .. } => "copy the data to a file first",
             Error::NotVideo { .. } => {

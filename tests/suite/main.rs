@@ -9,9 +9,12 @@ mod ask;
 mod bad_input;
 mod clips;
 mod completions;
+#[cfg(target_os = "linux")]
+mod confinement;
 mod damage;
 mod demo;
 mod frames;
+mod hostile_child;
 mod hub;
 mod hub_faults;
 mod hub_limits;

@@ -3,25 +3,31 @@
 //! Demuxers and decoders are large, written in C, and fed by strangers. A crash, an endless loop or memory gone wild in
 //! one of them costs the child, and with it one clip; the parent, which holds the model, reports an error and goes on.
 //!
-//! The parent starts `LAUNCHER PATH`, the child calls [`serve`], and both talk in messages over the child's standard
-//! input and output (`protocol.rs`). The child confines itself (`sandbox.rs`) before it reads the first byte of the file.
+//! The parent starts `LAUNCHER` (`child.rs`), the child calls [`serve`], and both talk in messages over the child's
+//! standard input and output (`protocol.rs`). The child confines itself (`sandbox.rs`) before it reads the first byte of
+//! the file. A child that was taken over by the file it reads can send frames that are not in it, and no more: the parent
+//! holds all that it says against what was asked (`conversation.rs`).
 
 mod budget;
+mod child;
+mod conversation;
 mod protocol;
 mod sandbox;
+#[cfg(target_os = "linux")]
+mod syscalls;
 mod worker;
 
 use std::ffi::OsString;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use super::clip::check_file;
 use super::sample::distinct;
 use super::{ClipInfo, ClipOptions, Error, Frame, ReadError};
 use budget::Budget;
+use child::Process;
+use conversation::Conversation;
 pub use protocol::View;
 use protocol::{NoMessage, Reply, Request};
 pub use sandbox::enter as confine;
@@ -29,6 +35,10 @@ pub use worker::serve;
 
 /// How often the parent looks whether it should stop.
 const POLL: Duration = Duration::from_millis(50);
+
+/// Where Linux shows a process its own open files. A path of this kind, with the number of an open file that children
+/// inherit, is the only one that [`IsolatedClip::open_as`] takes beside those of the file system.
+pub const OWN_DESCRIPTORS: &str = "/proc/self/fd/";
 
 /// How to start the child: this program, with arguments that make it call [`serve`].
 #[derive(Debug, Clone)]
@@ -39,19 +49,15 @@ pub struct Launcher {
     pub args: Vec<OsString>,
 }
 
-/// A message and the bytes that come with it.
-type Received = Result<(Reply, Vec<u8>), NoMessage>;
-
 /// A clip in a child process; the same calls as [`super::Clip`].
 #[derive(Debug)]
 pub struct IsolatedClip {
-    path: PathBuf,
+    /// What errors call the clip.
+    name: PathBuf,
     file_bytes: u64,
     timeout: Option<Duration>,
-    max_pixels: u64,
-    child: Child,
-    requests: ChildStdin,
-    replies: Receiver<Received>,
+    process: Process,
+    conversation: Conversation,
     info: ClipInfo,
     warnings: Vec<String>,
     unconfined: Vec<String>,
@@ -62,7 +68,8 @@ impl IsolatedClip {
     /// Starts the child and has it open the clip. `timeout` bounds each call by wall time; `None` scales with the clip.
     ///
     /// # Errors
-    /// As [`super::Clip::open`], and [`Error::Child`] if the child dies, [`Error::TimedOut`] if it takes too long.
+    /// As [`super::Clip::open`], and [`Error::Launch`] if the child cannot be started, [`Error::Child`] if it dies or
+    /// breaks the rules, [`Error::TimedOut`] if it takes too long.
     pub fn open(
         path: &Path,
         options: &ClipOptions,
@@ -70,57 +77,48 @@ impl IsolatedClip {
         launcher: &Launcher,
         keep_going: &dyn Fn() -> bool,
     ) -> Result<Self, Error> {
+        Self::open_as(path, path, options, timeout, launcher, keep_going)
+    }
+
+    /// As [`Self::open`]; errors and warnings call the clip `name`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_as(
+        path: &Path,
+        name: &Path,
+        options: &ClipOptions,
+        timeout: Option<Duration>,
+        launcher: &Launcher,
+        keep_going: &dyn Fn() -> bool,
+    ) -> Result<Self, Error> {
         // A directory of pictures has no length of its own that matters.
         let file_bytes = if path.is_dir() { 0 } else { check_file(path)? };
-        let died = |source| Error::Io { path: path.to_owned(), source };
-        let mut command = Command::new(&launcher.program);
-        command.args(&launcher.args).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        // Confined, the child cannot read the quotas that the number respects.
-        command.env(crate::threads::VARIABLE, crate::threads::count().to_string());
-        // The dynamic linker may need these to find FFmpeg.
-        for name in ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"] {
-            command.envs(std::env::var_os(name).map(|value| (name, value)));
-        }
-        let mut child = command.spawn().map_err(died)?;
-        let (Some(requests), Some(replies)) = (child.stdin.take(), child.stdout.take()) else {
-            unreachable!("both streams were asked for");
-        };
-        // Two messages wait at most, so that frames do not pile up here.
-        let (sender, receiver) = sync_channel(1);
         let max_pixels = options.max_pixels;
-        std::thread::spawn(move || {
-            let mut replies = BufReader::new(replies);
-            loop {
-                let reply = protocol::receive(&mut replies, max_pixels.saturating_mul(3));
-                let is_last = reply.is_err();
-                if sender.send(reply).is_err() || is_last {
-                    return;
-                }
-            }
-        });
+        let process = Process::start(launcher, max_pixels.saturating_mul(3))
+            .map_err(|source| Error::Launch { program: launcher.program.clone(), source })?;
         let mut clip = Self {
-            path: path.to_owned(),
+            name: name.to_owned(),
             file_bytes,
             timeout,
-            max_pixels,
-            child,
-            requests,
-            replies: receiver,
+            process,
+            conversation: Conversation::opening(max_pixels),
             info: ClipInfo::unknown(),
             warnings: Vec::new(),
             unconfined: Vec::new(),
             counts: Vec::new(),
         };
         let budget = Budget::to_open(file_bytes, timeout);
-        clip.request(&Request::Open {
+        clip.process.ask(&Request::Open {
             path: path.as_os_str().to_owned(),
+            name: name.as_os_str().to_owned(),
             strict: options.strict,
             linear: options.linear,
             threads: options.threads,
             max_pixels,
             image_fps: options.image_fps,
             cpu_secs: budget.cpu_secs,
-        })?;
+        });
         clip.follow_without_frames(&budget, keep_going)?;
         Ok(clip)
     }
@@ -128,24 +126,14 @@ impl IsolatedClip {
     /// As [`super::Clip::frames_before`], for each of `secs`.
     ///
     /// # Errors
-    /// [`Error::Child`] if the child dies or talks nonsense, [`Error::TimedOut`] if it takes too long.
+    /// [`Error::Child`] if the child dies or breaks the rules, [`Error::TimedOut`] if it takes too long,
+    /// [`Error::Recounted`] if the rest of a read that was broken off tells so.
     pub fn frames_before(&mut self, secs: &[f64], keep_going: &dyn Fn() -> bool) -> Result<Vec<usize>, Error> {
-        self.request(&Request::FramesBefore { secs: secs.to_vec() })?;
+        self.settle(keep_going)?;
+        self.conversation.count(secs.len());
+        self.process.ask(&Request::FramesBefore { secs: secs.to_vec() });
         self.follow_without_frames(&Budget::to_open(self.file_bytes, self.timeout), keep_going)?;
-        let counts = std::mem::take(&mut self.counts);
-        match counts.len() == secs.len() && counts.iter().all(|&count| count <= self.info.frame_count) {
-            true => Ok(counts),
-            false => Err(self.child_error("it sent nonsense")),
-        }
-    }
-
-    fn follow_without_frames(&mut self, budget: &Budget, keep_going: &dyn Fn() -> bool) -> Result<(), Error> {
-        let never = &mut |_| Ok::<(), std::convert::Infallible>(());
-        match self.follow(budget, &[], keep_going, never) {
-            Ok(()) => Ok(()),
-            Err(ReadError::Clip(error)) => Err(error),
-            Err(ReadError::Sink(never)) => match never {},
-        }
+        Ok(std::mem::take(&mut self.counts))
     }
 
     /// What is known of the clip.
@@ -163,10 +151,12 @@ impl IsolatedClip {
         &self.unconfined
     }
 
-    /// As [`super::Clip::read`]; frames come as `view` says.
+    /// As [`super::Clip::read`]; frames come as `view` says. A sink that fails breaks the read off; the next call waits
+    /// for what the child is still sending, and passes it over.
     ///
     /// # Errors
-    /// As [`super::Clip::read`], and [`Error::Child`] if the child dies, [`Error::TimedOut`] if it takes too long.
+    /// As [`super::Clip::read`], and [`Error::Child`] if the child dies or breaks the rules, [`Error::TimedOut`] if it
+    /// takes too long.
     pub fn read<E>(
         &mut self,
         indices: &[usize],
@@ -174,37 +164,56 @@ impl IsolatedClip {
         keep_going: &dyn Fn() -> bool,
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), ReadError<E>> {
+        self.settle(keep_going)?;
         let distinct = distinct(indices);
         let budget = Budget::to_read(self.file_bytes, &self.info, self.timeout);
-        self.request(&Request::Read { indices: distinct.clone(), view, cpu_secs: budget.cpu_secs })?;
-        self.follow(&budget, &distinct, keep_going, sink)
+        self.conversation.read(distinct.clone(), view);
+        self.process.ask(&Request::Read { indices: distinct, view, cpu_secs: budget.cpu_secs });
+        self.follow(&budget, keep_going, sink)
     }
 
-    fn request(&mut self, request: &Request) -> Result<(), Error> {
-        // A child that is gone says why through its exit status, which `follow` looks at.
-        let _ = protocol::send(&mut self.requests, request, &[]);
-        Ok(())
+    /// Makes sure that the next reply answers the next request.
+    fn settle(&mut self, keep_going: &dyn Fn() -> bool) -> Result<(), Error> {
+        if self.conversation.is_over() {
+            return Err(self.child_error("it was given up before"));
+        }
+        if !self.conversation.is_reading() {
+            return Ok(());
+        }
+        let budget = Budget::to_read(self.file_bytes, &self.info, self.timeout);
+        match self.follow_without_frames(&budget, keep_going) {
+            // Whoever wanted those frames has an error already.
+            Err(Error::Reported { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn follow_without_frames(&mut self, budget: &Budget, keep_going: &dyn Fn() -> bool) -> Result<(), Error> {
+        let pass_over = &mut |_| Ok::<(), std::convert::Infallible>(());
+        match self.follow(budget, keep_going, pass_over) {
+            Ok(()) => Ok(()),
+            Err(ReadError::Clip(error)) => Err(error),
+            Err(ReadError::Sink(never)) => match never {},
+        }
     }
 
     /// Takes replies until the request is done. Everything the child says is checked: it may have been taken over.
     fn follow<E>(
         &mut self,
         budget: &Budget,
-        expected: &[usize],
         keep_going: &dyn Fn() -> bool,
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), ReadError<E>> {
         let started = Instant::now();
-        let mut expected = expected.iter().copied();
         loop {
             if !keep_going() {
-                return Err(self.give_up(Error::Interrupted { path: self.path.clone() }));
+                return Err(self.give_up(Error::Interrupted { path: self.name.clone() }));
             }
             if started.elapsed() > budget.wall {
                 let secs = budget.wall.as_secs();
-                return Err(self.give_up(Error::TimedOut { path: self.path.clone(), secs }));
+                return Err(self.give_up(Error::TimedOut { path: self.name.clone(), secs }));
             }
-            let (reply, bytes) = match self.replies.recv_timeout(POLL) {
+            let (reply, bytes) = match self.process.reply(POLL) {
                 Ok(Ok(received)) => received,
                 Err(RecvTimeoutError::Timeout) => continue,
                 Ok(Err(NoMessage::Nonsense)) => return Err(self.give_up(self.child_error("it sent nonsense"))),
@@ -212,6 +221,9 @@ impl IsolatedClip {
                     return Err(self.ended(budget, keep_going));
                 }
             };
+            if let Err(violation) = self.conversation.accept(&reply, bytes.len()) {
+                return Err(self.give_up(self.child_error(violation.0)));
+            }
             match reply {
                 Reply::Opened { info, unconfined } => {
                     self.info = info;
@@ -224,11 +236,6 @@ impl IsolatedClip {
                 }
                 Reply::Warning { message } => self.warnings.push(message),
                 Reply::Frame { index, pts_secs, width, height } => {
-                    let pixels = u64::from(width) * u64::from(height);
-                    let fits = pixels <= self.max_pixels && bytes.len() as u64 == 3 * pixels;
-                    if !fits || expected.next() != Some(index) {
-                        return Err(self.give_up(self.child_error("it sent what was not asked for")));
-                    }
                     sink(Frame { index, pts_secs, width, height, rgb: bytes }).map_err(ReadError::Sink)?;
                 }
                 Reply::Done => return Ok(()),
@@ -245,64 +252,46 @@ impl IsolatedClip {
     }
 
     fn child_error(&self, reason: &str) -> Error {
-        Error::Child { path: self.path.clone(), reason: reason.to_owned() }
+        Error::Child { path: self.name.clone(), reason: reason.to_owned() }
     }
 
     fn give_up<E>(&mut self, error: Error) -> ReadError<E> {
-        // It may be gone already.
-        let _ = self.child.kill();
+        self.conversation.give_up();
+        self.process.kill();
         ReadError::Clip(error)
     }
 
     /// The child's stream ended: says why.
     fn ended<E>(&mut self, budget: &Budget, keep_going: &dyn Fn() -> bool) -> ReadError<E> {
-        let status = self.exit_status();
-        // Ctrl-C reaches the child, too, and may end it first.
-        if !keep_going() {
-            return ReadError::Clip(Error::Interrupted { path: self.path.clone() });
-        }
-        ReadError::Clip(match status {
-            Some(status) if budget::ran_out_of_cpu(status) => {
-                Error::TimedOut { path: self.path.clone(), secs: budget.cpu_secs }
-            }
-            Some(status) => self.child_error(&describe(status)),
+        let status = self.process.exit_status();
+        let path = || self.name.clone();
+        let error = match status {
+            // Ctrl-C reaches the child, too, and may end it first.
+            _ if !keep_going() => Error::Interrupted { path: path() },
+            Some(status) if budget::ran_out_of_cpu(status) => Error::TimedOut { path: path(), secs: budget.cpu_secs },
+            Some(status) => self.child_error(&child::describe(status)),
             None => self.child_error("it stopped talking"),
-        })
+        };
+        self.give_up(error)
     }
+}
 
-    /// How the child ended; it has a moment to do so.
-    fn exit_status(&mut self) -> Option<ExitStatus> {
-        let started = Instant::now();
-        while started.elapsed() < Duration::from_secs(1) {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Some(status);
+/// Takes `bytes` for the replies of a child that is asked to open a clip, to count, and to read, over and over.
+pub(super) fn listen(mut bytes: &[u8]) {
+    const MAX_PIXELS: u64 = 1 << 16;
+    let mut conversation = Conversation::opening(MAX_PIXELS);
+    let mut requests = 0;
+    while let Ok((reply, pixels)) = protocol::receive(&mut bytes, 3 * MAX_PIXELS) {
+        if conversation.accept(&reply, pixels.len()).is_err() {
+            return;
+        }
+        if conversation.is_idle() {
+            requests += 1;
+            match requests % 3 {
+                0 => conversation.count(2),
+                1 => conversation.read(vec![0, 1], View::Native),
+                _ => conversation.read(vec![1, 2], View::Resized(2)),
             }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        // It holds on without its output: Drop ends it.
-        None
-    }
-}
-
-impl Drop for IsolatedClip {
-    fn drop(&mut self) {
-        // Without this a finished child would stay a zombie, and a hanging one would stay.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn describe(status: ExitStatus) -> String {
-    #[cfg(unix)]
-    {
-        use std::os::unix::process::ExitStatusExt;
-        if let Some(signal) = status.signal() {
-            return match signal {
-                libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE => format!("it crashed (signal {signal})"),
-                libc::SIGABRT => "it aborted, perhaps for want of memory".to_owned(),
-                _ => format!("it was ended by signal {signal}"),
-            };
         }
     }
-    format!("it ended without an answer ({status})")
 }

@@ -23,8 +23,17 @@ pub enum View {
 /// From the parent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Request {
-    /// Always the first.
-    Open { path: OsString, strict: bool, linear: bool, threads: usize, max_pixels: u64, image_fps: f64, cpu_secs: u64 },
+    /// Always the first. Messages call the clip `name`.
+    Open {
+        path: OsString,
+        name: OsString,
+        strict: bool,
+        linear: bool,
+        threads: usize,
+        max_pixels: u64,
+        image_fps: f64,
+        cpu_secs: u64,
+    },
     /// How many frames appear before each of these times.
     FramesBefore { secs: Vec<f64> },
     /// Frames at ascending, distinct indices.
@@ -80,10 +89,13 @@ pub(super) fn receive<T: DeserializeOwned>(input: &mut impl Read, max_bytes: u64
     if json_len > MAX_JSON_BYTES as u64 || bytes_len > max_bytes {
         return Err(NoMessage::Nonsense);
     }
+    // Memory that is announced and not filled is never touched.
     let mut part = |len: u64| {
-        let mut bytes = vec![0; len as usize];
-        input.read_exact(&mut bytes).map_err(|_| NoMessage::Ended)?;
-        Ok(bytes)
+        let mut bytes = Vec::with_capacity(len as usize);
+        match input.by_ref().take(len).read_to_end(&mut bytes) {
+            Ok(count) if count as u64 == len => Ok(bytes),
+            _ => Err(NoMessage::Ended),
+        }
     };
     let json = part(json_len)?;
     let message = serde_json::from_slice(&json).map_err(|_| NoMessage::Nonsense)?;

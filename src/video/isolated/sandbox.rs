@@ -1,9 +1,11 @@
-//! What the child gives up before it reads the first byte: other files, the network, new processes, boundless memory.
+//! What the child gives up before it reads the first byte: other files, the network, other processes, boundless memory.
 //!
-//! On Linux by landlock (files and TCP) and seccomp (system calls), each where the kernel has it; elsewhere by resource
-//! limits alone. What is missing is reported, never silently skipped.
+//! On Linux by landlock (files, TCP, signals) and seccomp (system calls), each where the kernel has it; elsewhere by
+//! resource limits alone. What is missing is reported, never silently skipped.
 
 use std::path::Path;
+
+use super::budget;
 
 /// Most address space of the child, in bytes: enough for 64-megapixel frames with their references.
 #[cfg(unix)]
@@ -13,19 +15,20 @@ const MAX_ADDRESS_SPACE_BYTES: u64 = 8 << 30;
 #[cfg(unix)]
 const MAX_OPEN_FILES: u64 = 32;
 
-/// Confines this thread, and all that it starts, to reading `path` (of a directory, what is in it), for good. Returns what
-/// could not be given up, in words. Resource limits hold for the whole process.
-pub fn enter(path: &Path) -> Vec<String> {
+/// Confines this thread, and all that it starts, to reading `path` (of a directory, what is in it) within `cpu_secs`
+/// seconds of processor time, for good. Returns what could not be given up, in words. Limits hold for the whole process.
+pub fn enter(path: &Path, cpu_secs: u64) -> Vec<String> {
     let mut missing = Vec::new();
+    budget::allow_cpu_secs(cpu_secs);
     #[cfg(unix)]
     limit_resources(&mut missing);
     #[cfg(target_os = "linux")]
     {
         die_with_parent();
         if let Err(reason) = linux::confine_files(path) {
-            missing.push(format!("other files can be read ({reason})"));
+            missing.push(reason);
         }
-        if let Err(reason) = linux::confine_system_calls() {
+        if let Err(reason) = super::syscalls::confine() {
             missing.push(format!("system calls are not restricted ({reason})"));
         }
     }
@@ -35,6 +38,16 @@ pub fn enter(path: &Path) -> Vec<String> {
         missing.push("other files and the network can be reached (only Linux has the means)".to_owned());
     }
     missing
+}
+
+/// As [`enter`], in a process that needs nothing of what its parent left open in it.
+pub(super) fn give_up_all_but(path: &Path, cpu_secs: u64) -> Vec<String> {
+    #[cfg(target_os = "linux")]
+    let unclosed = close_inherited(path).err();
+    #[cfg(not(target_os = "linux"))]
+    let unclosed: Option<std::io::Error> = None;
+    let unclosed = unclosed.map(|reason| format!("what the program was started with stays open ({reason})"));
+    unclosed.into_iter().chain(enter(path, cpu_secs)).collect()
 }
 
 #[cfg(unix)]
@@ -69,113 +82,104 @@ fn die_with_parent() {
     }
 }
 
+/// Closes whatever the parent left open in this process, but for its three streams and `path`, if that is a descriptor.
+///
+/// # Errors
+/// A kernel older than 5.9 cannot do it at once.
+#[cfg(target_os = "linux")]
+fn close_inherited(path: &Path) -> std::io::Result<()> {
+    const FIRST: u32 = libc::STDERR_FILENO as u32 + 1;
+    let kept = path.to_str().and_then(|path| path.strip_prefix(super::OWN_DESCRIPTORS)?.parse::<u32>().ok());
+    // Without one to keep, the first range is empty and the second is everything.
+    let kept = kept.filter(|&kept| kept >= FIRST).unwrap_or(FIRST - 1);
+    for (first, last) in [(FIRST, kept - 1), (kept + 1, u32::MAX)].into_iter().filter(|(first, last)| first <= last) {
+        // SAFETY: the caller is a process that owns no descriptor beyond its streams.
+        match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } {
+            0 => {}
+            _ => return Err(std::io::Error::last_os_error()),
+        }
+    }
+    Ok(())
+}
+
 #[cfg(target_os = "linux")]
 mod linux {
-    use std::collections::BTreeMap;
-    use std::path::Path;
+    use std::path::{Path, PathBuf};
 
     use landlock::{
-        ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset, RulesetAttr,
-        RulesetCreatedAttr, RulesetStatus,
-    };
-    use seccompiler::{
-        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+        ABI, Access, AccessFs, AccessNet, CompatLevel, Compatible, LandlockStatus, PathBeneath, PathFd, Ruleset,
+        RulesetAttr, RulesetCreatedAttr, RulesetStatus, Scope,
     };
 
-    /// Allows reading `path` and no other file, and no TCP connection, as far as this kernel's landlock goes.
+    /// The newest version of landlock whose means are used.
+    const NEWEST: ABI = ABI::V6;
+
+    /// Allows reading `path` and no other file, no TCP connection and no signal to others, as far as this kernel's
+    /// landlock goes.
+    ///
+    /// # Errors
+    /// What landlock does not hold back, in words.
     pub(super) fn confine_files(path: &Path) -> Result<(), String> {
         let restrict = || {
             let mut ruleset = Ruleset::default()
                 .set_compatibility(CompatLevel::BestEffort)
-                .handle_access(AccessFs::from_all(ABI::V5))?
-                .handle_access(AccessNet::from_all(ABI::V5))?
+                .handle_access(AccessFs::from_all(NEWEST))?
+                .handle_access(AccessNet::from_all(NEWEST))?
+                .scope(Scope::from_all(NEWEST))?
                 .create()?;
             let access = if path.is_dir() { AccessFs::ReadFile | AccessFs::ReadDir } else { AccessFs::ReadFile.into() };
             ruleset = ruleset.add_rule(PathBeneath::new(PathFd::new(path)?, access))?;
-            for target in linked_files(path) {
+            // One at a time: few files can be open at once.
+            for target in linked_files(path).filter_map(|link| PathFd::new(link).ok()) {
                 ruleset = ruleset.add_rule(PathBeneath::new(target, AccessFs::ReadFile))?;
             }
-            Ok::<RulesetStatus, Box<dyn std::error::Error>>(ruleset.restrict_self()?.ruleset)
+            let status = ruleset.restrict_self()?;
+            Ok::<_, Box<dyn std::error::Error>>((status.ruleset, status.landlock))
         };
         match restrict() {
-            Ok(RulesetStatus::NotEnforced) => Err("this kernel has no landlock".to_owned()),
-            Ok(_) => Ok(()),
-            Err(error) => Err(error.to_string()),
+            Ok((ruleset, landlock)) => enforced(&ruleset, landlock),
+            Err(error) => Err(format!("other files can be read ({error})")),
         }
     }
 
-    /// What the links in a directory of pictures point to, opened; nothing for a file.
-    fn linked_files(path: &Path) -> Vec<PathFd> {
+    /// What links in a directory of pictures lead to files; nothing for a file.
+    fn linked_files(path: &Path) -> impl Iterator<Item = PathBuf> {
         let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
         let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
-        links.filter(|link| link.path().is_file()).filter_map(|link| PathFd::new(link.path()).ok()).collect()
+        links.map(|link| link.path()).filter(|link| link.is_file())
     }
 
-    /// System calls that decoding a file has no use for and an intruder has.
-    const DENIED: &[libc::c_long] = &[
-        libc::SYS_socket,
-        libc::SYS_socketpair,
-        libc::SYS_connect,
-        libc::SYS_bind,
-        libc::SYS_listen,
-        libc::SYS_accept,
-        libc::SYS_accept4,
-        libc::SYS_sendto,
-        libc::SYS_sendmsg,
-        libc::SYS_recvfrom,
-        libc::SYS_recvmsg,
-        libc::SYS_execve,
-        libc::SYS_execveat,
-        libc::SYS_ptrace,
-        libc::SYS_process_vm_readv,
-        libc::SYS_process_vm_writev,
-        libc::SYS_pidfd_open,
-        libc::SYS_pidfd_getfd,
-        libc::SYS_kill,
-        libc::SYS_mount,
-        libc::SYS_umount2,
-        libc::SYS_chroot,
-        libc::SYS_pivot_root,
-        libc::SYS_unshare,
-        libc::SYS_setns,
-        libc::SYS_bpf,
-        libc::SYS_perf_event_open,
-        libc::SYS_userfaultfd,
-        libc::SYS_io_uring_setup,
-        libc::SYS_io_uring_enter,
-        libc::SYS_keyctl,
-        libc::SYS_add_key,
-        libc::SYS_request_key,
-        libc::SYS_memfd_create,
-        libc::SYS_init_module,
-        libc::SYS_finit_module,
-        libc::SYS_kexec_load,
-        libc::SYS_reboot,
-        libc::SYS_name_to_handle_at,
-        libc::SYS_open_by_handle_at,
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_fork,
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_vfork,
-    ];
-
-    /// Takes the means for network, new processes and reaching into others away; threads stay possible.
-    pub(super) fn confine_system_calls() -> Result<(), String> {
-        let condition =
-            SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(libc::CLONE_THREAD as u64), 0);
-        let clone_of_a_process = SeccompRule::new(vec![condition.map_err(|e| e.to_string())?]);
-        let mut denied: BTreeMap<i64, Vec<SeccompRule>> = DENIED.iter().map(|&call| (call, Vec::new())).collect();
-        denied.insert(libc::SYS_clone, vec![clone_of_a_process.map_err(|e| e.to_string())?]);
-        apply(denied, libc::EPERM)?;
-        // Its flags lie in memory where a filter cannot look; told that it does not exist, the C library uses clone.
-        apply(BTreeMap::from([(libc::SYS_clone3, Vec::new())]), libc::ENOSYS)
+    /// Says what this kernel's landlock lacks.
+    fn enforced(ruleset: &RulesetStatus, landlock: LandlockStatus) -> Result<(), String> {
+        match (ruleset, landlock) {
+            (RulesetStatus::FullyEnforced, _) => Ok(()),
+            (RulesetStatus::PartiallyEnforced, LandlockStatus::Available { effective_abi, .. }) => Err(format!(
+                "this kernel has version {effective_abi} of landlock, of {NEWEST} that are used: what it lacks, the \
+                 filter of system calls refuses alone"
+            )),
+            (RulesetStatus::PartiallyEnforced, _) => {
+                Err("landlock holds in part: the filter of system calls refuses the rest alone".to_owned())
+            }
+            (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
+                Err("other files can be read (landlock is switched off in this kernel)".to_owned())
+            }
+            (RulesetStatus::NotEnforced, _) => Err("other files can be read (this kernel has no landlock)".to_owned()),
+        }
     }
 
-    fn apply(denied: BTreeMap<i64, Vec<SeccompRule>>, errno: i32) -> Result<(), String> {
-        let arch = std::env::consts::ARCH.try_into().map_err(|e| format!("{e}"))?;
-        let deny = SeccompAction::Errno(errno as u32);
-        let filter = SeccompFilter::new(denied, SeccompAction::Allow, deny, arch).map_err(|e| e.to_string())?;
-        let program: BpfProgram = filter.try_into().map_err(|e| format!("{e}"))?;
-        seccompiler::apply_filter(&program).map_err(|e| e.to_string())
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn what_landlock_lacks_is_told() {
+            let available = |effective_abi| LandlockStatus::Available { effective_abi, kernel_abi: None };
+            assert_eq!(enforced(&RulesetStatus::FullyEnforced, available(NEWEST)), Ok(()));
+            let told = |ruleset, landlock| enforced(&ruleset, landlock).unwrap_err();
+            let partial = told(RulesetStatus::PartiallyEnforced, available(ABI::V1));
+            assert!(partial.contains("version 1") && partial.contains("of 6"), "{partial}");
+            assert!(told(RulesetStatus::NotEnforced, LandlockStatus::NotEnabled).contains("switched off"));
+            assert!(told(RulesetStatus::NotEnforced, LandlockStatus::NotImplemented).contains("no landlock"));
+        }
     }
 }

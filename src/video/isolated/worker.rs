@@ -8,10 +8,11 @@ use super::protocol::{self, Reply, Request, View};
 use super::{budget, sandbox};
 use crate::vision::preprocess;
 
-/// Serves one clip over two streams. Returns when the parent closes its end or goes away.
-pub fn serve(mut input: impl Read, mut output: impl Write) {
+/// Serves one clip over standard input and output, in a process that has nothing else to do. Returns when the parent
+/// closes its end or goes away.
+pub fn serve() {
     // A parent that is gone needs no explanation.
-    let _ = answer(&mut input, &mut output);
+    let _ = answer(&mut std::io::stdin().lock(), &mut std::io::stdout().lock());
 }
 
 /// What can be read as a clip.
@@ -83,18 +84,18 @@ struct Gone;
 
 fn answer(input: &mut impl Read, output: &mut impl Write) -> Result<(), Gone> {
     let (first, _) = protocol::receive::<Request>(input, 0).map_err(|_| Gone)?;
-    let Request::Open { path, strict, linear, threads, max_pixels, image_fps, cpu_secs } = first else {
+    let Request::Open { path, name, strict, linear, threads, max_pixels, image_fps, cpu_secs } = first else {
         return Err(Gone);
     };
-    let path = PathBuf::from(path);
-    budget::allow_cpu_secs(cpu_secs);
-    let unconfined = sandbox::enter(&path);
+    let names = Names { path: path.into(), name: name.into() };
+    let path = names.path.as_path();
+    let unconfined = sandbox::give_up_all_but(path, cpu_secs);
     let options = ClipOptions { strict, linear, threads, max_pixels, image_fps, ..ClipOptions::default() };
-    let mut clip = match Readable::open(&path, &options) {
+    let mut clip = match Readable::open(path, &options) {
         Ok(clip) => clip,
-        Err(error) => return reply(output, &failed(&error)),
+        Err(error) => return reply(output, &names.failed(&error)),
     };
-    warn(output, &mut clip)?;
+    warn(output, &mut clip, &names)?;
     reply(output, &Reply::Opened { info: clip.info().clone(), unconfined })?;
     loop {
         let (request, _) = protocol::receive::<Request>(input, 0).map_err(|_| Gone)?;
@@ -109,14 +110,14 @@ fn answer(input: &mut impl Read, output: &mut impl Write) -> Result<(), Gone> {
         };
         budget::allow_cpu_secs(cpu_secs);
         let outcome = clip.read(&indices, &mut |frame| send_frame(output, frame, view));
-        warn(output, &mut clip)?;
+        warn(output, &mut clip, &names)?;
         match outcome {
             Ok(()) => reply(output, &Reply::Done)?,
             Err(ReadError::Sink(error)) => return Err(error),
             Err(ReadError::Clip(Error::Recounted { .. })) => {
                 reply(output, &Reply::Recounted { info: clip.info().clone() })?;
             }
-            Err(ReadError::Clip(error)) => reply(output, &failed(&error))?,
+            Err(ReadError::Clip(error)) => reply(output, &names.failed(&error))?,
         }
     }
 }
@@ -137,13 +138,29 @@ fn reply(output: &mut impl Write, message: &Reply) -> Result<(), Gone> {
     protocol::send(output, message, &[]).map_err(|_| Gone)
 }
 
-fn warn(output: &mut impl Write, clip: &mut Readable) -> Result<(), Gone> {
-    clip.take_warnings().into_iter().try_for_each(|message| reply(output, &Reply::Warning { message }))
+fn warn(output: &mut impl Write, clip: &mut Readable, names: &Names) -> Result<(), Gone> {
+    let warnings = clip.take_warnings().into_iter();
+    warnings.map(|warning| names.rename(warning)).try_for_each(|message| reply(output, &Reply::Warning { message }))
 }
 
-/// An error with its causes, as one sentence.
-fn failed(error: &Error) -> Reply {
-    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    let message = causes.fold(error.to_string(), |message, cause| format!("{message}: {cause}"));
-    Reply::Failed { message, hint: error.hint() }
+/// Where the clip lies, and what the user calls it.
+struct Names {
+    path: PathBuf,
+    name: PathBuf,
+}
+
+impl Names {
+    fn rename(&self, text: String) -> String {
+        match self.path == self.name {
+            true => text,
+            false => text.replace(&self.path.display().to_string(), &self.name.display().to_string()),
+        }
+    }
+
+    /// An error with its causes, as one sentence.
+    fn failed(&self, error: &Error) -> Reply {
+        let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+        let message = causes.fold(error.to_string(), |message, cause| format!("{message}: {cause}"));
+        Reply::Failed { message: self.rename(message), hint: error.hint() }
+    }
 }

@@ -8,6 +8,7 @@ pub(crate) mod process;
 pub(crate) mod shapes;
 pub(crate) mod small_disk;
 pub(crate) mod wide;
+pub(crate) mod wire;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
