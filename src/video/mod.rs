@@ -15,6 +15,8 @@ mod decoder;
 mod error;
 mod extent;
 mod ffi;
+#[doc(hidden)]
+pub mod fuzzing;
 mod group;
 mod hidden;
 mod images;

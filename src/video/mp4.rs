@@ -80,7 +80,7 @@ fn offsets(file: &mut File, track: i32, count: usize) -> Option<Vec<i32>> {
 }
 
 /// As [`offsets`], from the contents of a `moov` box.
-fn track_offsets(moov: &[u8], track: i32, count: usize) -> Option<Vec<i32>> {
+pub(super) fn track_offsets(moov: &[u8], track: i32, count: usize) -> Option<Vec<i32>> {
     if child(moov, b"mvex").is_some() {
         return None;
     }

@@ -26,7 +26,7 @@ impl Layout {
     }
 
     /// The units of a packet, without start codes or lengths; ends early where the packet makes no sense.
-    fn units(self, data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn units(self, data: &[u8]) -> impl Iterator<Item = &[u8]> {
         let mut rest = match self {
             Layout::StartCodes => after_start_code(data).unwrap_or_default(),
             Layout::Lengths(_) => data,
