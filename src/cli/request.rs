@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::ffi::OsStr;
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -10,14 +9,12 @@ use llava_video::Error;
 use llava_video::interrupt::Interrupt;
 use llava_video::video::isolated::{IsolatedClip, Launcher, View};
 use llava_video::video::{self, ClipInfo, ClipOptions, Frame, FramePlan, ReadError};
-use tempfile::NamedTempFile;
 
 use super::args::{ClipArgs, DECODE_WORKER, Selection};
 use super::exit::UsageError;
+use super::file_url;
 use super::output::Printer;
-
-/// Most bytes of a video on standard input: 8 GiB.
-const MAX_STDIN_BYTES: u64 = 8 << 30;
+use super::stream::{Spool, Stream};
 
 /// A clip is read again when its frames turn out to be others than its index says; each time a surer way is taken, and
 /// there are fewer ways than this.
@@ -30,10 +27,12 @@ const MOMENT_TOLERANCE_SECS: f64 = 1e-3;
 pub(crate) struct PlannedClip {
     clip: IsolatedClip,
     path: PathBuf,
+    /// What errors call the clip.
+    name: PathBuf,
     selection: Selection,
     pub(crate) plan: FramePlan,
-    /// What was read from standard input; goes with the clip.
-    _spooled: Option<NamedTempFile>,
+    /// What was read from a stream; goes with the clip.
+    _spool: Option<Spool>,
 }
 
 impl PlannedClip {
@@ -44,18 +43,17 @@ impl PlannedClip {
         let options = ClipOptions { strict: args.strict, image_fps: args.image_fps, ..ClipOptions::default() };
         let keep_going = || interrupt.signal().is_none();
         let selection = args.selection()?;
-        let spooled = (args.video == "-").then(|| spool_stdin(interrupt)).transpose()?;
-        let path = spooled.as_ref().map_or(Path::new(&args.video), |file| file.path());
-        let opened = IsolatedClip::open(path, &options, args.timeout(), &launcher, &keep_going);
-        let mut clip = opened.map_err(|error| {
-            let error = or_interrupted(error, interrupt);
-            if spooled.is_some() { error.context("cannot use the video on standard input") } else { error }
-        })?;
+        let path = file_url::local_path(&args.video)?;
+        let stream = Stream::named(path.as_os_str());
+        let name = stream.as_ref().map_or(path.as_path(), Stream::name).to_owned();
+        let spool = stream.map(|stream| Spool::fill(stream, interrupt, printer)).transpose()?;
+        let place = spool.as_ref().map_or(path.as_path(), Spool::path);
+        let mut clip = IsolatedClip::open_as(place, &name, &options, args.timeout(), &launcher, &keep_going)
+            .map_err(|error| or_interrupted(error, interrupt))?;
         clip.take_warnings().iter().for_each(|warning| printer.warning(warning));
         clip.unconfined().iter().for_each(|what| printer.detail(&format!("decoding: {what}")));
         let plan = FramePlan { indices: Vec::new(), label_secs: Vec::new() };
-        let path = PathBuf::from(&args.video);
-        let mut planned = Self { clip, path, selection, plan, _spooled: spooled };
+        let mut planned = Self { clip, path, name, selection, plan, _spool: spool };
         planned.plan_frames(interrupt)?;
         Ok(planned)
     }
@@ -87,7 +85,7 @@ impl PlannedClip {
             }
             _ => return Ok(()),
         };
-        Err(Error::from(video::Error::NoFrameThen { path: self.path.clone(), asked_secs, lasts_secs }).into())
+        Err(Error::from(video::Error::NoFrameThen { path: self.name.clone(), asked_secs, lasts_secs }).into())
     }
 
     pub(crate) fn info(&self) -> &ClipInfo {
@@ -145,29 +143,6 @@ impl PlannedClip {
     }
 }
 
-/// Copies standard input to a temporary file, since a clip is read more than once.
-fn spool_stdin(interrupt: &Interrupt) -> Result<NamedTempFile> {
-    let mut file = NamedTempFile::new().context("cannot create a temporary file for standard input")?;
-    let mut stdin = std::io::stdin().lock();
-    let mut buffer = vec![0; 1 << 20];
-    let mut total = 0u64;
-    loop {
-        interrupt.check()?;
-        let count = match stdin.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error).context("cannot read the video from standard input"),
-        };
-        total += count as u64;
-        if total > MAX_STDIN_BYTES {
-            bail!("the video on standard input is over the limit of {} GB; save it to a file", MAX_STDIN_BYTES >> 30);
-        }
-        file.write_all(&buffer[..count]).context("cannot spool standard input to a temporary file")?;
-    }
-    Ok(file)
-}
-
 /// What ended the reading of a clip: the user's signal, if there was one, else the error.
 fn or_interrupted(error: video::Error, interrupt: &Interrupt) -> anyhow::Error {
     match interrupt.check() {
@@ -177,10 +152,14 @@ fn or_interrupted(error: video::Error, interrupt: &Interrupt) -> anyhow::Error {
 }
 
 /// The question as given, or standard input where it is `-` (one final newline removed, nothing else).
-pub(crate) fn question(argument: &OsStr) -> Result<String> {
+pub(crate) fn question(argument: &OsStr, interrupt: &Interrupt, printer: &mut Printer) -> Result<String> {
     let question = if argument == "-" {
         let mut bytes = Vec::new();
-        std::io::stdin().lock().read_to_end(&mut bytes).context("cannot read the question from standard input")?;
+        Stream::Stdin.announce("the question", printer);
+        Stream::Stdin.read(interrupt, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
         if bytes.last() == Some(&b'\n') {
             bytes.pop();
         }

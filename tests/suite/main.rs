@@ -30,4 +30,5 @@ mod prompts;
 mod quantize;
 mod siblings;
 mod signals;
+mod streams;
 mod support;

@@ -22,11 +22,13 @@ use llava_video::trace::Trace;
 
 use super::args::AskArgs;
 use super::exit::{Exit, UsageError};
+use super::file_url;
 use super::memory::Budget;
 use super::output::Printer;
 use super::record::{Record, Timings};
 use super::request::{self as arguments, PlannedClip};
 use super::signals;
+use super::stream::Stream;
 use answer::Answer;
 use request::{Request, SizedPrompt, Views};
 
@@ -34,8 +36,8 @@ pub(crate) use pictures::AskedPicture;
 
 pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     let started = Instant::now();
-    let (files, question) = inputs(&args, printer)?;
     let interrupt = signals::install()?;
+    let (files, question) = inputs(&args, &interrupt, printer)?;
     let mut timings = Timings::default();
     let mut trace = if args.dump_tensors.is_some() { Trace::recording() } else { Trace::default() };
 
@@ -220,10 +222,11 @@ fn progress(printer: &mut Printer) -> impl FnMut(Stage, usize, usize) {
 }
 
 /// The video or the pictures that are asked about, none with `--no-video`, and the question.
-fn inputs<'a>(args: &'a AskArgs, printer: &mut Printer) -> Result<(Vec<&'a OsStr>, String)> {
+fn inputs<'a>(args: &'a AskArgs, interrupt: &Interrupt, printer: &mut Printer) -> Result<(Vec<&'a OsStr>, String)> {
     let (files, question) = args.inputs_and_question();
+    let is_stdin = |argument: &OsStr| Stream::named(argument) == Some(Stream::Stdin);
     // With several arguments the likeliest mistake is a question without quotes.
-    let is_file = |file: &OsStr| file == "-" || Path::new(file).exists();
+    let is_file = |file: &OsStr| file == "-" || file_url::local_path(file).is_ok_and(|path| path.exists());
     if let Some(other) = files.iter().skip(1).find(|file| !is_file(file)) {
         let other = other.display();
         return Err(UsageError(format!("`{other}` is not a picture; a question of several words needs quotes")).into());
@@ -232,9 +235,9 @@ fn inputs<'a>(args: &'a AskArgs, printer: &mut Printer) -> Result<(Vec<&'a OsStr
         for file in &files {
             printer.warning(&format!("--no-video: `{}` is not looked at", file.display()));
         }
-        return Ok((Vec::new(), arguments::question(question)?));
+        return Ok((Vec::new(), arguments::question(question, interrupt, printer)?));
     }
-    if files.iter().chain([&question]).filter(|argument| **argument == "-").count() > 1 {
+    if files.iter().filter(|argument| is_stdin(argument)).count() + usize::from(question == "-") > 1 {
         return Err(UsageError("standard input can hold the video or the question, not both".to_owned()).into());
     }
     if Path::new(question).is_file() {
@@ -243,5 +246,5 @@ fn inputs<'a>(args: &'a AskArgs, printer: &mut Printer) -> Result<(Vec<&'a OsStr
             question.display()
         ));
     }
-    Ok((files, arguments::question(question)?))
+    Ok((files, arguments::question(question, interrupt, printer)?))
 }
