@@ -73,7 +73,7 @@ impl Documents {
         match self {
             Self::Directory(dir) => dir.join(name),
             Self::Gguf { path, .. } => PathBuf::from(format!("{}:{name}", path.display())),
-            Self::BuiltIn { name: model, .. } => PathBuf::from(format!("{model}:{name}")),
+            Self::BuiltIn { name: model, .. } => PathBuf::from(format!("{name} of {model}")),
         }
     }
 

@@ -121,6 +121,37 @@ fn the_hf_layout_case() {
     assert_eq!(ids(&llava_video(args).json()["token_ids"]), ids(&facts["generated_ids"]));
 }
 
+/// A checkpoint of transformers 5, whose penalty counts the prompt: asked about a clip, about a picture, and nothing.
+#[test]
+fn the_penalty_of_the_hf_layout_counts_the_prompt() {
+    let file = |name: &str| golden().join("hf").join(name);
+    let facts = super::support::json(&file("transformers5_case.json"));
+    let tensors = candle_core::safetensors::load(file("transformers5_case.safetensors"), &Device::Cpu).unwrap();
+    let (frames, width, height) = rgb_frames(&tensors["frames"]);
+    let clip = lossless_clip(&frames, width, height);
+    let (pixels, width, height) = rgb_frames(&tensors["picture"].unsqueeze(0).unwrap());
+    let dir = tempfile::tempdir().unwrap();
+    let picture = dir.path().join("picture.png");
+    let pixels = image::RgbImage::from_raw(width as u32, height as u32, pixels[0].clone()).unwrap();
+    pixels.save(&picture).unwrap();
+    for case in facts["cases"].as_array().unwrap() {
+        let (medium, frames) = match case["name"].as_str().unwrap() {
+            "video" => (clip.path().to_str().unwrap(), &["--frames", "3"][..]),
+            "picture" => (picture.to_str().unwrap(), &[][..]),
+            _ => ("--no-video", &[][..]),
+        };
+        let penalty = case["repetition_penalty"].as_f64().unwrap();
+        // The checkpoint's own is 1.3.
+        let flag = if penalty == 1.3 { vec![] } else { vec!["--repetition-penalty".to_owned(), penalty.to_string()] };
+        let model = file("transformers5");
+        let args = ["ask", medium, "Why is it red?", "--model", model.to_str().unwrap(), "--max-new-tokens", "24"];
+        let args = args.iter().chain(frames).chain(&["--device", device(), "--dtype", "f32", "--json"]);
+        let args = args.map(|&arg| arg.to_owned());
+        let record = llava_video(args.chain(flag)).json();
+        assert_eq!(ids(&record["token_ids"]), ids(&case["generated_ids"]), "{medium}, penalty {penalty}");
+    }
+}
+
 /// One generation config with two stop ids; one case runs into the first of them, another into the second.
 #[test]
 fn each_of_two_stop_ids_ends_an_answer() {

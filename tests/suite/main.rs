@@ -18,6 +18,7 @@ mod hostile_child;
 mod hub;
 mod hub_faults;
 mod hub_limits;
+mod hub_refusals;
 mod isolation;
 mod limits;
 mod long;

@@ -276,3 +276,24 @@ fn pictures_that_cannot_be_read_are_named() {
     llava_video(["frames", path]).fails_with(&["bad.png"]);
     llava_video(["frames", dir.path().join("bad.png").to_str().unwrap()]).fails_with(&["bad.png"]);
 }
+
+/// There is no directory with a config.json in it where the model is one file, or a part of the program.
+#[test]
+fn a_refusal_names_the_document_where_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("a.png");
+    picture(&image, 40, 40, [9, 9, 9]);
+    let copy = CheckpointCopy::of(&golden().join("ckpt/b_7x7_tied_single_bf16"));
+    copy.edit_json("config.json", |config| config["image_aspect_ratio"] = json!("highres"));
+    let file = dir.path().join("b.gguf");
+    let (model, out) = (copy.path().to_str().unwrap(), file.to_str().unwrap());
+    llava_video(["model", "quantize", model, "-o", out, "--quantize", "q8_0"]).stdout_of_success();
+    let ask = |model: &str, extra: &[&str]| {
+        let args = ["ask", image.to_str().unwrap(), "Why?", "--model", model, "--device", device()];
+        llava_video(args.iter().chain(extra))
+    };
+    ask(model, &[]).fails_with(&[&format!("`{}`", copy.path().join("config.json").display()), "`highres`"]);
+    ask(out, &[]).fails_with(&[&format!("`{out}:config.json`"), "`highres`"]);
+    ask("demo", &["--set", "image_aspect_ratio=highres"])
+        .fails_with(&["`config.json of the built-in demo model`", "`highres`"]);
+}

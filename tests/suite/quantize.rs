@@ -84,7 +84,12 @@ fn a_file_gives_the_ids_that_quantizing_at_load_gives() {
 #[test]
 fn narrow_tied_and_hf_checkpoints_fall_back_and_load() {
     let out = tempfile::tempdir().unwrap();
-    for name in ["ckpt/a_9x9_untied_sharded_bf16", "ckpt/b_7x7_tied_single_bf16", "hf/b_7x7_tied_single_bf16_hf"] {
+    for name in [
+        "ckpt/a_9x9_untied_sharded_bf16",
+        "ckpt/b_7x7_tied_single_bf16",
+        "hf/b_7x7_tied_single_bf16_hf",
+        "hf/transformers5",
+    ] {
         let dir = golden().join(name);
         let file = out.path().join(format!("{}.GGUF", name.replace('/', "-")));
         let run = quantize(&dir, &file, &["--quantize", "q4_k", "--quantize-vision"]);
@@ -93,6 +98,9 @@ fn narrow_tied_and_hf_checkpoints_fall_back_and_load() {
         assert!(run.stderr.contains(note), "{}", run.stderr);
         let at_load = ask(&dir, &["--quantize", "q4_k", "--quantize-vision"]).json();
         assert_eq!(ask(&file, &[]).json()["token_ids"], at_load["token_ids"], "{name}");
+        // What the layout decides beside the weights, such as the ids that the repetition penalty counts.
+        let config = |path: &Path| Checkpoint::open(path, &[]).unwrap().config;
+        assert_eq!(config(&file), config(&dir), "{name}");
 
         let info = |path: &Path| llava_video(["model", "info", path.to_str().unwrap(), "--json"]).json();
         let (before, after) = (info(&dir), info(&file));

@@ -469,6 +469,34 @@ fn configs_of_other_models_are_refused_with_the_reason() {
     }
 }
 
+/// Rules that would change which id greedy decoding takes are never ignored in silence.
+#[test]
+fn rules_of_generation_that_are_not_implemented_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &original(&HALF_B), &original_tensors(&HALF_B), 1);
+    let opened = |generation: Value| {
+        std::fs::write(dir.path().join("generation_config.json"), generation.to_string()).unwrap();
+        open_in(dir.path())
+    };
+    for (key, value) in [
+        ("no_repeat_ngram_size", json!(1)),
+        ("num_beams", json!(4)),
+        ("suppress_tokens", json!([7])),
+        ("sequence_bias", json!([[[7], -1.0]])),
+        ("min_new_tokens", json!(8)),
+        ("forced_eos_token_id", json!(151_645)),
+        ("stop_strings", json!("END")),
+    ] {
+        let refused = opened(json!({ key: value })).expect_err(key);
+        assert!(refused.contains(&format!("generation_config.json`: {key} is {value}, which is not")), "{refused}");
+    }
+    // As published, and as transformers writes the rules that are off.
+    let off = json!({ "bos_token_id": 151_643, "do_sample": true, "eos_token_id": [151_645, 151_643],
+        "pad_token_id": 151_643, "repetition_penalty": 1.05, "temperature": 0.7, "top_k": 20, "top_p": 0.8,
+        "no_repeat_ngram_size": 0, "num_beams": 1, "suppress_tokens": null, "min_length": 0, "guidance_scale": 1.0 });
+    assert_eq!(opened(off).unwrap().generation.repetition_penalty, 1.05);
+}
+
 #[test]
 fn unknown_architectures_are_named_with_the_known_ones() {
     for (config, found) in [
