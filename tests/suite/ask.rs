@@ -145,8 +145,8 @@ fn the_penalty_of_the_hf_layout_counts_the_prompt() {
         let flag = if penalty == 1.3 { vec![] } else { vec!["--repetition-penalty".to_owned(), penalty.to_string()] };
         let model = file("transformers5");
         let args = ["ask", medium, "Why is it red?", "--model", model.to_str().unwrap(), "--max-new-tokens", "24"];
-        let args = args.iter().chain(frames).chain(&["--device", device(), "--dtype", "f32", "--json"]);
-        let args = args.map(|&arg| arg.to_owned());
+        let device = ["--device", device(), "--dtype", "f32", "--json"];
+        let args = args.iter().chain(frames).chain(&device).map(|&arg| arg.to_owned());
         let record = llava_video(args.chain(flag)).json();
         assert_eq!(ids(&record["token_ids"]), ids(&case["generated_ids"]), "{medium}, penalty {penalty}");
     }
