@@ -30,8 +30,7 @@ use llava_video::quantization::{Quantization, Scheme, TensorPlan};
 use llava_video::score::{kl_divergence, log_probabilities};
 use llava_video::size::shown;
 use llava_video::trace::Trace;
-use llava_video::video::{Clip, ClipOptions, Frame, ReadError, SamplePolicy, plan};
-use llava_video::vision::preprocess;
+use llava_video::video::{Clip, ClipOptions, Frame, ReadError, SamplePolicy, View, plan};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -174,10 +173,10 @@ fn ask(question: &Question, folder: &Path, image_size: usize, tokenizer: &Tokeni
     let plan = plan(clip.info().frame_count, clip.info().avg_fps, &policy);
     let mut resized = Vec::new();
     let mut sink = |frame: Frame| {
-        resized.push(preprocess::resize(&frame.rgb, frame.width as usize, frame.height as usize, image_size));
+        resized.push(frame.rgb);
         Ok::<(), Infallible>(())
     };
-    clip.read(&plan.indices, &|| true, &mut sink).map_err(|error| match error {
+    clip.read(&plan.indices, View::Resized(image_size), &|| true, &mut sink).map_err(|error| match error {
         ReadError::Clip(error) => error,
         ReadError::Sink(never) => match never {},
     })?;

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::io::Write;
 
 use libfuzzer_sys::fuzz_target;
-use llava_video::video::{Clip, ClipOptions, Error, Frame, ReadError, SamplePolicy, plan};
+use llava_video::video::{Clip, ClipOptions, Error, Frame, ReadError, SamplePolicy, View, plan};
 
 fuzz_target!(|data: &[u8]| {
     let mut file = tempfile::NamedTempFile::new_in("/dev/shm").expect("a temporary file");
@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(plan.indices.contains(&frame.index));
             Ok::<(), Infallible>(())
         };
-        match clip.read(&plan.indices, &|| true, &mut sink) {
+        match clip.read(&plan.indices, View::Native, &|| true, &mut sink) {
             Err(ReadError::Clip(Error::Recounted { .. })) => {}
             _ => return,
         }

@@ -12,7 +12,7 @@ use super::index::CountSource;
 use super::info::{Access, ClipInfo};
 use super::rate::RateSource;
 use super::sample::distinct;
-use super::{ClipOptions, Error, Frame, ReadError};
+use super::{ClipOptions, Error, Frame, ReadError, View};
 
 /// Endings of the files that count as pictures, in lower case.
 const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
@@ -99,6 +99,7 @@ impl ImageClip {
     pub fn read<E>(
         &mut self,
         indices: &[usize],
+        view: View,
         keep_going: &dyn Fn() -> bool,
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), ReadError<E>> {
@@ -106,7 +107,7 @@ impl ImageClip {
             if !keep_going() {
                 return Err(ReadError::Clip(Error::Interrupted { path: self.files[0].clone() }));
             }
-            sink(self.frame(index)?).map_err(ReadError::Sink)?;
+            sink(view.of(self.frame(index)?)).map_err(ReadError::Sink)?;
         }
         Ok(())
     }

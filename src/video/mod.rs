@@ -18,6 +18,7 @@ mod ffi;
 #[doc(hidden)]
 pub mod fuzzing;
 mod group;
+mod handover;
 mod hidden;
 mod images;
 mod index;
@@ -37,6 +38,7 @@ mod reader;
 mod source;
 mod trust;
 mod version;
+mod view;
 mod webp;
 
 pub mod sample;
@@ -50,6 +52,7 @@ pub use orientation::Orientation;
 pub use rate::RateSource;
 pub use sample::{FramePlan, SamplePolicy, distinct, label_text, plan, plan_moments, plan_part};
 pub use version::ffmpeg_versions;
+pub use view::View;
 pub use webp::WebpClip;
 
 /// One frame as shown.

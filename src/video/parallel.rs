@@ -1,31 +1,30 @@
 //! Several groups of packets decoded at a time, their frames handed over in order.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
+use super::Frame;
 use super::group::{Group, Target};
+use super::handover::{Handover, Sender};
 use super::picker::Picker;
 use super::reader::{Doubt, Reader};
 
 /// Compressed bytes a worker reads ahead of its decoder.
 const READ_AHEAD_BYTES: usize = 16 << 20;
-/// Bytes of finished frames that may wait for their turn, a group.
+/// Bytes of finished frames of all groups that may wait for their turn.
 const WAITING_BYTES: usize = 64 << 20;
-/// How long the receiving side sleeps before it asks whether to go on.
-const POLL: Duration = Duration::from_millis(20);
 
-/// A frame ready to be handed over: the target, its time stamp as decoded, and its pixels.
-pub(super) type Picked = (Target, Option<i64>, Vec<u8>);
+/// Makes the frame that is wanted of a target, its time stamp as decoded, and its pixels of their own size. Called by
+/// the workers, since it may take as long as decoding.
+pub(super) type Finish<'a> = dyn Fn(Target, Option<i64>, Vec<u8>) -> Frame + Sync + 'a;
 
 /// What the workers share: the one reader, and the groups nobody has taken yet.
 struct Queue<'a, 'r> {
     reader: Reader<'r>,
     /// With the line its frames go to.
-    left: VecDeque<(&'a Group, SyncSender<Picked>)>,
+    left: VecDeque<(&'a Group, Sender<'a>)>,
 }
 
 /// Decodes `groups` with one thread for each of `pickers`, and hands their frames to `receive` in order.
@@ -35,77 +34,35 @@ pub(super) fn decode<E>(
     groups: &[Group],
     reader: Reader<'_>,
     pickers: Vec<Picker<'_>>,
-    frame_bytes: usize,
+    finish: &Finish<'_>,
     keep_going: &dyn Fn() -> bool,
-    receive: &mut dyn FnMut(Picked) -> Result<(), E>,
+    receive: &mut dyn FnMut(Frame) -> Result<(), E>,
 ) -> Result<Result<(), E>, Doubt> {
-    let capacity = (WAITING_BYTES / frame_bytes.max(1)).clamp(2, 32);
-    let mut lines = Vec::with_capacity(groups.len());
-    let mut left = VecDeque::with_capacity(groups.len());
-    for group in groups {
-        let (sender, receiver) = sync_channel(capacity.min(group.targets.len()));
-        left.push_back((group, sender));
-        lines.push(receiver);
-    }
+    let handover = Handover::new(groups.len(), WAITING_BYTES);
+    let left = groups.iter().enumerate().map(|(number, group)| (group, handover.sender(number))).collect();
     let queue = Mutex::new(Queue { reader, left });
-    let abort = Abort::default();
     thread::scope(|scope| {
         for picker in pickers {
-            scope.spawn(|| work(&queue, picker, &abort));
+            scope.spawn(|| work(&queue, picker, &handover, finish));
         }
-        let result = collect(lines, &abort, keep_going, receive);
-        // The lines are gone now, so that a worker which waits for room in one ends, too.
-        abort.flag.store(true, Ordering::Relaxed);
+        let result = loop {
+            match handover.receive(keep_going) {
+                Ok(Some(frame)) => match receive(frame) {
+                    Ok(()) => {}
+                    Err(error) => break Ok(Err(error)),
+                },
+                Ok(None) => break Ok(Ok(())),
+                Err(doubt) => break Err(doubt),
+            }
+        };
+        handover.stop(None);
         result
     })
 }
 
-/// Raised to end all work.
-#[derive(Default)]
-struct Abort {
-    flag: AtomicBool,
-    /// The first doubt of a worker, if that is why.
-    doubt: Mutex<Option<Doubt>>,
-}
-
-impl Abort {
-    fn doubt(&self) -> Option<Doubt> {
-        *self.doubt.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Takes the frames of each group in turn.
-fn collect<E>(
-    lines: Vec<Receiver<Picked>>,
-    abort: &Abort,
-    keep_going: &dyn Fn() -> bool,
-    receive: &mut dyn FnMut(Picked) -> Result<(), E>,
-) -> Result<Result<(), E>, Doubt> {
-    for line in lines {
-        loop {
-            if !keep_going() {
-                return Err(Doubt::Stopped);
-            }
-            let received = line.recv_timeout(POLL);
-            if let Some(doubt) = abort.doubt() {
-                return Err(doubt);
-            }
-            match received {
-                Ok(picked) => {
-                    if let Err(error) = receive(picked) {
-                        return Ok(Err(error));
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-    }
-    Ok(Ok(()))
-}
-
 /// Decodes group after group until none is left.
-fn work(queue: &Mutex<Queue<'_, '_>>, mut picker: Picker<'_>, abort: &Abort) {
+fn work(queue: &Mutex<Queue<'_, '_>>, mut picker: Picker<'_>, handover: &Handover, finish: &Finish<'_>) {
+    let abort = handover.stop_flag();
     loop {
         // Groups are taken in order and read under the lock, so that the reader goes forwards only, and so that
         // whoever holds the lock depends on nobody but those before it.
@@ -113,9 +70,7 @@ fn work(queue: &Mutex<Queue<'_, '_>>, mut picker: Picker<'_>, abort: &Abort) {
         let Some((group, sender)) = guard.as_mut().and_then(|queue| queue.left.pop_front()) else {
             return;
         };
-        let mut deliver = |target: Target, time: Option<i64>, rgb: Vec<u8>| {
-            sender.send((target, time, rgb)).map_err(|_| Doubt::Stopped)
-        };
+        let mut deliver = |target: Target, time: Option<i64>, rgb: Vec<u8>| sender.send(finish(target, time, rgb));
         let mut run = || -> Result<(), Doubt> {
             picker.start(group);
             let mut next = group.first;
@@ -126,7 +81,7 @@ fn work(queue: &Mutex<Queue<'_, '_>>, mut picker: Picker<'_>, abort: &Abort) {
                 let mut packets = Vec::new();
                 let mut bytes = 0;
                 while next <= group.last && bytes < READ_AHEAD_BYTES {
-                    if abort.flag.load(Ordering::Relaxed) {
+                    if abort.load(Ordering::Relaxed) {
                         return Err(Doubt::Stopped);
                     }
                     let packet = queue.reader.read()?;
@@ -137,16 +92,13 @@ fn work(queue: &Mutex<Queue<'_, '_>>, mut picker: Picker<'_>, abort: &Abort) {
                 if next > group.last {
                     guard = None;
                 }
-                picker.decode(group, &packets, &abort.flag, &mut deliver)?;
+                picker.decode(group, &packets, abort, &mut deliver)?;
             }
             picker.finish(group, &mut deliver)
         };
         if let Err(doubt) = run() {
-            let mut first = abort.doubt.lock().unwrap_or_else(PoisonError::into_inner);
-            if doubt != Doubt::Stopped || !abort.flag.load(Ordering::Relaxed) {
-                first.get_or_insert(doubt);
-            }
-            abort.flag.store(true, Ordering::Relaxed);
+            // Before the line closes, or its missing frames would go unnoticed.
+            handover.stop(Some(doubt));
             return;
         }
     }

@@ -10,16 +10,16 @@ use super::clip::Clip;
 use super::convert::Converter;
 use super::error::{Error, Fault, ReadError};
 use super::ffi::{Picture, was_stopped};
-use super::group::groups;
+use super::group::{Target, groups};
 use super::index::CountSource;
 use super::info::{Access, ClipInfo};
 use super::linear::{self, Outcome};
-use super::parallel::{self, Picked};
+use super::parallel;
 use super::picker::Picker;
 use super::reader::{Doubt, Reader};
 use super::sample::distinct;
 use super::trust::Codec;
-use super::{Frame, damage};
+use super::{Frame, View, damage};
 
 /// How reading by groups ended, if not with all frames.
 enum Stop<E> {
@@ -35,7 +35,7 @@ impl<E> From<Error> for Stop<E> {
 }
 
 impl Clip {
-    /// Reads the frames at `indices`, and gives each distinct one to `sink` once, in ascending order.
+    /// Reads the frames at `indices` as `view` says, and gives each distinct one to `sink` once, in ascending order.
     ///
     /// `keep_going` is asked often, always on this thread; false ends the call with [`Error::Interrupted`].
     ///
@@ -46,6 +46,7 @@ impl Clip {
     pub fn read<E>(
         &mut self,
         indices: &[usize],
+        view: View,
         keep_going: &dyn Fn() -> bool,
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), ReadError<E>> {
@@ -68,7 +69,7 @@ impl Clip {
             sink(frame)
         };
         while !matches!(self.info.access, Access::Linear(_)) {
-            match self.read_groups(&targets, &keep_going, &mut sink) {
+            match self.read_groups(&targets, view, &keep_going, &mut sink) {
                 Ok(()) => return Ok(()),
                 Err(Stop::Error(error)) => return Err(error),
                 Err(Stop::Doubt(doubt)) => self.step_back(doubt)?,
@@ -77,13 +78,13 @@ impl Clip {
                 return Err(ReadError::Clip(Error::Recounted { frame_count: self.info.frame_count }));
             }
         }
-        if self.read_linear(&targets, &keep_going, &mut sink)? {
+        if self.read_linear(&targets, view, &keep_going, &mut sink)? {
             return Ok(());
         }
         if delivered.get() {
             return Err(ReadError::Clip(Error::Recounted { frame_count }));
         }
-        self.read_linear(&targets, &keep_going, &mut sink)?;
+        self.read_linear(&targets, view, &keep_going, &mut sink)?;
         Ok(())
     }
 
@@ -119,6 +120,7 @@ impl Clip {
     fn read_groups<E>(
         &mut self,
         targets: &[usize],
+        view: View,
         keep_going: &dyn Fn() -> bool,
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), Stop<E>> {
@@ -149,17 +151,11 @@ impl Clip {
         let position = self.position.take();
         let reader = Reader::new(&mut self.source, &self.index, &self.info.codec, position, seeks);
         let info = &self.info;
-        let frame_bytes = 3 * info.width as usize * info.height as usize;
-        let mut receive = |(target, time, rgb): Picked| {
-            sink(Frame {
-                index: target.number,
-                pts_secs: time.map(|time| seconds(base, time)),
-                width: info.width,
-                height: info.height,
-                rgb,
-            })
+        let finish = |target: Target, time: Option<i64>, rgb: Vec<u8>| {
+            let pts_secs = time.map(|time| seconds(base, time));
+            view.of(Frame { index: target.number, pts_secs, width: info.width, height: info.height, rgb })
         };
-        match parallel::decode(&groups, reader, pickers, frame_bytes, keep_going, &mut receive) {
+        match parallel::decode(&groups, reader, pickers, &finish, keep_going, sink) {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(Stop::Error(ReadError::Sink(error))),
             Err(doubt) => Err(Stop::Doubt(doubt)),
@@ -170,6 +166,7 @@ impl Clip {
     fn read_linear<E>(
         &mut self,
         targets: &[usize],
+        view: View,
         keep_going: &dyn Fn() -> bool,
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<bool, ReadError<E>> {
@@ -191,7 +188,7 @@ impl Clip {
         };
         let mut visit = |number: usize, picture: &Picture| {
             if wanted.next_if_eq(&number).is_some() {
-                match to_frame(number, picture, &mut converter, base, info).map(&mut *sink) {
+                match to_frame(number, picture, &mut converter, base, info).map(|frame| sink(view.of(frame))) {
                     Ok(Ok(())) => {}
                     Ok(Err(error)) => return ControlFlow::Break(Some(ReadError::Sink(error))),
                     Err(fault) => {

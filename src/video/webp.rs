@@ -12,7 +12,7 @@ use super::index::CountSource;
 use super::info::{Access, ClipInfo};
 use super::rate::RateSource;
 use super::sample::distinct;
-use super::{ClipOptions, Error, Frame, ReadError};
+use super::{ClipOptions, Error, Frame, ReadError, View};
 
 /// Container and codec of such a clip.
 const NAME: &str = "webp";
@@ -94,6 +94,7 @@ impl WebpClip {
     pub fn read<E>(
         &self,
         indices: &[usize],
+        view: View,
         keep_going: &dyn Fn() -> bool,
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), ReadError<E>> {
@@ -115,7 +116,8 @@ impl WebpClip {
             let picture = DynamicImage::ImageRgba8(frame.into_buffer()).into_rgb8();
             let (width, height) = picture.dimensions();
             let pts_secs = self.starts_secs.get(index).copied();
-            sink(Frame { index, pts_secs, width, height, rgb: picture.into_raw() }).map_err(ReadError::Sink)?;
+            let frame = Frame { index, pts_secs, width, height, rgb: picture.into_raw() };
+            sink(view.of(frame)).map_err(ReadError::Sink)?;
         }
         Ok(())
     }

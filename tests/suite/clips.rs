@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use llava_video::video::{
-    Access, Clip, ClipInfo, ClipOptions, Error, Frame, ReadError, SamplePolicy, label_text, plan,
+    Access, Clip, ClipInfo, ClipOptions, Error, Frame, ReadError, SamplePolicy, View, label_text, plan,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -40,7 +40,7 @@ fn sample(path: &Path, policy: &SamplePolicy, options: &ClipOptions) -> Result<S
             frames.insert(frame.index, (digest, frame.pts_secs));
             Ok::<(), Infallible>(())
         };
-        match clip.read(&plan.indices, &|| true, &mut sink) {
+        match clip.read(&plan.indices, View::Native, &|| true, &mut sink) {
             Ok(()) => {
                 return Ok((plan.indices, plan.label_secs, frames, clip.info().clone(), clip.take_warnings()));
             }
@@ -142,7 +142,7 @@ fn golden_frames_are_bit_exact() {
             got.extend_from_slice(&frame.rgb);
             Ok::<(), Infallible>(())
         };
-        clip.read(&picked, &|| true, &mut sink).unwrap();
+        clip.read(&picked, View::Native, &|| true, &mut sink).unwrap();
         assert!(got == frames.data(), "{name}");
     }
 }
@@ -202,19 +202,19 @@ fn reading_stops_when_asked() {
     for options in [ClipOptions::default(), linear()] {
         let mut clip = Clip::open(&nasty("plain_h264.mp4"), &options).unwrap();
         let all: Vec<usize> = (0..90).collect();
-        let result = clip.read(&all, &|| false, &mut |_| Ok::<(), Infallible>(()));
+        let result = clip.read(&all, View::Native, &|| false, &mut |_| Ok::<(), Infallible>(()));
         assert!(matches!(result, Err(ReadError::Clip(Error::Interrupted { .. }))));
         let mut seen = 0;
-        let result = clip.read(&all, &|| true, &mut |_| {
+        let result = clip.read(&all, View::Native, &|| true, &mut |_| {
             seen += 1;
             if seen == 3 { Err("full") } else { Ok(()) }
         });
         assert!(matches!(result, Err(ReadError::Sink("full"))) && seen == 3);
-        let result = clip.read(&[90], &|| true, &mut |_| Ok::<(), Infallible>(()));
+        let result = clip.read(&[90], View::Native, &|| true, &mut |_| Ok::<(), Infallible>(()));
         assert!(matches!(result, Err(ReadError::Clip(Error::IndexOutOfRange { index: 90, frame_count: 90, .. }))));
         // None of that spoils the clip.
-        clip.read(&[0, 89], &|| true, &mut |_| Ok::<(), Infallible>(())).unwrap();
-        clip.read(&[], &|| true, &mut |_| Ok::<(), Infallible>(())).unwrap();
+        clip.read(&[0, 89], View::Native, &|| true, &mut |_| Ok::<(), Infallible>(())).unwrap();
+        clip.read(&[], View::Native, &|| true, &mut |_| Ok::<(), Infallible>(())).unwrap();
     }
     let options = ClipOptions::default();
     options.stop.store(true, std::sync::atomic::Ordering::Relaxed);

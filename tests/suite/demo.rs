@@ -5,7 +5,7 @@
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
-use llava_video::video::{Clip, ClipOptions};
+use llava_video::video::{Clip, ClipOptions, View};
 use serde::Deserialize;
 
 use super::support::{Run, device, fixtures, llava_video, lossless};
@@ -87,7 +87,7 @@ fn decode(path: &Path) -> (Vec<Vec<u8>>, usize, usize, i32) {
     let (width, height, fps) = (info.width as usize, info.height as usize, info.avg_fps.round() as i32);
     let indices: Vec<usize> = (0..info.frame_count).collect();
     let mut frames = Vec::new();
-    clip.read(&indices, &|| true, &mut |frame| {
+    clip.read(&indices, View::Native, &|| true, &mut |frame| {
         frames.push(frame.rgb);
         Ok::<(), Infallible>(())
     })

@@ -22,13 +22,13 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
+pub use super::View;
 use super::clip::check_file;
 use super::sample::distinct;
 use super::{ClipInfo, ClipOptions, Error, Frame, ReadError};
 use budget::Budget;
 use child::Process;
 use conversation::Conversation;
-pub use protocol::View;
 use protocol::{NoMessage, Reply, Request};
 pub use sandbox::enter as confine;
 pub use worker::serve;

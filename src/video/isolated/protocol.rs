@@ -6,19 +6,10 @@ use std::io::{Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::super::ClipInfo;
+use super::super::{ClipInfo, View};
 
 /// Longest JSON part of a message, in bytes; a plan of a million frames fits.
 const MAX_JSON_BYTES: usize = 16 << 20;
-
-/// What frames are wanted as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum View {
-    /// Pictures of their own size.
-    Native,
-    /// Resized as the vision tower takes them, this many pixels a side.
-    Resized(usize),
-}
 
 /// From the parent.
 #[derive(Debug, Serialize, Deserialize)]

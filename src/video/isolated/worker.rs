@@ -3,10 +3,9 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::super::{Clip, ClipInfo, ClipOptions, Error, Frame, ImageClip, ReadError, WebpClip, images, webp};
-use super::protocol::{self, Reply, Request, View};
+use super::super::{Clip, ClipInfo, ClipOptions, Error, Frame, ImageClip, ReadError, View, WebpClip, images, webp};
+use super::protocol::{self, Reply, Request};
 use super::{budget, sandbox};
-use crate::vision::preprocess;
 
 /// Serves one clip over standard input and output, in a process that has nothing else to do. Returns when the parent
 /// closes its end or goes away.
@@ -69,12 +68,13 @@ impl Readable {
     fn read(
         &mut self,
         indices: &[usize],
+        view: View,
         sink: &mut dyn FnMut(Frame) -> Result<(), Gone>,
     ) -> Result<(), ReadError<Gone>> {
         match self {
-            Self::Video(clip) => clip.read(indices, &|| true, sink),
-            Self::Images(clip) => clip.read(indices, &|| true, sink),
-            Self::Webp(clip) => clip.read(indices, &|| true, sink),
+            Self::Video(clip) => clip.read(indices, view, &|| true, sink),
+            Self::Images(clip) => clip.read(indices, view, &|| true, sink),
+            Self::Webp(clip) => clip.read(indices, view, &|| true, sink),
         }
     }
 }
@@ -109,7 +109,7 @@ fn answer(input: &mut impl Read, output: &mut impl Write) -> Result<(), Gone> {
             Request::Open { .. } => return Err(Gone),
         };
         budget::allow_cpu_secs(cpu_secs);
-        let outcome = clip.read(&indices, &mut |frame| send_frame(output, frame, view));
+        let outcome = clip.read(&indices, view, &mut |frame| send_frame(output, &frame));
         warn(output, &mut clip, &names)?;
         match outcome {
             Ok(()) => reply(output, &Reply::Done)?,
@@ -122,16 +122,9 @@ fn answer(input: &mut impl Read, output: &mut impl Write) -> Result<(), Gone> {
     }
 }
 
-fn send_frame(output: &mut impl Write, frame: Frame, view: View) -> Result<(), Gone> {
-    let (width, height, rgb) = match view {
-        View::Native => (frame.width, frame.height, frame.rgb),
-        View::Resized(size) => {
-            let resized = preprocess::resize(&frame.rgb, frame.width as usize, frame.height as usize, size);
-            (size as u32, size as u32, resized)
-        }
-    };
-    let message = Reply::Frame { index: frame.index, pts_secs: frame.pts_secs, width, height };
-    protocol::send(output, &message, &rgb).map_err(|_| Gone)
+fn send_frame(output: &mut impl Write, frame: &Frame) -> Result<(), Gone> {
+    let Frame { index, pts_secs, width, height, ref rgb } = *frame;
+    protocol::send(output, &Reply::Frame { index, pts_secs, width, height }, rgb).map_err(|_| Gone)
 }
 
 fn reply(output: &mut impl Write, message: &Reply) -> Result<(), Gone> {
