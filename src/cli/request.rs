@@ -73,7 +73,7 @@ impl PlannedClip {
             Selection::Moments(moments) => {
                 let after: Vec<f64> = moments.iter().map(|secs| secs + MOMENT_TOLERANCE_SECS).collect();
                 let indices = before(&after)?.into_iter().map(|shown| shown.saturating_sub(1)).collect();
-                video::plan_moments(indices, rate)
+                video::plan_moments(indices, moments, rate)
             }
         };
         let info = self.info();
@@ -90,6 +90,17 @@ impl PlannedClip {
 
     pub(crate) fn info(&self) -> &ClipInfo {
         self.clip.info()
+    }
+
+    /// Length in seconds as the model is told: frames over average rate; but where moments past that were asked for, of
+    /// a clip whose rate varies, the span of its time stamps.
+    pub(crate) fn told_secs(&self) -> f64 {
+        let info = self.info();
+        let is_past = |moments: &Vec<f64>| moments.last().is_some_and(|&last| last > info.duration_secs());
+        match (&self.selection, info.span_secs) {
+            (Selection::Moments(moments), Some(span_secs)) if is_past(moments) => span_secs,
+            _ => info.duration_secs(),
+        }
     }
 
     /// The video as given.

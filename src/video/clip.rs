@@ -135,7 +135,7 @@ impl Clip {
         let (width, height) = frame_size(&source, path, options)?;
         let decoder = open_decoder(&source, path, options, 1)?.name();
         let (codec, container) = (source.codec(), source.container());
-        let cut = extent::cut(path, &container);
+        let cut = extent::cut(path, &container, mp4::indexed_end(&source));
         let simple = match cut.is_some() || options.linear {
             true => None,
             false => simple_index(path, &mut source, &codec)?,
@@ -159,7 +159,6 @@ impl Clip {
         let orientation = source.orientation();
         let shown = orientation.size(width, height);
         let (pixel_format, color_space, color_range) = colour(&source);
-        let aspect = source.parameters().sample_aspect_ratio;
         let info = ClipInfo {
             frame_count: index.presented.len(),
             avg_fps: 0.0,
@@ -178,7 +177,7 @@ impl Clip {
             pixel_format,
             color_space,
             color_range,
-            sample_aspect: (aspect.num, aspect.den),
+            sample_aspect: source.sample_aspect(),
         };
         let mut clip = Clip {
             path: path.to_owned(),
@@ -197,7 +196,13 @@ impl Clip {
         if let Some(cut) = cut {
             clip.damaged(format!("the file is cut short, {} of {} bytes are there", cut.have_bytes, cut.want_bytes))?;
         }
-        clip.info.access = clip.choose_access(cut.is_some());
+        let ends_within_packet =
+            clip.info.container == "mpegts" && extent::ends_within_packet(path, clip.source.stream().id);
+        if ends_within_packet {
+            clip.damaged("the file ends in the middle of a packet, and the last frame may be damaged".to_owned())?;
+        }
+        clip.single_thread = ends_within_packet;
+        clip.info.access = clip.choose_access(cut.is_some() || ends_within_packet);
         clip.choose_rate(clip.index.span());
         Ok(clip)
     }
@@ -236,7 +241,7 @@ impl Clip {
         if matches!(codec, Codec::H264(_)) && self.interlaced && !seeks {
             return Access::Linear("fields may come in packets of their own".into());
         }
-        let reorder_frames = usize::try_from(self.source.parameters().video_delay).unwrap_or(0);
+        let reorder_frames = self.source.reorder_frames();
         match trust::objection(&self.index, reorder_frames) {
             Some(reason) => Access::Linear(reason.into()),
             None if seeks => Access::Seek,
@@ -339,13 +344,11 @@ fn first_picture_size(path: &Path, options: &ClipOptions) -> Result<(u32, u32), 
         true => ControlFlow::Break(Err(Error::Interrupted { path: path.to_owned() })),
         false => ControlFlow::Continue(()),
     };
-    let mut visit = |_: usize, picture: &Picture| {
-        let (width, height) = (picture.get().width, picture.get().height);
-        match (u32::try_from(width), u32::try_from(height)) {
+    let mut visit =
+        |_: usize, picture: &Picture| match (u32::try_from(picture.width()), u32::try_from(picture.height())) {
             (Ok(width @ 1..), Ok(height @ 1..)) => ControlFlow::Break(Ok((width, height))),
             _ => ControlFlow::Continue(()),
-        }
-    };
+        };
     match linear::decode(&mut source, &mut decoder, false, &keep_going, &mut visit) {
         Ok(ControlFlow::Break(size)) => size,
         Ok(ControlFlow::Continue(_)) => Err(Error::NoFrames { path: path.to_owned() }),

@@ -84,7 +84,7 @@ impl Converter {
             return Err(OUT_OF_MEMORY);
         };
         let (width, height) = (self.size.0 as usize, self.size.1 as usize);
-        let (rows, stride) = plane::rows(&scaler.rgb, 0, scaler.rgb.get().height, 3 * scaler.rgb.get().width)?;
+        let (rows, stride) = plane::rows(&scaler.rgb, 0, scaler.rgb.height(), 3 * scaler.rgb.width())?;
         if orientation == Orientation::NONE {
             // Nearly always; memory that is written once need not be cleared first.
             let mut rgb = Vec::with_capacity(3 * width * height);
@@ -101,26 +101,25 @@ impl Converter {
 fn scale(scaler: &mut Option<Scaler>, picture: &Picture, (width, height): (u32, u32)) -> Result<(), Fault> {
     let kind = kind_of(picture)?;
     let fits = |scaler: &Scaler| {
-        let rgb = scaler.rgb.get();
-        scaler.kind == kind && (rgb.width as u32, rgb.height as u32) == (width, height)
+        scaler.kind == kind && (scaler.rgb.width() as u32, scaler.rgb.height() as u32) == (width, height)
     };
     let ready = match scaler.take() {
         Some(old) if fits(&old) => old,
         _ => new_scaler(kind, width, height)?,
     };
     let scaler = scaler.insert(ready);
-    let from = picture.get();
-    let to = scaler.rgb.get();
-    // SAFETY: the context was made for the size and format of `from` and of `to`; both own all the lines they name.
+    let (from, from_lines) = (picture.planes(), picture.line_bytes());
+    let (to, to_lines) = (scaler.rgb.planes(), scaler.rgb.line_bytes());
+    // SAFETY: the context was made for the size and format of both pictures; both own all the lines they name.
     check(unsafe {
         ffi::sws_scale(
             scaler.context.as_ptr(),
-            from.data.as_ptr().cast(),
-            from.linesize.as_ptr(),
+            from.as_ptr().cast(),
+            from_lines.as_ptr(),
             0,
-            from.height,
-            to.data.as_ptr(),
-            to.linesize.as_ptr(),
+            picture.height(),
+            to.as_ptr(),
+            to_lines.as_ptr(),
         )
     })?;
     Ok(())
@@ -128,15 +127,15 @@ fn scale(scaler: &mut Option<Scaler>, picture: &Picture, (width, height): (u32, 
 
 /// What of a picture matters to the scaler.
 fn kind_of(picture: &Picture) -> Result<Kind, Fault> {
-    let frame = picture.get();
-    let format = plane::pixel_format(frame.format).ok_or(Fault(ffi::AVERROR_INVALIDDATA))?;
-    use ffi::AVColorRange::{AVCOL_RANGE_JPEG, AVCOL_RANGE_UNSPECIFIED};
+    let format = plane::pixel_format(picture.format()).ok_or(Fault(ffi::AVERROR_INVALIDDATA))?;
+    const FULL: c_int = ffi::AVColorRange::AVCOL_RANGE_JPEG as c_int;
+    const UNSPECIFIED: c_int = ffi::AVColorRange::AVCOL_RANGE_UNSPECIFIED as c_int;
     Ok(Kind {
-        width: frame.width,
-        height: frame.height,
+        width: picture.width(),
+        height: picture.height(),
         format,
-        space: frame.colorspace as c_int,
-        full_range: (frame.color_range != AVCOL_RANGE_UNSPECIFIED).then_some(frame.color_range == AVCOL_RANGE_JPEG),
+        space: picture.color_space(),
+        full_range: (picture.color_range() != UNSPECIFIED).then_some(picture.color_range() == FULL),
     })
 }
 

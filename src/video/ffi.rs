@@ -59,6 +59,17 @@ pub(super) fn quiet() {
     ONCE.call_once(|| unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) });
 }
 
+/// The number in a field that the bindings take for one of an enumeration's. FFmpeg copies some of them from the file,
+/// so that it may be none of them, and must not be read as an enumeration.
+///
+/// # Safety
+/// `field` points to an enumeration in a valid object of FFmpeg's.
+pub(super) unsafe fn number<E>(field: *const E) -> c_int {
+    const { assert!(size_of::<E>() == size_of::<c_int>() && align_of::<E>() == align_of::<c_int>()) };
+    // SAFETY: promised by the caller; a C enumeration is stored as a C int, of which every value is valid.
+    unsafe { field.cast::<c_int>().read() }
+}
+
 /// A C string of FFmpeg's as text; empty for NULL.
 ///
 /// # Safety
@@ -280,21 +291,70 @@ impl Picture {
     /// A picture with memory of its own, lines padded as FFmpeg likes them.
     pub(super) fn allocate(format: c_int, width: c_int, height: c_int) -> Result<Picture, Fault> {
         let mut picture = Picture::new()?;
-        let frame = picture.get_mut();
-        (frame.format, frame.width, frame.height) = (format, width, height);
+        let frame = picture.as_mut_ptr();
+        // SAFETY: a valid frame of ours.
+        unsafe { ((*frame).format, (*frame).width, (*frame).height) = (format, width, height) };
         // SAFETY: format and size are set, as the call asks for.
         check(unsafe { ffi::av_frame_get_buffer(picture.as_mut_ptr(), 0) })?;
         Ok(picture)
     }
 
-    pub(super) fn get(&self) -> &ffi::AVFrame {
+    // No reference to the whole frame is made anywhere: some of its fields may not be what their types allow.
+
+    pub(super) fn width(&self) -> c_int {
         // SAFETY: a valid frame for as long as `self` lives.
-        unsafe { self.0.as_ref() }
+        unsafe { (*self.0.as_ptr()).width }
     }
 
-    pub(super) fn get_mut(&mut self) -> &mut ffi::AVFrame {
-        // SAFETY: a valid frame, borrowed mutably through `self`.
-        unsafe { self.0.as_mut() }
+    pub(super) fn height(&self) -> c_int {
+        // SAFETY: as in `width`.
+        unsafe { (*self.0.as_ptr()).height }
+    }
+
+    /// FFmpeg's number of the pixel format.
+    pub(super) fn format(&self) -> c_int {
+        // SAFETY: as in `width`.
+        unsafe { (*self.0.as_ptr()).format }
+    }
+
+    /// FFmpeg's number of the colour matrix, as the file has it.
+    pub(super) fn color_space(&self) -> c_int {
+        // SAFETY: as in `width`; the pointer is to a field of it.
+        unsafe { number(&raw const (*self.0.as_ptr()).colorspace) }
+    }
+
+    /// FFmpeg's number of the colour range.
+    pub(super) fn color_range(&self) -> c_int {
+        // SAFETY: as in `color_space`.
+        unsafe { number(&raw const (*self.0.as_ptr()).color_range) }
+    }
+
+    /// Takes the colour matrix and range of another picture.
+    pub(super) fn set_colour_of(&mut self, other: &Picture) {
+        let frame = self.0.as_ptr();
+        // SAFETY: a valid frame of ours, and fields of the size of a C int, which takes any number.
+        unsafe {
+            (&raw mut (*frame).colorspace).cast::<c_int>().write(other.color_space());
+            (&raw mut (*frame).color_range).cast::<c_int>().write(other.color_range());
+        }
+    }
+
+    /// Where each plane begins.
+    pub(super) fn planes(&self) -> [*mut u8; 8] {
+        // SAFETY: as in `width`.
+        unsafe { (*self.0.as_ptr()).data }
+    }
+
+    /// Bytes from one line to the next, a plane.
+    pub(super) fn line_bytes(&self) -> [c_int; 8] {
+        // SAFETY: as in `width`.
+        unsafe { (*self.0.as_ptr()).linesize }
+    }
+
+    /// Presentation time in stream units, of the packet it came from.
+    pub(super) fn pts(&self) -> Option<i64> {
+        // SAFETY: as in `width`.
+        time(unsafe { (*self.0.as_ptr()).pts })
     }
 
     pub(super) fn as_mut_ptr(&mut self) -> *mut ffi::AVFrame {
@@ -303,12 +363,15 @@ impl Picture {
 
     /// FFmpeg's best idea of the presentation time, in stream units.
     pub(super) fn best_time(&self) -> Option<i64> {
-        time(self.get().best_effort_timestamp)
+        // SAFETY: as in `width`.
+        time(unsafe { (*self.0.as_ptr()).best_effort_timestamp })
     }
 
     /// True where the decoder had to invent part of the picture.
     pub(super) fn is_damaged(&self) -> bool {
-        self.get().decode_error_flags != 0 || self.get().flags & ffi::AV_FRAME_FLAG_CORRUPT != 0
+        // SAFETY: as in `width`.
+        let (errors, flags) = unsafe { ((*self.0.as_ptr()).decode_error_flags, (*self.0.as_ptr()).flags) };
+        errors != 0 || flags & ffi::AV_FRAME_FLAG_CORRUPT != 0
     }
 
     /// True for pictures woven from two fields.

@@ -2,6 +2,7 @@
 
 use super::ffi::Packet;
 use super::hidden::is_hidden;
+use super::nal::{HevcSequence, Layout};
 use super::source::Source;
 
 /// Where a clip's number of frames comes from.
@@ -56,7 +57,12 @@ impl Entry {
     }
 
     pub(super) fn is_presented(&self) -> bool {
-        !self.discard && !self.hidden
+        !self.discard && !self.hidden && !self.is_empty()
+    }
+
+    /// No bytes make no frame: some recorders mark so that one was dropped.
+    pub(super) fn is_empty(&self) -> bool {
+        self.size == 0
     }
 }
 
@@ -77,6 +83,8 @@ pub(super) struct Index {
     pub(super) corrupt_count: usize,
     /// True where a packet brings new codec parameters.
     pub(super) changes_parameters: bool,
+    /// True where a keyframe makes the decoder drop frames before it, although they have packets.
+    pub(super) restarts: bool,
 }
 
 impl Index {
@@ -86,7 +94,16 @@ impl Index {
         if presented.iter().all(|&position| entries[position as usize].pts.is_some()) {
             presented.sort_by_key(|&position| entries[position as usize].pts);
         }
-        Index { entries, presented, last_duration, source, fault: None, corrupt_count: 0, changes_parameters: false }
+        Index {
+            entries,
+            presented,
+            last_duration,
+            source,
+            fault: None,
+            corrupt_count: 0,
+            changes_parameters: false,
+            restarts: false,
+        }
     }
 
     /// Reads every packet from where `source` stands to the end of the file.
@@ -96,6 +113,8 @@ impl Index {
         let mut entries = Vec::new();
         let mut last = (i64::MIN, 0);
         let (mut fault, mut corrupt_count, mut changes_parameters) = (None, 0, false);
+        let hevc = (codec == "hevc").then(|| Layout::of(codec, source.extradata()));
+        let mut sequence = HevcSequence::default();
         loop {
             if source.stopped() {
                 return None;
@@ -117,11 +136,15 @@ impl Index {
             entries.push(entry);
             corrupt_count += usize::from(packet.is_corrupt());
             changes_parameters |= packet.changes_parameters();
+            if let Some(layout) = hevc {
+                sequence.push(layout.heads(packet.data()));
+            }
         }
         if source.stopped() {
             return None;
         }
-        Some(Index { fault, corrupt_count, changes_parameters, ..Index::new(entries, last.1, CountSource::Packets) })
+        let index = Index::new(entries, last.1, CountSource::Packets);
+        Some(Index { fault, corrupt_count, changes_parameters, restarts: sequence.restarts, ..index })
     }
 
     /// Adds a constant to all time stamps, so that the first packet's is `first_pts`; false if that is impossible.
@@ -146,14 +169,13 @@ impl Index {
         self.entries.get(*self.presented.first()? as usize)?.pts
     }
 
-    /// First to last presented time stamp, the last frame's duration included, in stream units; `None` with fewer
-    /// than two timed frames.
+    /// First to last presented time stamp, the last frame's duration included, in stream units; `None` with fewer than
+    /// two frames, or where some have no time stamp, so that the others span only part of the clip.
     pub(super) fn span(&self) -> Option<i64> {
-        let mut stamps = self.presented.iter().filter_map(|&position| self.entries[position as usize].pts);
-        let first = stamps.next()?;
-        let (low, high, count) =
-            stamps.fold((first, first, 1), |(low, high, count), pts| (pts.min(low), pts.max(high), count + 1));
-        (count >= 2).then(|| high.saturating_sub(low).saturating_add(self.last_duration))
+        let stamps = self.presented.iter().map(|&position| self.entries[position as usize].pts);
+        let stamps = stamps.collect::<Option<Vec<i64>>>().filter(|stamps| stamps.len() >= 2)?;
+        let (low, high) = (stamps.iter().min()?, stamps.iter().max()?);
+        Some(high.saturating_sub(*low).saturating_add(self.last_duration))
     }
 }
 
@@ -174,7 +196,9 @@ pub(super) mod tests {
         assert_eq!(index.span(), Some(5));
         entries[1].pts = None;
         let index = Index::new(entries, 1, CountSource::Packets);
-        assert_eq!(index.presented, [0, 1, 3, 4]);
+        assert_eq!((index.presented.as_slice(), index.span()), ([0, 1, 3, 4].as_slice(), None));
+        let dropped = Entry { size: 0, ..entry(8, true) };
+        assert_eq!(Index::new(vec![entry(7, true), dropped], 1, CountSource::Packets).presented, [0]);
         assert_eq!(Index::new(vec![entry(7, true)], 1, CountSource::Packets).span(), None);
     }
 }

@@ -107,14 +107,29 @@ impl ClipInfo {
 
 /// The stated colour facts of a stream: pixel format, matrix, range.
 pub(super) fn colour(source: &Source) -> (String, String, String) {
-    let parameters = source.parameters();
-    let format = plane::description(parameters.format as c_int).map_or_else(String::new, |description| {
+    let [format, space, range] = source.colour();
+    let format = plane::description(format).map_or_else(String::new, |description| {
         // SAFETY: descriptions are static, their names too.
         unsafe { text(description.name) }
     });
-    // SAFETY: both return a static string or NULL for every number.
-    let (space, range) = unsafe {
-        (text(ffi::av_color_space_name(parameters.color_space)), text(ffi::av_color_range_name(parameters.color_range)))
-    };
-    (format, space, range)
+    (format, color_space_name(space), color_range_name(range))
+}
+
+/// FFmpeg's name of a colour matrix; empty for a number that is none.
+fn color_space_name(number: c_int) -> String {
+    let known = 0..ffi::AVColorSpace::AVCOL_SPC_NB as c_int;
+    // SAFETY: the enumeration has the representation of a C int and a variant for every number below AVCOL_SPC_NB; the
+    // call returns a static string or NULL.
+    let name =
+        |number| unsafe { text(ffi::av_color_space_name(std::mem::transmute::<c_int, ffi::AVColorSpace>(number))) };
+    if known.contains(&number) { name(number) } else { String::new() }
+}
+
+/// FFmpeg's name of a colour range; empty for a number that is none.
+fn color_range_name(number: c_int) -> String {
+    let known = 0..ffi::AVColorRange::AVCOL_RANGE_NB as c_int;
+    // SAFETY: as in `color_space_name`.
+    let name =
+        |number| unsafe { text(ffi::av_color_range_name(std::mem::transmute::<c_int, ffi::AVColorRange>(number))) };
+    if known.contains(&number) { name(number) } else { String::new() }
 }

@@ -31,10 +31,11 @@ pub(super) struct Outcome {
 
 impl Outcome {
     /// First to last time stamp, the last frame's duration included, in stream units; `None` with fewer than two
-    /// timed frames.
+    /// frames, or where some have no time stamp.
     pub(super) fn span(&self) -> Option<i64> {
         let (first, last) = (self.times.iter().min()?, self.times.iter().max()?);
-        (self.times.len() >= 2).then(|| last.saturating_sub(*first).saturating_add(self.last_duration))
+        (self.times.len() >= 2 && self.times.len() == self.frame_count)
+            .then(|| last.saturating_sub(*first).saturating_add(self.last_duration))
     }
 }
 

@@ -4,6 +4,7 @@
 //! presentation time, is read from the file's own `ctts` box (ISO/IEC 14496-12, 8.6.1.3). The result is only
 //! believed where it is simple: no fragments, no edits that change the list, nothing beyond the end of the file.
 
+use std::ffi::c_int;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
@@ -12,10 +13,14 @@ use ffmpeg_next::ffi;
 
 use super::extent::boxes;
 use super::index::{CountSource, Entry, Index};
+use super::nal::{Head, HevcSequence, Layout};
 use super::source::Source;
 
 /// The most bytes of a `moov` box that are read (an hour of video has under one million).
 const MAX_MOOV_BYTES: u64 = 256 << 20;
+
+/// Units of one packet that are looked at (a picture has at most 600 slices).
+const MAX_UNITS: usize = 1024;
 
 /// The index of the chosen stream of a freshly opened source, or `None` where packets must be read to know.
 ///
@@ -31,6 +36,7 @@ pub(super) fn container_index(path: &Path, source: &Source) -> Option<Index> {
     let stream: *const ffi::AVStream = source.stream();
     let mut entries = Vec::with_capacity(offsets.len());
     let mut decoding_times = Vec::with_capacity(offsets.len());
+    let mut places = Vec::with_capacity(offsets.len());
     for (number, offset) in (0..).zip(offsets) {
         // SAFETY: a valid stream of an open context, and an entry that is copied at once; FFmpeg takes a mutable pointer
         // and changes nothing through it.
@@ -41,6 +47,7 @@ pub(super) fn container_index(path: &Path, source: &Source) -> Option<Index> {
             return None;
         }
         decoding_times.push(raw.timestamp);
+        places.push(start);
         entries.push(Entry {
             pts: Some(raw.timestamp.checked_add(i64::from(offset))?),
             size,
@@ -53,13 +60,66 @@ pub(super) fn container_index(path: &Path, source: &Source) -> Option<Index> {
     // The last sample lasts until the end of the stream, as FFmpeg reckons it for packets, too.
     let end = decoding_times.get(last + 1).copied().unwrap_or(source.stream().duration);
     let last_duration = end.checked_sub(decoding_times[last]).filter(|&duration| duration > 0);
-    Some(Index::new(entries, last_duration.unwrap_or(0), CountSource::Container))
+    let mut index = Index::new(entries, last_duration.unwrap_or(0), CountSource::Container);
+    if source.codec() == "hevc" {
+        index.restarts = restarts(&mut file, Layout::of("hevc", source.extradata()), &index, &places)?;
+    }
+    Some(index)
+}
+
+/// Whether an HEVC keyframe makes the decoder drop frames before it: see [`HevcSequence`]. Only the heads of units are
+/// read, of the keyframes and of the packets right before them.
+fn restarts(file: &mut File, layout: Layout, index: &Index, places: &[u64]) -> Option<bool> {
+    let entries = &index.entries;
+    // Without reordering nothing is held back.
+    if entries.is_sorted_by_key(|entry| entry.pts) {
+        return Some(false);
+    }
+    let Layout::Lengths(length_bytes) = layout else {
+        return None;
+    };
+    let mut sequence = HevcSequence::default();
+    for (position, (entry, &start)) in entries.iter().zip(places).enumerate() {
+        if !entry.key && !entries.get(position + 1).is_some_and(|next| next.key) {
+            continue;
+        }
+        let end = start + u64::from(entry.size);
+        let mut heads = Vec::new();
+        let mut place = start;
+        while place + length_bytes as u64 <= end {
+            file.seek(SeekFrom::Start(place)).ok()?;
+            let mut length = [0; 8];
+            file.read_exact(&mut length[8 - length_bytes..]).ok()?;
+            let length = u64::from_be_bytes(length);
+            let mut head: Head = [0; 3];
+            file.read_exact(&mut head[..length.min(3) as usize]).ok()?;
+            heads.push(head);
+            if heads.len() > MAX_UNITS {
+                return None;
+            }
+            place = place.saturating_add(length_bytes as u64).saturating_add(length);
+        }
+        sequence.push(heads.into_iter());
+    }
+    Some(sequence.restarts)
 }
 
 /// Number of samples FFmpeg knows of in the chosen stream.
 pub(super) fn entry_count(source: &Source) -> usize {
     // SAFETY: a valid stream of an open context.
     usize::try_from(unsafe { ffi::avformat_index_get_entries_count(source.stream()) }).unwrap_or(0)
+}
+
+/// End of the last packet of the chosen stream that the container's own index points to; 0 where it has no index. (AVI
+/// has one of the same kind.)
+pub(super) fn indexed_end(source: &Source) -> u64 {
+    let stream: *const ffi::AVStream = source.stream();
+    let end = |number: usize| {
+        // SAFETY: as in `container_index`.
+        let raw = *unsafe { ffi::avformat_index_get_entry(stream.cast_mut(), number as c_int).as_ref() }?;
+        Some(u64::try_from(raw.pos).ok()?.saturating_add(u64::try_from(raw.size()).ok()?))
+    };
+    (0..entry_count(source)).filter_map(end).max().unwrap_or(0)
 }
 
 /// The composition offset of each of `count` samples of a track, if the track is one of a plain file.

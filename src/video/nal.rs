@@ -25,6 +25,15 @@ impl Layout {
         }
     }
 
+    /// The first bytes of each unit of a packet.
+    pub(super) fn heads(self, data: &[u8]) -> impl Iterator<Item = Head> {
+        self.units(data).map(|unit| {
+            let mut head = [0; 3];
+            head.iter_mut().zip(unit).for_each(|(to, &from)| *to = from);
+            head
+        })
+    }
+
     /// The units of a packet, without start codes or lengths; ends early where the packet makes no sense.
     pub(super) fn units(self, data: &[u8]) -> impl Iterator<Item = &[u8]> {
         let mut rest = match self {
@@ -53,6 +62,9 @@ impl Layout {
         .filter(|unit| !unit.is_empty())
     }
 }
+
+/// The first three bytes of a unit; zeros where it is shorter.
+pub(super) type Head = [u8; 3];
 
 /// What follows the first start code (00 00 01).
 fn after_start_code(data: &[u8]) -> Option<&[u8]> {
@@ -131,6 +143,36 @@ pub(super) fn hevc_starts_here(layout: Layout, data: &[u8]) -> bool {
     false
 }
 
+/// Watches a sequence of HEVC packets for places where a decoder drops frames that have packets: those it still holds
+/// and those shown before a keyframe, if that keyframe starts a sequence of its own. An end of sequence or of bitstream
+/// does so, a broken link, or a flag of the keyframe.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct HevcSequence {
+    has_packets: bool,
+    has_ended: bool,
+    /// True once a keyframe dropped frames before it.
+    pub(super) restarts: bool,
+}
+
+impl HevcSequence {
+    /// Takes the next packet, by the heads of its units.
+    pub(super) fn push(&mut self, heads: impl Iterator<Item = Head>) {
+        let had_packets = std::mem::replace(&mut self.has_packets, true);
+        for [first, _, third] in heads {
+            match first >> 1 & 0x3f {
+                36 | 37 => self.has_ended = true,
+                // A broken link, or `no_output_of_prior_pics_flag`, the second bit after the unit's header.
+                kind @ 16..=23 => {
+                    let drops = self.has_ended || kind <= 18 || third & 0x40 != 0;
+                    self.restarts |= had_packets && drops;
+                    self.has_ended = false;
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
 /// The temporal layer of an HEVC packet, 0 being the base.
 ///
 /// A picture that is no reference in its own layer may still be one for the layers above it.
@@ -174,6 +216,23 @@ mod tests {
         let with_sets = [0, 0, 0, 1, 0x67, 1, 0, 0, 1, 0x68, 1, 0, 0, 1, 0x65, 1];
         assert!(h264_starts_here(Layout::StartCodes, &with_sets));
         assert!(!h264_starts_here(Layout::StartCodes, &with_sets[10..]));
+    }
+
+    #[test]
+    fn hevc_sequences_end() {
+        let watch = |packets: &[&[&[u8]]]| {
+            let mut sequence = HevcSequence::default();
+            packets.iter().for_each(|units| sequence.push(LENGTHS.heads(&packet(units))));
+            sequence.restarts
+        };
+        let (clean, trailing, end): (&[u8], &[u8], &[u8]) = (&[0x2a, 1, 0x80], &[0x02, 1, 0x80], &[0x48, 1]);
+        assert!(!watch(&[&[clean], &[trailing], &[clean]]));
+        assert!(watch(&[&[clean], &[trailing, end], &[clean]]), "at the end of a packet");
+        assert!(watch(&[&[clean], &[trailing], &[end, clean]]), "at the start of one");
+        assert!(!watch(&[&[clean], &[trailing, end]]), "at the very end");
+        assert!(watch(&[&[clean], &[&[0x20, 1, 0x80]]]), "a broken link");
+        assert!(watch(&[&[clean], &[&[0x28, 1, 0xc0]]]), "frames are not to be output");
+        assert!(!watch(&[&[&[0x20, 1, 0xc0]], &[trailing], &[clean]]), "nothing before");
     }
 
     #[test]

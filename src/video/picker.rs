@@ -95,7 +95,7 @@ impl<'a> Picker<'a> {
             self.decoder.skip_unreferenced(skips && !wanted);
             // Frames shown before the keyframe refer to what was not decoded; what becomes of them is no matter.
             if self.decoder.send(Some(packet)).is_err() && own {
-                return Err(Doubt::Frame("a packet cannot be decoded"));
+                return Err(Doubt::Damage("a packet cannot be decoded"));
             }
             self.receive(group, deliver)?;
         }
@@ -105,7 +105,7 @@ impl<'a> Picker<'a> {
     /// Takes what the decoder holds back at the end of a group, and readies it for another.
     pub(super) fn finish(&mut self, group: &Group, deliver: &mut Deliver<'_>) -> Result<(), Doubt> {
         if self.decoder.send(None).is_err() {
-            return Err(Doubt::Frame("the decoder cannot be emptied"));
+            return Err(Doubt::Damage("the decoder cannot be emptied"));
         }
         self.receive(group, deliver)?;
         self.decoder.flush();
@@ -140,14 +140,14 @@ impl<'a> Picker<'a> {
             match self.decoder.receive(&mut self.picture) {
                 Ok(Received::Picture) => self.accept(group, deliver)?,
                 Ok(Received::Hungry | Received::End) => return Ok(()),
-                Err(_) => return Err(Doubt::Frame("a packet cannot be decoded")),
+                Err(_) => return Err(Doubt::Damage("a packet cannot be decoded")),
             }
         }
     }
 
     /// Checks a picture that came out, and delivers it if it is wanted.
     fn accept(&mut self, group: &Group, deliver: &mut Deliver<'_>) -> Result<(), Doubt> {
-        let pts = super::ffi::time(self.picture.get().pts).ok_or(Doubt::Frame("a frame has no time stamp"))?;
+        let pts = self.picture.pts().ok_or(Doubt::Frame("a frame has no time stamp"))?;
         if pts < group.start_pts {
             return Ok(());
         }
@@ -159,12 +159,12 @@ impl<'a> Picker<'a> {
         }
         progress.shown += 1;
         if self.picture.is_damaged() {
-            return Err(Doubt::Frame("a frame is damaged"));
+            return Err(Doubt::Damage("a frame is damaged"));
         }
         if self.picture.is_interlaced() && !self.interlaced {
             return Err(Doubt::Frame("a frame is interlaced where none should be"));
         }
-        if (self.picture.get().width, self.picture.get().height) != self.size {
+        if (self.picture.width(), self.picture.height()) != self.size {
             return Err(Doubt::Frame("the frame size changes"));
         }
         let Some(&target) = group.targets.get(progress.done) else {

@@ -33,11 +33,10 @@ pub(super) fn rows(
     row_bytes: c_int,
 ) -> Result<(&[u8], usize), Fault> {
     let length = length(picture, index, row_count, row_bytes)?;
-    let frame = picture.get();
     // SAFETY: FFmpeg owns `height` lines of `linesize` bytes from `data` on; the length covers no more than the
     // last line's pixels, and was checked to be positive with the pointer not NULL.
-    let bytes = unsafe { std::slice::from_raw_parts(frame.data[index], length) };
-    Ok((bytes, frame.linesize[index] as usize))
+    let bytes = unsafe { std::slice::from_raw_parts(picture.planes()[index], length) };
+    Ok((bytes, picture.line_bytes()[index] as usize))
 }
 
 /// As [`rows`], to write to.
@@ -48,19 +47,18 @@ fn rows_mut(
     row_bytes: c_int,
 ) -> Result<(&mut [u8], usize), Fault> {
     let length = length(picture, index, row_count, row_bytes)?;
-    let frame = picture.get_mut();
+    let line_bytes = picture.line_bytes()[index] as usize;
     // SAFETY: as in `rows`; the picture was allocated here, so nobody else reads or writes it.
-    let bytes = unsafe { std::slice::from_raw_parts_mut(frame.data[index], length) };
-    Ok((bytes, frame.linesize[index] as usize))
+    let bytes = unsafe { std::slice::from_raw_parts_mut(picture.planes()[index], length) };
+    Ok((bytes, line_bytes))
 }
 
 /// Length in bytes from the start of a plane to the end of its last row.
 fn length(picture: &Picture, index: usize, row_count: c_int, row_bytes: c_int) -> Result<usize, Fault> {
-    let frame = picture.get();
-    let stride = usize::try_from(frame.linesize[index]).map_err(|_| BROKEN)?;
+    let stride = usize::try_from(picture.line_bytes()[index]).map_err(|_| BROKEN)?;
     let row_count = usize::try_from(row_count).map_err(|_| BROKEN)?;
     let row_bytes = usize::try_from(row_bytes).map_err(|_| BROKEN)?;
-    if frame.data[index].is_null() || row_count == 0 || row_bytes == 0 || stride < row_bytes {
+    if picture.planes()[index].is_null() || row_count == 0 || row_bytes == 0 || stride < row_bytes {
         return Err(BROKEN);
     }
     Ok(stride * (row_count - 1) + row_bytes)
@@ -112,28 +110,23 @@ impl Turner {
 
     /// The picture as shown, or `None` where there is nothing to turn or its format cannot be turned as it is.
     pub(super) fn turn(&mut self, picture: &Picture) -> Result<Option<&Picture>, Fault> {
-        let frame = picture.get();
         if self.orientation == Orientation::NONE {
             return Ok(None);
         }
-        let Some(planes) = planes(frame.format) else {
+        let Some(planes) = planes(picture.format()) else {
             return Ok(None);
         };
-        let (width, height) = self.orientation.size(frame.width as u32, frame.height as u32);
+        let (width, height) = self.orientation.size(picture.width() as u32, picture.height() as u32);
         let (width, height) = (width as c_int, height as c_int);
-        let fits = |old: &Picture| {
-            let old = old.get();
-            (old.format, old.width, old.height) == (frame.format, width, height)
-        };
+        let fits = |old: &Picture| (old.format(), old.width(), old.height()) == (picture.format(), width, height);
         let mut turned = match self.turned.take() {
             Some(old) if fits(&old) => old,
-            _ => Picture::allocate(frame.format, width, height)?,
+            _ => Picture::allocate(picture.format(), width, height)?,
         };
-        turned.get_mut().colorspace = frame.colorspace;
-        turned.get_mut().color_range = frame.color_range;
+        turned.set_colour_of(picture);
         for (index, plane) in planes.iter().enumerate() {
             let part = |length: c_int| (length + (1 << plane.shift) - 1) >> plane.shift;
-            let (from, from_stride) = rows(picture, index, part(frame.height), part(frame.width) * plane.step)?;
+            let (from, from_stride) = rows(picture, index, part(picture.height()), part(picture.width()) * plane.step)?;
             let (to, to_stride) = rows_mut(&mut turned, index, part(height), part(width) * plane.step)?;
             let size = (part(width) as usize, part(height) as usize);
             self.orientation.apply(from, from_stride, to, to_stride, size, plane.step as usize);

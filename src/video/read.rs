@@ -97,6 +97,11 @@ impl Clip {
                 self.info.access = Access::Linear(reason.into());
                 Ok(())
             }
+            Doubt::Damage(reason) => {
+                self.single_thread = true;
+                self.info.access = Access::Linear(reason.into());
+                Ok(())
+            }
             Doubt::Seek(_) if self.info.count_source == CountSource::Container => self.index_packets(),
             Doubt::Seek(reason) => {
                 self.info.access = match self.info.access {
@@ -111,7 +116,7 @@ impl Clip {
     /// Packets by which a decoder has handed out the frames before them, unreferenced ones being left out.
     fn margin(&self) -> usize {
         match self.codec {
-            Some(Codec::H264(_)) => 2 * usize::try_from(self.source.parameters().video_delay).unwrap_or(0) + 2,
+            Some(Codec::H264(_)) => 2 * self.source.reorder_frames() + 2,
             _ => 0,
         }
     }
@@ -136,8 +141,7 @@ impl Clip {
         }
         let thread_count = self.options.thread_count();
         let worker_count = thread_count.min(groups.len());
-        let parameters = self.source.parameters();
-        let size = (parameters.width, parameters.height);
+        let size = self.source.coded_size();
         let mut pickers = Vec::with_capacity(worker_count);
         for _ in 0..worker_count {
             // Threads within a decoder cost more than they bring while there is another group to decode.

@@ -15,6 +15,8 @@ pub(super) enum Doubt {
     Seek(&'static str),
     /// A frame does not come out as the index says.
     Frame(&'static str),
+    /// Data are damaged, of which several threads would make something else each time.
+    Damage(&'static str),
     /// The caller asked to stop.
     Stopped,
     /// FFmpeg failed in a way that has nothing to do with the clip.
@@ -111,7 +113,7 @@ impl<'a> Reader<'a> {
         let mut packet = Packet::new().map_err(Doubt::Fault)?;
         match self.source.read(&mut packet) {
             Ok(true) if packet.changes_parameters() => Err(Doubt::Frame("codec parameters change on the way")),
-            Ok(true) if packet.is_corrupt() || packet.is_discard() => Err(Doubt::Frame("a packet is damaged")),
+            Ok(true) if packet.is_corrupt() || packet.is_discard() => Err(Doubt::Damage("a packet is damaged")),
             Ok(true) => Ok(packet),
             Ok(false) => Err(Doubt::Seek("the file ends before its index does")),
             Err(_) => Err(Doubt::Seek("a packet cannot be read")),

@@ -5,6 +5,9 @@
 
 use std::ops::Range;
 
+/// Times that differ by less are the same: containers round their time stamps to milliseconds, up or down.
+const MOMENT_TOLERANCE_SECS: f64 = 2e-3;
+
 /// How many frames to take, and at what pace.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SamplePolicy {
@@ -46,11 +49,27 @@ pub fn plan_part(part: Range<usize>, avg_fps: f64, policy: &SamplePolicy) -> Fra
         }
     }
     let first = part.start;
-    plan_moments(uniform(part.len(), policy.max_frames).into_iter().map(|index| first + index).collect(), avg_fps)
+    labelled_by_rate(uniform(part.len(), policy.max_frames).into_iter().map(|index| first + index).collect(), avg_fps)
 }
 
-/// The plan that takes the frames at `indices` (ascending, repeats allowed), labelled as the uniform plan labels them.
-pub fn plan_moments(indices: Vec<usize>, avg_fps: f64) -> FramePlan {
+/// The plan that takes the frame shown at each of `moments_secs` (ascending), whose indices are `indices`.
+///
+/// Labels are those of the uniform plan where these agree with the moments, as they do in a clip of constant rate. Where
+/// the rate varies, `index / avg_fps` is not when a frame is shown, and the labels are the moments themselves.
+pub fn plan_moments(indices: Vec<usize>, moments_secs: &[f64], avg_fps: f64) -> FramePlan {
+    let plan = labelled_by_rate(indices, avg_fps);
+    let frame_secs = 1.0 / avg_fps;
+    let agrees = |(&label, &moment): (&f64, &f64)| {
+        (label - MOMENT_TOLERANCE_SECS..label + frame_secs + MOMENT_TOLERANCE_SECS).contains(&moment)
+    };
+    match plan.label_secs.iter().zip(moments_secs).all(agrees) {
+        true => plan,
+        false => FramePlan { label_secs: moments_secs.to_vec(), ..plan },
+    }
+}
+
+/// The frames at `indices`, labelled as if they came at a constant rate.
+fn labelled_by_rate(indices: Vec<usize>, avg_fps: f64) -> FramePlan {
     let label_secs = indices.iter().map(|&index| index as f64 / avg_fps).collect();
     FramePlan { indices, label_secs }
 }
@@ -120,6 +139,18 @@ mod tests {
             plan(100, rate, &policy).indices[1]
         };
         assert_eq!([stride(2.5), stride(1.5), stride(0.5), stride(3.5)], [2, 2, 1, 4]);
+    }
+
+    #[test]
+    fn moments_are_told_where_the_rate_varies() {
+        let constant = plan_moments(vec![0, 30, 30, 89], &[0.0, 1.0, 1.01, 2.999], 30.0);
+        assert_eq!(constant.label_secs, [0.0, 1.0, 1.0, 89.0 / 30.0]);
+        // Time stamps in whole milliseconds: frame 10 of 29.97 a second is shown from 0.334 on, or from 0.333 on.
+        let rounded = plan_moments(vec![10, 9], &[0.333, 0.3335], 30_000.0 / 1001.0);
+        assert_eq!(rounded.label_secs, [10.0 * 1001.0 / 30_000.0, 9.0 * 1001.0 / 30_000.0]);
+        let varying = plan_moments(vec![0, 30, 80], &[0.0, 1.0, 4.44], 30.0);
+        assert_eq!((varying.indices, varying.label_secs), (vec![0, 30, 80], vec![0.0, 1.0, 4.44]));
+        assert!(plan_moments(vec![0], &[7.0], f64::NAN).label_secs == [7.0]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::context::Input;
 
 use super::error::{Error, Fault};
-use super::ffi::{self as wrap, AGAIN, Packet, check, text, time};
+use super::ffi::{self as wrap, AGAIN, Packet, check, number, text, time};
 use super::orientation::Orientation;
 use super::rate::StatedRate;
 
@@ -120,10 +120,45 @@ impl Source {
         self.stream
     }
 
-    /// The codec parameters of the chosen stream.
-    pub(super) fn parameters(&self) -> &ffi::AVCodecParameters {
+    /// The codec parameters of the chosen stream, valid for as long as it lives. No reference is made to the whole of
+    /// them: some fields may not be what their types allow.
+    pub(super) fn parameters(&self) -> *const ffi::AVCodecParameters {
+        self.stream().codecpar
+    }
+
+    /// The decoder for the chosen stream's codec, if this FFmpeg has one.
+    pub(super) fn codec_pointer(&self) -> Option<ptr::NonNull<ffi::AVCodec>> {
+        self.decoder(self.stream)
+    }
+
+    /// How many frames the decoder holds back to put them in order.
+    pub(super) fn reorder_frames(&self) -> usize {
         // SAFETY: every stream has parameters, for as long as it lives.
-        unsafe { &*self.stream().codecpar }
+        usize::try_from(unsafe { (*self.parameters()).video_delay }).unwrap_or(0)
+    }
+
+    /// Sample aspect ratio (width, height) as stated; zeros where unknown.
+    pub(super) fn sample_aspect(&self) -> (c_int, c_int) {
+        // SAFETY: as in `reorder_frames`.
+        let aspect = unsafe { (*self.parameters()).sample_aspect_ratio };
+        (aspect.num, aspect.den)
+    }
+
+    /// FFmpeg's numbers of the pixel format, the colour matrix and the colour range, as the file has them.
+    pub(super) fn colour(&self) -> [c_int; 3] {
+        let parameters = self.parameters();
+        // SAFETY: as in `reorder_frames`; the pointers are to fields of them.
+        unsafe {
+            let space = number(&raw const (*parameters).color_space);
+            let range = number(&raw const (*parameters).color_range);
+            [(*parameters).format, space, range]
+        }
+    }
+
+    /// Size of the chosen stream's coded frames, as decoders report it.
+    pub(super) fn coded_size(&self) -> (c_int, c_int) {
+        // SAFETY: as in `reorder_frames`.
+        unsafe { ((*self.parameters()).width, (*self.parameters()).height) }
     }
 
     /// Stored size in pixels (width, height) of the chosen stream's frames; zeros where unknown.
@@ -136,18 +171,20 @@ impl Source {
 
     fn size_of(&self, index: usize) -> (u32, u32) {
         // SAFETY: every stream has parameters, for as long as it lives.
-        let parameters = unsafe { &*(*self.raw_stream(index)).codecpar };
-        (u32::try_from(parameters.width).unwrap_or(0), u32::try_from(parameters.height).unwrap_or(0))
+        let (width, height) = unsafe {
+            let parameters = (*self.raw_stream(index)).codecpar;
+            ((*parameters).width, (*parameters).height)
+        };
+        (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0))
     }
 
     /// The codec's private data.
     pub(super) fn extradata(&self) -> &[u8] {
-        let parameters = self.parameters();
-        match usize::try_from(parameters.extradata_size) {
+        // SAFETY: as in `reorder_frames`.
+        let (data, size) = unsafe { ((*self.parameters()).extradata, (*self.parameters()).extradata_size) };
+        match usize::try_from(size) {
             // SAFETY: FFmpeg keeps so many bytes there for as long as the stream lives.
-            Ok(size) if !parameters.extradata.is_null() => unsafe {
-                std::slice::from_raw_parts(parameters.extradata, size)
-            },
+            Ok(size) if !data.is_null() => unsafe { std::slice::from_raw_parts(data, size) },
             _ => &[],
         }
     }
@@ -155,7 +192,9 @@ impl Source {
     /// True where frames are, or may be, made of two fields.
     pub(super) fn is_interlaced(&self) -> bool {
         use ffi::AVFieldOrder::{AV_FIELD_PROGRESSIVE, AV_FIELD_UNKNOWN};
-        ![AV_FIELD_PROGRESSIVE, AV_FIELD_UNKNOWN].contains(&self.parameters().field_order)
+        // SAFETY: as in `colour`.
+        let order = unsafe { number(&raw const (*self.parameters()).field_order) };
+        ![AV_FIELD_PROGRESSIVE as c_int, AV_FIELD_UNKNOWN as c_int].contains(&order)
     }
 
     fn is_video(&self, index: usize) -> bool {

@@ -3,7 +3,7 @@
 //! Each rule stands for files on which decoding from a keyframe was seen, or is known, to differ from decoding
 //! everything. What breaks one is decoded from start to end.
 
-use super::index::Index;
+use super::index::{Entry, Index};
 use super::nal::{Layout, h264_starts_here, hevc_starts_here};
 
 /// The deepest reordering H.264 and HEVC allow, in frames.
@@ -75,8 +75,14 @@ pub(super) fn objection(index: &Index, reorder_frames: usize) -> Option<&'static
     if index.changes_parameters {
         return Some("codec parameters change on the way");
     }
+    if index.restarts {
+        return Some("a sequence ends on the way");
+    }
     if entries.iter().any(|entry| entry.discard) {
         return Some("an edit list cuts frames away");
+    }
+    if entries.iter().any(Entry::is_empty) {
+        return Some("packets are empty");
     }
     let Some(stamps) = entries.iter().map(|entry| entry.pts).collect::<Option<Vec<i64>>>() else {
         return Some("time stamps are missing");
@@ -116,7 +122,7 @@ pub(super) fn objection(index: &Index, reorder_frames: usize) -> Option<&'static
 
 #[cfg(test)]
 mod tests {
-    use super::super::index::{CountSource, Entry, tests::entry};
+    use super::super::index::{CountSource, tests::entry};
     use super::*;
 
     fn verdict(stamps: &[i64], keys: &[i64], reorder: usize, change: impl Fn(&mut Vec<Entry>)) -> Option<&'static str> {
@@ -141,6 +147,7 @@ mod tests {
         assert!(verdict(&[0, 1, 1, 2], &[0], 4, |_| {}).is_some(), "a time twice");
         assert!(verdict(&stamps, &[0], 1, |entries| entries[2].pts = None).is_some());
         assert!(verdict(&stamps, &[0], 1, |entries| entries[6].discard = true).is_some());
+        assert!(verdict(&stamps, &[0], 1, |entries| entries[6].size = 0).is_some());
     }
 
     #[test]

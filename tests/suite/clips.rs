@@ -14,18 +14,18 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-fn nasty(name: &str) -> PathBuf {
+pub(super) fn nasty(name: &str) -> PathBuf {
     fixtures().join("clips/nasty").join(name)
 }
 
-fn linear() -> ClipOptions {
+pub(super) fn linear() -> ClipOptions {
     ClipOptions { linear: true, ..ClipOptions::default() }
 }
 
 /// The distinct frames a policy samples (index to digest and time), and the plan they are from.
-type Sampled = (Vec<usize>, Vec<f64>, BTreeMap<usize, (String, Option<f64>)>, ClipInfo, Vec<String>);
+pub(super) type Sampled = (Vec<usize>, Vec<f64>, BTreeMap<usize, (String, Option<f64>)>, ClipInfo, Vec<String>);
 
-fn sample(path: &Path, policy: &SamplePolicy, options: &ClipOptions) -> Result<Sampled, Error> {
+pub(super) fn sample(path: &Path, policy: &SamplePolicy, options: &ClipOptions) -> Result<Sampled, Error> {
     let mut clip = Clip::open(path, options)?;
     // Each recount takes a surer way; there are four.
     for _ in 0..4 {
@@ -52,7 +52,7 @@ fn sample(path: &Path, policy: &SamplePolicy, options: &ClipOptions) -> Result<S
     panic!("{}: counted four times", path.display());
 }
 
-fn uniform(max_frames: usize) -> SamplePolicy {
+pub(super) fn uniform(max_frames: usize) -> SamplePolicy {
     SamplePolicy { max_frames, fps: None }
 }
 

@@ -375,6 +375,8 @@ fn ctrl_c_leaves_no_part_of_a_file() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_peak_is_that_of_the_quantized_weights() {
+    use super::support::high_water_bytes;
+
     /// The program itself, a batch of rows in f32, attention scores, and room.
     const BEYOND_WEIGHTS_BYTES: usize = 200_000_000;
     let dir = wide::checkpoint(LARGE, true);
@@ -404,10 +406,4 @@ fn the_peak_is_that_of_the_quantized_weights() {
     };
     assert!(exit.success());
     assert!(peak > quantized && peak < bound, "peak {peak}, quantized weights {quantized}, bound {bound}");
-}
-
-#[cfg(target_os = "linux")]
-fn high_water_bytes(status: &str) -> Option<usize> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(1024 * line.trim().strip_suffix(" kB")?.parse::<usize>().ok()?)
 }

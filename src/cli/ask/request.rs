@@ -121,8 +121,7 @@ impl Request<'_> {
     }
 
     fn clip_prompt(&self, clip: &PlannedClip, rule: VideoTokens, plan: &FramePlan) -> Result<SizedPrompt> {
-        let duration_secs = clip.info().duration_secs();
-        let parts = user_message(self.args.time_instruction, duration_secs, &plan.label_secs, self.question);
+        let parts = user_message(self.args.time_instruction, clip.told_secs(), &plan.label_secs, self.question);
         self.sized(parts, rule.count(plan.indices.len()))
     }
 

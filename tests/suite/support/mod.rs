@@ -4,7 +4,9 @@ pub(crate) mod control_group;
 pub(crate) mod hub;
 pub(crate) mod hub_home;
 pub(crate) mod lossless;
+pub(crate) mod mp4;
 pub(crate) mod process;
+pub(crate) mod remux;
 pub(crate) mod shapes;
 pub(crate) mod small_disk;
 pub(crate) mod wide;
@@ -274,4 +276,11 @@ pub(crate) fn assert_close(what: &str, got: &Tensor, expected: &Tensor, toleranc
     let (max, sum) = differences.fold((0f32, 0f32), |(max, sum), difference| (max.max(difference), sum + difference));
     let mean = sum / got.len() as f32;
     assert!(max <= tolerance, "{what}: differs by up to {max:.2e}, {mean:.2e} on average; {tolerance:.0e} is allowed");
+}
+
+/// The most memory a process has held, from its `/proc/PID/status`.
+#[cfg(target_os = "linux")]
+pub(crate) fn high_water_bytes(status: &str) -> Option<usize> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(1024 * line.trim().strip_suffix(" kB")?.parse::<usize>().ok()?)
 }
