@@ -5,8 +5,9 @@
 use std::vec::IntoIter;
 
 use super::super::ClipInfo;
+use super::super::View;
 use super::super::info::Access;
-use super::protocol::{Reply, View};
+use super::protocol::Reply;
 
 /// Most warnings of one request, beside one for each frame.
 const MAX_WARNINGS: usize = 1000;
