@@ -42,7 +42,8 @@ fn reader_of_large_frames() {
         };
         clip.read(&all, view, &|| true, &mut sink).unwrap();
         assert_eq!(count.get(), FRAMES);
-        println!("peak {}", high_water_bytes(&status()).unwrap());
+        let peak = high_water_bytes(&status()).unwrap();
+        assert!(peak < 1_000_000_000, "{view:?}: {peak}");
     }
 }
 
@@ -57,12 +58,8 @@ fn large_frames_need_less_than_a_gigabyte() {
     let jpeg = jpeg.into_inner();
     mp4::write(&path, (3840, 2160), 30, &jpeg, &vec![0..jpeg.len(); FRAMES]);
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "large_frames::reader_of_large_frames", "--ignored", "--nocapture"]).env(CLIP, &path);
+    command.args(["--exact", "large_frames::reader_of_large_frames", "--ignored"]).env(CLIP, &path);
     let output = command.output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}");
-    let peaks: Vec<usize> =
-        text.lines().filter_map(|line| Some(line.split("peak ").nth(1)?.parse().unwrap())).collect();
-    assert_eq!(peaks.len(), 2, "{text}");
-    assert!(peaks.iter().all(|&peak| peak < 1_000_000_000), "{peaks:?}");
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
