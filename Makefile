@@ -34,11 +34,16 @@ build: setup
 setup:
 	@scripts/setup.sh
 
-# Coverage-guided fuzzing of everything between a file and its frames, for a bounded time. Needs cargo-fuzz; the
-# sanitizer is an unstable option of the compiler, which the variable allows on a stable one.
-FUZZ_SECS ?= 300
+# Coverage-guided fuzzing, each target for a bounded time: everything between a file and its frames, and directly our own
+# parsers of foreign bytes. Needs cargo-fuzz; the sanitizer is an unstable option of the compiler, which the variable
+# allows on a stable one.
+FUZZ_SECS ?= 600
+FUZZ_TARGETS ?= clip moov packet replies
 fuzz: setup
 	command -v cargo-fuzz >/dev/null || cargo install cargo-fuzz --locked
-	mkdir -p fuzz/corpus/clip
-	RUSTC_BOOTSTRAP=1 cargo fuzz run clip fuzz/corpus/clip tests/fixtures/clips/nasty -- \
-		-max_total_time=$(FUZZ_SECS) -timeout=20 -rss_limit_mb=4096 -max_len=200000
+	set -e; for target in $(FUZZ_TARGETS); do \
+		seeds=fuzz/seeds/$$target; [ $$target != clip ] || seeds=tests/fixtures/clips/nasty; \
+		mkdir -p fuzz/corpus/$$target; \
+		RUSTC_BOOTSTRAP=1 cargo fuzz run $$target fuzz/corpus/$$target $$seeds -- \
+			-max_total_time=$(FUZZ_SECS) -timeout=20 -rss_limit_mb=4096 -max_len=200000; \
+	done

@@ -64,7 +64,7 @@ impl Stream {
     /// Hands all that comes to `take`, piece by piece. A thread does the reading, so that a signal ends even a read that
     /// nothing answers.
     pub(crate) fn read(self, interrupt: &Interrupt, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
-        let failed = format!("cannot read `{}`", self.name().display());
+        let failed = format!("cannot read {}", self.name().display());
         let (sender, pieces) = sync_channel(1);
         let reader = std::thread::Builder::new().name("stream".to_owned());
         reader.spawn(move || self.send_to(&sender)).context("cannot start a thread")?;
@@ -142,12 +142,12 @@ impl Spool {
             total += piece.len() as u64;
             if total > MAX_SPOOLED_BYTES {
                 let limit = MAX_SPOOLED_BYTES >> 30;
-                bail!("the video on `{name}` is over the limit of {limit} GiB; save it to a file");
+                bail!("{name}: the video is over the limit of {limit} GiB; save it to a file");
             }
             spool.file.write_all(piece).context("cannot copy the video to a temporary file")
         })?;
         match total {
-            0 => bail!("`{name}` is empty; a video was expected there"),
+            0 => bail!("{name}: nothing came, where a video was expected"),
             _ => Ok(spool),
         }
     }

@@ -101,6 +101,8 @@ fn an_honest_child_can_be_played() {
         Hostile::saying(&[opened(), frame(3, [0; 2]), warning("w"), frame(5, [0; 2]), done()]).read().unwrap(),
         2
     );
+    let partly = message(&json!({ "Opened": { "info": info(), "unconfined": ["not all"] } }), &[]);
+    assert_eq!(Hostile::saying(&[partly]).open().unwrap().unconfined(), ["not all"]);
     let failed = message(&json!({ "Failed": { "message": "no", "hint": null } }), &[]);
     assert!(matches!(Hostile::saying(&[opened(), failed]).read(), Err(Error::Reported { .. })));
 }

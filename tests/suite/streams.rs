@@ -123,7 +123,7 @@ fn messages_name_the_stream_and_not_its_copy() {
     for (line, name) in [
         (r#""$0" probe - < "$1""#, "error: standard input: not a video"),
         (r#""$0" probe /dev/fd/7 7< "$1""#, "error: /dev/fd/7: not a video"),
-        (r#""$0" probe - < /dev/null"#, "error: `standard input` is empty"),
+        (r#""$0" probe - < /dev/null"#, "error: standard input: nothing came"),
     ] {
         let run = shell(dir.path(), line, &text);
         run.fails_with(&[name]);
