@@ -199,8 +199,8 @@ mod tests {
     fn arguments_are_looked_at() {
         let pid = u64::from(std::process::id());
         let limits = |pid: u64, resource: u64, new: u64| verdict(libc::SYS_prlimit64, [pid, resource, new, 0, 0, 0]);
-        let memory = u64::from(libc::RLIMIT_AS);
-        let cpu = u64::from(libc::RLIMIT_CPU);
+        let memory = libc::RLIMIT_AS as u64;
+        let cpu = libc::RLIMIT_CPU as u64;
         for (verdict, expected, what) in [
             (limits(0, memory, 0), ALLOW, "read a limit"),
             (limits(0, cpu, 1 << 40), ALLOW, "set the processor time"),
