@@ -15,7 +15,7 @@ use tempfile::NamedTempFile;
 use super::support::fixtures;
 use super::support::wire::message;
 
-/// The clip it pretends to read: 90 frames of 64x48.
+/// The clip it pretends to read: 90 frames of 320x240.
 fn clip() -> PathBuf {
     fixtures().join("clips/nasty/plain_h264.mp4")
 }
