@@ -25,6 +25,7 @@ mod limits;
 mod long;
 mod memory;
 mod model;
+mod odd_checkpoints;
 mod odd_streams;
 mod parity;
 mod pictures;

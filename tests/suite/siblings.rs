@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use llava_video::checkpoint::{Checkpoint, Layout, MergeType, NewlinePosition, PictureAspect};
+use llava_video::checkpoint::{Checkpoint, LanguageCheckpoint, Layout, MergeType, NewlinePosition, PictureAspect};
 use llava_video::model::{picture_tokens, video_tokens, vocab_len};
 use serde_json::{Value, json};
 
@@ -466,6 +466,30 @@ fn configs_of_other_models_are_refused_with_the_reason() {
         config[key] = value;
         let refused = open(&config, &tensors, 1).expect_err("refused");
         assert!(refused.contains(part), "{key}: {refused}");
+    }
+}
+
+/// A plain language model, as `score` takes it.
+#[test]
+fn a_language_model_with_scaled_positions_is_refused() {
+    let (_dir, tokenizer) = real_tokenizer();
+    let is_language = |name: &str| !name.contains("vision_tower") && !name.contains("mm_") && !name.contains("newline");
+    let tensors = original_tensors(&HALF_B).into_iter().filter(|(name, ..)| is_language(name)).collect::<Vec<_>>();
+    let plain = with(original(&HALF_B), json!({ "architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2" }));
+    let opened = |changes: Value| {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &with(plain.clone(), changes), &tensors, 1);
+        LanguageCheckpoint::open(dir.path(), &tokenizer).map_err(|error| error.to_string())
+    };
+    assert_eq!(opened(json!({})).unwrap().config.num_layers, 24);
+    let yarn = json!({ "rope_scaling": { "type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32_768 } });
+    for (changes, part) in [
+        (yarn, "rope_scaling.type is `yarn`"),
+        (json!({ "rope_theta": null, "rope_parameters": { "rope_type": "yarn" } }), "rope_parameters.rope_type"),
+        (json!({ "num_hidden_layers": 2_000_000_000 }), "config.json promises 2000000000"),
+    ] {
+        let refused = opened(changes).expect_err(part);
+        assert!(refused.contains(part), "{refused}");
     }
 }
 

@@ -98,7 +98,7 @@ pub(crate) struct AskArgs {
     #[arg(long, value_name = "K", value_parser = at_least_one)]
     pub(crate) top_k: Option<usize>,
 
-    /// Make tokens already generated less likely, at any temperature; 1 is off. [default: the checkpoint's]
+    /// Make tokens that came before less likely, at any temperature; 1 is off. [default: the checkpoint's]
     #[arg(long, value_name = "X", value_parser = positive)]
     pub(crate) repetition_penalty: Option<f64>,
 
