@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use libc::{c_int, c_long};
 use llava_video::video::isolated::confine;
 
+use super::support::process::skipped;
 use super::support::wire::{self, read_message};
 use super::support::{Run, fixtures, llava_video};
 
@@ -327,7 +328,7 @@ fn everything_else_is_refused() {
         );
     }
     if !files_are_kept_apart {
-        writeln!(std::io::stderr(), "skipped: this kernel has no landlock, other files can be read").unwrap();
+        skipped("other files", "this kernel has no landlock to keep them apart");
     }
     let clip = fs::read(dir.path().join("closed/clip.mp4")).unwrap();
     assert!(clip == fs::read(fixtures().join("clips/nasty/plain_h264.mp4")).unwrap());

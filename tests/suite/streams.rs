@@ -1,49 +1,37 @@
 //! Videos and questions that come through a pipe: the first signal ends the wait, nothing is left behind.
 
-#![cfg(unix)]
-
-use std::io::{BufRead, BufReader, Write};
+use std::io::{PipeWriter, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-use super::support::{command, fixtures, run};
+use super::support::process::Running;
+use super::support::{Run, command, fixtures, run};
+
+/// The longest time from a signal to the end of the process.
+const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
 fn clip() -> PathBuf {
     fixtures().join("clips/nasty/plain_h264.mp4")
 }
 
-fn signal(child: &Child, name: &str) {
-    let kill = Command::new("kill").args([&format!("-{name}"), &child.id().to_string()]).status();
-    assert!(kill.unwrap().success());
+/// Starts a command that takes its temporary files to `dir`.
+fn start(dir: &Path, args: &[&str], stdin: impl Into<Stdio>) -> Running {
+    Running::start(command().args(args).env("TMPDIR", dir).stdin(stdin))
 }
 
-/// Waits for the end of a process, but not for ever.
-fn end(mut child: Child) -> ExitStatus {
-    let started = Instant::now();
-    loop {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        if started.elapsed() > Duration::from_secs(10) {
-            child.kill().unwrap();
-            panic!("it did not end");
-        }
-        std::thread::sleep(Duration::from_millis(5));
-    }
+/// Starts a command and gives it more than a pipe holds: once all is taken, it is reading. The end that it reads from
+/// stays open as long as the writer lives.
+fn start_fed(dir: &Path, args: &[&str]) -> (Running, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let running = start(dir, args, reader);
+    writer.write_all(&vec![b'x'; 1 << 20]).unwrap();
+    (running, writer)
 }
 
-/// A command that takes its temporary files to `dir`.
-fn in_dir(dir: &Path, args: &[&str]) -> Command {
-    let mut command = command();
-    command.args(args).env("TMPDIR", dir).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// More than a pipe holds: once it is written, the program is reading.
-fn feed(child: &mut Child) {
-    child.stdin.as_mut().unwrap().write_all(&vec![b'x'; 1 << 20]).unwrap();
+fn assert_empty(dir: &Path, what: &str) {
+    assert_eq!(std::fs::read_dir(dir).unwrap().count(), 0, "{what}");
 }
 
 const COMMANDS: [&[&str]; 4] =
@@ -52,15 +40,12 @@ const COMMANDS: [&[&str]; 4] =
 #[test]
 fn the_first_signal_ends_the_wait_and_leaves_nothing() {
     for args in COMMANDS {
-        for (name, code) in [("INT", 130), ("TERM", 143)] {
+        for (signal, code) in [(libc::SIGINT, 130), (libc::SIGTERM, 143)] {
             let dir = tempfile::tempdir().unwrap();
-            let mut child = in_dir(dir.path(), args).spawn().unwrap();
-            feed(&mut child);
-            let stdin = child.stdin.take();
-            signal(&child, name);
-            assert_eq!(end(child).code(), Some(code), "{args:?} {name}");
-            drop(stdin);
-            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "{args:?} {name}");
+            let (running, _writer) = start_fed(dir.path(), args);
+            running.signal(signal);
+            assert_eq!(running.end_within(STOPS_WITHIN).code, Some(code), "{args:?}");
+            assert_empty(dir.path(), &format!("{args:?}"));
         }
     }
 }
@@ -68,12 +53,9 @@ fn the_first_signal_ends_the_wait_and_leaves_nothing() {
 #[test]
 fn a_signal_ends_the_wait_for_a_question() {
     let dir = tempfile::tempdir().unwrap();
-    let clip = clip();
-    let mut child = in_dir(dir.path(), &["ask", clip.to_str().unwrap(), "-", "--model", "demo"]).spawn().unwrap();
-    feed(&mut child);
-    let _stdin = child.stdin.take();
-    signal(&child, "INT");
-    assert_eq!(end(child).code(), Some(130));
+    let (running, _writer) = start_fed(dir.path(), &["ask", clip().to_str().unwrap(), "-", "--model", "demo"]);
+    running.signal(libc::SIGINT);
+    assert_eq!(running.end_within(STOPS_WITHIN).code, Some(130));
 }
 
 /// The copy has no name, so that even this leaves nothing.
@@ -81,15 +63,14 @@ fn a_signal_ends_the_wait_for_a_question() {
 #[test]
 fn a_killed_process_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
-    let mut child = in_dir(dir.path(), &["probe", "-"]).spawn().unwrap();
-    feed(&mut child);
-    signal(&child, "KILL");
-    end(child);
-    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    let (running, _writer) = start_fed(dir.path(), &["probe", "-"]);
+    running.signal(libc::SIGKILL);
+    assert_eq!(running.end_within(STOPS_WITHIN).code, None);
+    assert_empty(dir.path(), "SIGKILL");
 }
 
 /// Runs a shell command line in which `"$0"` is the program and `"$1"` the clip.
-fn shell(dir: &Path, line: &str, path: &Path) -> super::support::Run {
+fn shell(dir: &Path, line: &str, path: &Path) -> Run {
     let mut command = Command::new("bash");
     command.args(["-c", line, env!("CARGO_BIN_EXE_llava-video")]).arg(path).env("TMPDIR", dir).stdin(Stdio::null());
     run(&mut command)
@@ -111,7 +92,7 @@ fn every_way_to_a_pipe_gives_the_same_clip() {
         r#"mkfifo "$TMPDIR/pipe"; cat "$1" > "$TMPDIR/pipe" & "$0" frames "$TMPDIR/pipe" --frames 5; rm "$TMPDIR/pipe""#,
     ] {
         assert_eq!(shell(dir.path(), line, &clip()).stdout_of_success(), expected, "{line}");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "{line}");
+        assert_empty(dir.path(), line);
     }
 }
 
@@ -156,15 +137,11 @@ fn on_a_terminal_it_says_that_it_waits() {
         (vec!["ask", clip.to_str().unwrap(), "-", "--model", "demo"], "waiting for the question on standard input"),
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let (program, user) = terminal();
-        let mut child = in_dir(dir.path(), &args).stdin(program).spawn().unwrap();
-        let mut line = String::new();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        stderr.read_line(&mut line).unwrap();
-        assert!(line.starts_with("note: ") && line.contains(what), "{line:?}");
-        signal(&child, "INT");
-        assert_eq!(end(child).code(), Some(130));
-        drop(user);
+        let (program, _user) = terminal();
+        let running = start(dir.path(), &args, program);
+        running.wait_for_stderr(|stderr| stderr.starts_with("note: ") && stderr.contains(what));
+        running.signal(libc::SIGINT);
+        assert_eq!(running.end_within(STOPS_WITHIN).code, Some(130));
     }
 }
 
