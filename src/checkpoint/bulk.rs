@@ -19,12 +19,15 @@ const PIECE_BYTES: usize = 8 << 20;
 pub(super) enum Data {
     File(File),
     BuiltIn(&'static [u8]),
+    /// Bytes that are not on this machine.
+    Absent,
 }
 
 impl Data {
     fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         match self {
             Self::File(file) => read_exact_at(file, bytes, offset),
+            Self::Absent => Err(io::Error::new(io::ErrorKind::NotFound, "the weights were not fetched")),
             Self::BuiltIn(data) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);
                 let part = data.get(start..).and_then(|rest| rest.get(..bytes.len()));

@@ -63,7 +63,7 @@ impl Documents {
     pub(crate) fn open(source: &Source) -> Result<Self, Error> {
         match source {
             Source::Path(path) if path.is_file() => Ok(gguf::Header::read(path)?.documents()?),
-            Source::Path(path) => Ok(Self::Directory(path.clone())),
+            Source::Path(dir) | Source::Heads { dir, .. } => Ok(Self::Directory(dir.clone())),
             Source::BuiltIn { name, files } => Ok(Self::BuiltIn { name, files }),
         }
     }

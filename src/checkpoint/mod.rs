@@ -8,6 +8,7 @@ mod config;
 mod documents;
 mod generation_config;
 pub mod gguf;
+pub(crate) mod head;
 mod json;
 mod language_config;
 mod language_only;
@@ -27,6 +28,7 @@ pub use config::{
 };
 pub(crate) use documents::{Documents, check_size};
 pub use generation_config::GenerationDefaults;
+pub use head::WeightHead;
 pub use language_config::LanguageConfig;
 pub use language_only::LanguageCheckpoint;
 pub use layout::Layout;
@@ -183,8 +185,17 @@ impl Error {
     }
 }
 
-/// The first file without which `dir` cannot be a checkpoint; looks at names only.
+/// The first thing without which `dir` cannot be loaded: a file that is not there, or a weight file that is not as long as
+/// its header says.
 pub fn first_missing(dir: &Path) -> Option<String> {
+    first_absent(dir).or_else(|| {
+        let files = weights::weight_files(dir).unwrap_or_default();
+        files.iter().find_map(|path| head::read(path).err()).map(|error| error.to_string())
+    })
+}
+
+/// The first file without which `dir` cannot be a checkpoint; looks at names only.
+pub(crate) fn first_absent(dir: &Path) -> Option<String> {
     let has = |name: &str| dir.join(name).is_file();
     if !has("config.json") {
         return Some("config.json is missing".to_owned());
@@ -256,6 +267,7 @@ impl Checkpoint {
         let weights = match (gguf, &source) {
             (Some(header), source) => Weights::of_gguf(source.path(), header)?,
             (None, Source::Path(dir)) => Weights::open(dir, config.layout)?,
+            (None, Source::Heads { heads, .. }) => Weights::of_heads(source.path(), heads, config.layout)?,
             (None, Source::BuiltIn { name, files }) => Weights::of_built_in(name, files, config.layout)?,
         };
         config.settle_tying(weights.shape("lm_head.weight").is_some());

@@ -1,6 +1,9 @@
-//! Where a checkpoint is: a directory, a GGUF file, or this program itself.
+//! Where a checkpoint is: a directory, a GGUF file, this program itself, or for the most part still elsewhere.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::WeightHead;
 
 /// Files that are part of the program, by name.
 pub type BuiltInFiles = &'static [(&'static str, &'static [u8])];
@@ -10,6 +13,13 @@ pub type BuiltInFiles = &'static [(&'static str, &'static [u8])];
 pub enum Source {
     /// A directory, or a GGUF file.
     Path(PathBuf),
+    /// A directory without its weight files, of which the heads are known: enough to plan with, not to load.
+    Heads {
+        /// The directory.
+        dir: PathBuf,
+        /// The heads of all weight files.
+        heads: Arc<[WeightHead]>,
+    },
     /// Files inside the program: those of a directory with one `model.safetensors`.
     BuiltIn {
         /// What to call it in messages.
@@ -23,7 +33,7 @@ impl Source {
     /// What to call it in messages: its path, or its name.
     pub fn path(&self) -> &Path {
         match self {
-            Self::Path(path) => path,
+            Self::Path(path) | Self::Heads { dir: path, .. } => path,
             Self::BuiltIn { name, .. } => Path::new(name),
         }
     }

@@ -6,15 +6,14 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use memmap2::Mmap;
-use safetensors::SafeTensors;
+use safetensors::tensor::Metadata;
 
 use super::bulk::{self, Data};
 use super::documents::Documents;
 use super::json::Object;
 use super::source::{BuiltInFiles, Source};
 use super::tensor_names::{TensorNames, is_index_buffer};
-use super::{Error, Layout, gguf};
+use super::{Error, Layout, WeightHead, gguf, head};
 use crate::quantization::blocks::Blocks;
 use crate::quantization::{Format, Scheme};
 
@@ -74,29 +73,46 @@ impl Weights {
         let mut weights = Self::default();
         let none = || Error::NoWeights { dir: name.into() };
         let bytes = Source::built_in(files, "model.safetensors").ok_or_else(none)?;
-        weights.add_entries(Path::new(name), bytes, layout)?;
+        let path = Path::new(name);
+        let damaged = |message: String| Error::DamagedWeights { path: path.to_owned(), message };
+        let head_len = head::head_bytes(bytes, bytes.len() as u64).map_err(damaged)? as usize;
+        let (data_start, metadata) = head::parse(&bytes[..head_len], bytes.len() as u64).map_err(damaged)?;
+        weights.add_entries(path, data_start, &metadata, layout)?;
         weights.files.push(Data::BuiltIn(bytes));
         Ok(weights)
     }
 
+    /// The tensors of weight files of `dir` that are not here: everything but their data.
+    pub(super) fn of_heads(dir: &Path, heads: &[WeightHead], layout: Layout) -> Result<Self, Error> {
+        let mut weights = Self::default();
+        for head in heads {
+            let path = dir.join(&head.name);
+            let damaged = |message: String| Error::DamagedWeights { path: path.clone(), message };
+            let (data_start, metadata) = head::parse(&head.bytes, head.file_bytes).map_err(damaged)?;
+            weights.add_entries(&path, data_start, &metadata, layout)?;
+            weights.files.push(Data::Absent);
+        }
+        Ok(weights)
+    }
+
+    /// Data are read, not mapped, so that a file that shrinks later is an error and not a crash.
     fn add_file(&mut self, path: &Path, layout: Layout) -> Result<(), Error> {
-        let read_error = |source| Error::Read { path: path.to_owned(), source };
-        let file = File::open(path).map_err(read_error)?;
-        // Mapped for the header's sake only, which is checked against the file's length; data are read, not mapped, so a
-        // file that shrinks later is an error and not a crash.
-        // SAFETY: the map is read-only, private to this process, and gone before this function returns.
-        let map = unsafe { Mmap::map(&file) }.map_err(read_error)?;
-        self.add_entries(path, &map, layout)?;
+        let (data_start, metadata) = head::read(path)?;
+        self.add_entries(path, data_start, &metadata, layout)?;
+        let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         self.files.push(Data::File(file));
         Ok(())
     }
 
     /// Adds the tensors that the head of a safetensors file lists; the file itself is to be added next.
-    fn add_entries(&mut self, path: &Path, bytes: &[u8], layout: Layout) -> Result<(), Error> {
+    fn add_entries(
+        &mut self,
+        path: &Path,
+        data_start: usize,
+        metadata: &Metadata,
+        layout: Layout,
+    ) -> Result<(), Error> {
         let damaged = |message: String| Error::DamagedWeights { path: path.to_owned(), message };
-        SafeTensors::deserialize(bytes).map_err(|error| damaged(error.to_string()))?;
-        let (header_len, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(error.to_string()))?;
-        let data_start = 8 + header_len;
         for (name, info) in metadata.tensors() {
             let dtype = match info.dtype {
                 safetensors::Dtype::BF16 => DType::BF16,

@@ -123,6 +123,9 @@ impl Printer {
                 bar.set_style(style);
             }
             bar.set_message(stage);
+            // What was there before is no speed.
+            bar.set_position(done);
+            bar.reset_eta();
             bar.enable_steady_tick(Duration::from_millis(200));
             self.progress = Some((stage, bar));
         }

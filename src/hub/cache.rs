@@ -5,18 +5,28 @@
 //! models--owner--name/blobs/DIGEST.incomplete         what has arrived of them so far
 //! models--owner--name/snapshots/COMMIT/config.json    a relative link to a blob
 //! models--owner--name/refs/main                       the commit that a branch or tag meant when it was asked for
+//! models--owner--name/trees/COMMIT.json               a commit's files with their checksums, where links do not tell them
 //! .locks/models--owner--name/DIGEST.lock              held while a blob is downloaded
+//! .locks/models--owner--name.lock                     shared by downloads, held alone by a removal; of this program only
 //! ```
 //!
-//! A blob or link appears under its final name only when it is whole.
+//! A blob or link appears under its final name only when it is whole. Where the file system has no links, a snapshot holds
+//! the files themselves, as Python does it.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::digest::Digest;
-use super::name::is_plain;
+use super::inventory::entries;
+use super::listing::RemoteFile;
+use super::name::{is_commit, is_plain};
+use super::trees::Tree;
 use super::{Error, RepoName};
+
+/// Fewer digits of a commit tell too little.
+const MIN_SHORT_COMMIT: usize = 4;
 
 /// One repository's part of the cache.
 #[derive(Debug, Clone)]
@@ -43,6 +53,20 @@ impl RepoCache {
         self.folder.join("blobs").join(format!("{}.incomplete", digest.as_str()))
     }
 
+    /// A name of this process's own for what has arrived of a file, of the form that Python gives its own.
+    pub(super) fn private_incomplete(&self, digest: &Digest) -> PathBuf {
+        let nanos = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos());
+        let own = format!("{}.{:x}-{nanos:08x}.incomplete", digest.as_str(), std::process::id());
+        self.folder.join("blobs").join(own)
+    }
+
+    /// The lock of the whole repository. Removing the folder of the other locks does not touch it.
+    pub(super) fn repository_lock(&self) -> PathBuf {
+        let mut path = self.locks.clone().into_os_string();
+        path.push(".lock");
+        path.into()
+    }
+
     pub(super) fn lock(&self, digest: &Digest) -> PathBuf {
         self.locks.join(format!("{}.lock", digest.as_str()))
     }
@@ -56,8 +80,57 @@ impl RepoCache {
         if repo.is_pinned() {
             return Some(repo.revision().to_owned());
         }
-        let commit = fs::read_to_string(self.reference(repo.revision())).ok()?.trim().to_owned();
-        is_plain(&commit).then_some(commit)
+        match fs::read_to_string(self.reference(repo.revision())) {
+            Ok(commit) => Some(commit.trim().to_owned()).filter(|commit| is_plain(commit)),
+            Err(_) => self.commit_in_short(repo.revision()),
+        }
+    }
+
+    /// The only cached commit that begins with these digits.
+    fn commit_in_short(&self, digits: &str) -> Option<String> {
+        let is_hex = digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_hex || digits.len() < MIN_SHORT_COMMIT {
+            return None;
+        }
+        let snapshots = entries(&self.folder.join("snapshots")).ok()?;
+        let names = snapshots.iter().filter_map(|path| path.file_name()?.to_str());
+        let mut commits = names.filter(|name| is_commit(name) && name.starts_with(digits));
+        let commit = commits.next()?.to_owned();
+        commits.next().is_none().then_some(commit)
+    }
+
+    pub(super) fn tree_path(&self, commit: &str) -> PathBuf {
+        self.folder.join("trees").join(format!("{commit}.json"))
+    }
+
+    /// What a listing has told about a commit, if it was kept.
+    pub(super) fn tree(&self, commit: &str) -> Option<Tree> {
+        Tree::read(&self.tree_path(commit))
+    }
+
+    /// Keeps what a listing tells about a commit.
+    pub(super) fn write_tree(&self, commit: &str, tree: &Tree) -> Result<(), Error> {
+        let path = self.tree_path(commit);
+        if Tree::read(&path).is_some() {
+            return Ok(());
+        }
+        let text = serde_json::to_string_pretty(tree).map_err(std::io::Error::from);
+        let write = text.and_then(|text| self.write_whole(&path, &text));
+        write.map_err(|source| Error::Write { path, source })
+    }
+
+    /// Whether the checksums of a snapshot's files are known: from its links, or from a listing that was kept.
+    pub(super) fn tells_checksums(&self, commit: &str) -> bool {
+        let are_links = |files: Vec<PathBuf>| files.iter().all(|file| file.is_symlink());
+        self.tree(commit).is_some() || entries(&self.snapshot(commit)).is_ok_and(are_links)
+    }
+
+    /// Writes a small file so that others see it whole or not at all.
+    fn write_whole(&self, path: &Path, text: &str) -> std::io::Result<()> {
+        let partial = self.folder.join(format!(".new-{}", std::process::id()));
+        fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+        fs::write(&partial, text)?;
+        fs::rename(&partial, path)
     }
 
     /// Remembers which commit a branch or tag means.
@@ -66,13 +139,7 @@ impl RepoCache {
         if fs::read_to_string(&path).is_ok_and(|known| known == commit) {
             return Ok(());
         }
-        let partial = self.folder.join(format!(".ref-{}", std::process::id()));
-        let write = || {
-            fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
-            fs::write(&partial, commit)?;
-            fs::rename(&partial, &path)
-        };
-        write().map_err(|source| Error::Write { path: path.clone(), source })
+        self.write_whole(&path, commit).map_err(|source| Error::Write { path, source })
     }
 
     /// Size of what has arrived of a file.
@@ -81,42 +148,96 @@ impl RepoCache {
     }
 
     /// Whether a file's bytes are there: under its own name where the file system has no links, else as a blob.
-    pub(super) fn holds(&self, commit: &str, file: &str, size: u64, digest: &Digest) -> bool {
-        let has_size = |path: &Path| fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == size);
-        let pointer = self.snapshot(commit).join(file);
-        has_size(&self.blob(digest)) || (!pointer.is_symlink() && has_size(&pointer))
+    pub(super) fn holds(&self, commit: &str, file: &RemoteFile) -> bool {
+        has_size(&self.blob(&file.digest), file.size) || self.holds_plain(commit, &file.name, file.size)
     }
 
-    /// Makes a file of a snapshot point to its blob.
-    pub(super) fn link(&self, commit: &str, file: &str, digest: &Digest) -> Result<(), Error> {
+    /// Whether a snapshot holds the file itself, not a link.
+    fn holds_plain(&self, commit: &str, name: &str, size: u64) -> bool {
+        let pointer = self.snapshot(commit).join(name);
+        !pointer.is_symlink() && has_size(&pointer, size)
+    }
+
+    /// Whether a file can be read, whole, under its name in the snapshot.
+    pub(super) fn shows(&self, commit: &str, file: &RemoteFile) -> bool {
+        has_size(&self.snapshot(commit).join(&file.name), file.size)
+    }
+
+    /// Whether a file's name in the snapshot is that of the file itself, which tells no checksum.
+    pub(super) fn is_no_link(&self, commit: &str, name: &str) -> bool {
+        self.snapshot(commit).join(name).symlink_metadata().is_ok_and(|metadata| metadata.is_file())
+    }
+
+    /// Where there may be bytes of a file.
+    pub(super) fn places(&self, commit: &str, file: &RemoteFile) -> [PathBuf; 3] {
+        [self.blob(&file.digest), self.snapshot(commit).join(&file.name), self.incomplete(&file.digest)]
+    }
+
+    /// The same file in another snapshot, where snapshots hold the files themselves.
+    pub(super) fn twin(&self, file: &RemoteFile) -> Option<PathBuf> {
+        entries(&self.folder.join("trees")).ok()?.iter().find_map(|path| {
+            let commit = path.file_stem()?.to_str().filter(|commit| is_commit(commit))?;
+            let tree = Tree::read(path)?;
+            let is_same = |(name, size, digest): &(&str, u64, Digest)| {
+                (*size, digest) == (file.size, &file.digest)
+                    && name.split('/').all(is_plain)
+                    && self.holds_plain(commit, name, *size)
+            };
+            tree.files().find(is_same).map(|(name, ..)| self.snapshot(commit).join(name))
+        })
+    }
+
+    /// Copies a file to where its blob would be.
+    pub(super) fn copy_to_blob(&self, from: &Path, digest: &Digest) -> Result<(), Error> {
+        let (partial, blob) = (self.private_incomplete(digest), self.blob(digest));
+        let copy = || {
+            fs::create_dir_all(self.folder.join("blobs"))?;
+            fs::copy(from, &partial)?;
+            fs::rename(&partial, &blob)
+        };
+        copy().map_err(|source| Error::Write { path: blob.clone(), source })
+    }
+
+    /// Makes a file of a snapshot lead to its blob, in one step; what was there under its name gives way.
+    pub(super) fn link(&self, commit: &str, file: &RemoteFile) -> Result<(), Error> {
         let dir = self.snapshot(commit);
-        let (pointer, blob) = (dir.join(file), self.blob(digest));
-        let target = Path::new("../../blobs").join(digest.as_str());
-        if fs::read_link(&pointer).is_ok_and(|known| known == target) || !blob.exists() {
+        let (pointer, blob) = (dir.join(&file.name), self.blob(&file.digest));
+        if !has_size(&blob, file.size) {
+            return match self.holds_plain(commit, &file.name, file.size) {
+                true => Ok(()),
+                false => Err(Error::Vanished { file: file.name.clone() }),
+            };
+        }
+        let target = Path::new("../../blobs").join(file.digest.as_str());
+        if fs::read_link(&pointer).is_ok_and(|known| known == target) {
             return Ok(());
         }
+        let new = self.folder.join(format!(".link-{}-{}", std::process::id(), file.name));
         let link = || {
             fs::create_dir_all(&dir)?;
-            match fs::remove_file(&pointer) {
-                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-                _ => symlink(&target, &blob, &pointer),
+            let _ = fs::remove_file(&new);
+            match symlink(&target, &new) {
+                Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+                    fs::rename(&blob, &pointer)
+                }
+                Err(error) => Err(error),
+                Ok(()) => fs::rename(&new, &pointer),
             }
         };
-        match link() {
-            // Another process made the same link at the same time.
-            Err(_) if fs::read_link(&pointer).is_ok_and(|known| known == target) => Ok(()),
-            other => other.map_err(|source| Error::Write { path: pointer, source }),
-        }
+        link().map_err(|source| Error::Write { path: pointer.clone(), source })
     }
 }
 
-/// A link; where the file system has none, the blob itself, as Python does it.
-fn symlink(target: &Path, blob: &Path, pointer: &Path) -> std::io::Result<()> {
-    #[cfg(unix)]
-    match std::os::unix::fs::symlink(target, pointer) {
-        Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {}
-        other => return other,
-    }
-    let _ = target;
-    fs::rename(blob, pointer)
+fn has_size(path: &Path, size: u64) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == size)
+}
+
+#[cfg(unix)]
+fn symlink(target: &Path, at: &Path) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(target, at)
+}
+
+#[cfg(not(unix))]
+fn symlink(_target: &Path, _at: &Path) -> std::io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
 }

@@ -1,12 +1,13 @@
 //! Requests to the hub: redirects are followed here, so that the token goes to the hub and to no other host, and every
 //! failure is sorted into what is worth another try and what is not.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ureq::http::uri::Uri;
 use ureq::http::{HeaderMap, Request, Response, header};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body};
+use ureq::{Agent, Body, Timeout};
 
 use super::settings::{Settings, Token};
 use super::{Error, RepoName};
@@ -17,6 +18,10 @@ const MAX_REDIRECTS: usize = 8;
 /// A server that asks for a longer pause than this is not waited for.
 const MAX_WAIT: Duration = Duration::from_secs(300);
 
+/// A name server or a host that takes longer than this to answer is not there.
+const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(8);
+
 /// Most characters of the hub's own words that are repeated.
 const MAX_MESSAGE_CHARS: usize = 200;
 
@@ -25,6 +30,8 @@ const MAX_MESSAGE_CHARS: usize = 200;
 pub(super) enum Failure {
     /// Worth another try, after `wait` if the server says so.
     Transient { reason: String, wait: Option<Duration> },
+    /// No connection came about, and none ever did: the machine is likely offline.
+    NoConnection { reason: String },
     /// What was kept of an earlier try cannot be continued.
     Restart { reason: String },
     /// Another try would end the same way.
@@ -75,6 +82,8 @@ pub(super) struct Client {
     endpoint: String,
     origin: Origin,
     token: Option<Token>,
+    /// Whether any host has answered yet.
+    was_answered: AtomicBool,
 }
 
 /// Scheme, host and port: what decides who gets the token.
@@ -87,8 +96,8 @@ impl Client {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            .timeout_resolve(timeout)
-            .timeout_connect(timeout)
+            .timeout_resolve(Some(RESOLVE_TIMEOUT.min(settings.stall_timeout)))
+            .timeout_connect(Some(CONNECT_TIMEOUT.min(settings.stall_timeout)))
             .timeout_send_request(timeout)
             .timeout_recv_response(timeout)
             .timeout_per_read(timeout)
@@ -97,7 +106,8 @@ impl Client {
             .build()
             .new_agent();
         let origin = settings.endpoint.parse().ok().as_ref().and_then(origin).unwrap_or_default();
-        Self { agent, endpoint: settings.endpoint.clone(), origin, token: settings.token.clone() }
+        let was_answered = AtomicBool::new(false);
+        Self { agent, endpoint: settings.endpoint.clone(), origin, token: settings.token.clone(), was_answered }
     }
 
     /// The hub's host, for messages.
@@ -105,17 +115,22 @@ impl Client {
         &self.origin.1
     }
 
-    /// Asks for `path` of the hub, from byte `offset` on.
-    pub(super) fn get(&self, path: &str, offset: u64, asked: &Asked<'_>) -> Result<Answer, Failure> {
-        self.request("GET", path, offset, asked)
+    /// Asks for `path` of the hub, from byte `from` on, and before byte `end` if one is given.
+    pub(super) fn get(&self, path: &str, from: u64, end: Option<u64>, asked: &Asked<'_>) -> Result<Answer, Failure> {
+        let range = match end {
+            Some(end) => Some(format!("bytes={from}-{}", end.saturating_sub(1))),
+            None if from > 0 => Some(format!("bytes={from}-")),
+            None => None,
+        };
+        self.request("GET", path, range.as_deref(), asked)
     }
 
     /// Asks for the headers of `path` only; redirects to other hosts are not followed.
     pub(super) fn head(&self, path: &str, asked: &Asked<'_>) -> Result<Answer, Failure> {
-        self.request("HEAD", path, 0, asked)
+        self.request("HEAD", path, None, asked)
     }
 
-    fn request(&self, method: &str, path: &str, offset: u64, asked: &Asked<'_>) -> Result<Answer, Failure> {
+    fn request(&self, method: &str, path: &str, range: Option<&str>, asked: &Asked<'_>) -> Result<Answer, Failure> {
         let mut url = format!("{}{path}", self.endpoint);
         let mut hub_headers = HeaderMap::new();
         for _ in 0..=MAX_REDIRECTS {
@@ -125,7 +140,8 @@ impl Client {
             let uri: Uri = url.parse().map_err(|_| bad(format!("it leads to `{url}`, which is no address")))?;
             let at = origin(&uri).ok_or_else(|| bad(format!("it leads to `{url}`, which is no web address")))?;
             let at_hub = at == self.origin;
-            let response = self.send(method, &uri, offset, at_hub).map_err(|error| transport(&error))?;
+            let response = self.send(method, &uri, range, at_hub).map_err(|error| self.unanswered(&error))?;
+            self.was_answered.store(true, Ordering::Relaxed);
             if at_hub {
                 // The first answer of the hub tells about the file; a later one, about where the bytes are.
                 for (name, value) in response.headers() {
@@ -149,11 +165,22 @@ impl Client {
         Err(Failure::transient("the redirects do not end".to_owned()))
     }
 
-    fn send(&self, method: &str, uri: &Uri, offset: u64, at_hub: bool) -> Result<Response<Body>, ureq::Error> {
+    /// What a request without an answer means.
+    fn unanswered(&self, error: &ureq::Error) -> Failure {
+        let is_silence = matches!(error, ureq::Error::Timeout(timeout) if !is_before_connection(*timeout));
+        match transport(error) {
+            Failure::Transient { reason, .. } if !is_silence && !self.was_answered.load(Ordering::Relaxed) => {
+                Failure::NoConnection { reason }
+            }
+            other => other,
+        }
+    }
+
+    fn send(&self, method: &str, uri: &Uri, range: Option<&str>, at_hub: bool) -> Result<Response<Body>, ureq::Error> {
         // Bytes are counted and hashed as they are stored, so that nobody may compress them on the way.
         let mut request = Request::builder().method(method).uri(uri).header(header::ACCEPT_ENCODING, "identity");
-        if offset > 0 {
-            request = request.header(header::RANGE, format!("bytes={offset}-"));
+        if let Some(range) = range {
+            request = request.header(header::RANGE, range);
         }
         if let Some(token) = self.token.as_ref().filter(|_| at_hub) {
             request = request.header(header::AUTHORIZATION, token.header());
@@ -214,11 +241,17 @@ impl Client {
 /// What went wrong below HTTP, in words for a user.
 pub(super) fn transport(error: &ureq::Error) -> Failure {
     Failure::transient(match error {
+        ureq::Error::Timeout(Timeout::Resolve) => "the name server does not answer".to_owned(),
+        ureq::Error::Timeout(Timeout::Connect) => "it cannot be reached".to_owned(),
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
-        ureq::Error::HostNotFound => "its address cannot be found".to_owned(),
+        ureq::Error::HostNotFound => "its name cannot be resolved".to_owned(),
         ureq::Error::Io(error) => error.to_string(),
         other => other.to_string(),
     })
+}
+
+fn is_before_connection(timeout: Timeout) -> bool {
+    matches!(timeout, Timeout::Resolve | Timeout::Connect)
 }
 
 /// The pause a server asks for: `Retry-After` in seconds, or the `t` of the hub's `RateLimit` header.

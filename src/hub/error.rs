@@ -34,7 +34,7 @@ pub enum Error {
         missing: String,
     },
     /// Nothing may be fetched, and something would have to be.
-    #[error("{why}, and {by} forbids to download it")]
+    #[error("{why}, and {by} forbids downloading it")]
     Offline {
         /// What is not there.
         why: Box<Error>,
@@ -91,6 +91,8 @@ pub enum Error {
         reason: String,
         /// How often it was tried in a row.
         attempts: u32,
+        /// Whether any host was ever connected to.
+        connected: bool,
     },
     /// A longer pause than is worth waiting.
     #[error("{host} asks to wait {} s before {what} is asked for again", wait.as_secs())]
@@ -165,6 +167,12 @@ pub enum Error {
         /// What was received.
         found: Digest,
     },
+    /// A file was removed by another program while others were fetched.
+    #[error("`{file}` was removed from the hub cache by another program in the meantime")]
+    Vanished {
+        /// The file's name in the repository.
+        file: String,
+    },
     /// Another process is downloading into what should be removed.
     #[error("another process is downloading `{repo}`")]
     Busy {
@@ -210,6 +218,10 @@ impl Error {
                 ));
             }
             Self::NotFound { .. } => "check the spelling of owner, name and revision: `owner/name[@revision]`",
+            Self::Unreachable { connected: false, .. } => {
+                "check the network connection and HTTPS_PROXY; without a network, `--model demo` or a directory \
+                 (`--model DIR`) can be asked"
+            }
             Self::Unreachable { .. } | Self::RateLimited { .. } => {
                 "run the same command again later: it goes on where it stopped; HF_ENDPOINT names another server"
             }
@@ -221,6 +233,7 @@ impl Error {
                  where it stopped"
             }
             Self::Checksum { .. } => "try again; if it happens again, a proxy or the server alters or damages the file",
+            Self::Vanished { .. } => "run the same command again",
             Self::Busy { .. } => "wait until it has finished, or stop it",
             Self::NotLoadable { source, .. } => return source.hint(),
             _ => return None,

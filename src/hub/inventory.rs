@@ -70,6 +70,12 @@ fn cached_repo(settings: &Settings, repo: &RepoName) -> Result<Option<CachedRepo
         return Ok(None);
     }
     let (mut bytes, mut incomplete_bytes) = (0, 0);
+    // Where there are no links, snapshots hold the files themselves.
+    for snapshot in &snapshots {
+        let own = |file: &PathBuf| file.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+        let files = entries(&snapshot.dir)?.into_iter().filter(own);
+        bytes += files.map(|file| file.metadata().map_or(0, |metadata| metadata.len())).sum::<u64>();
+    }
     for blob in entries(&cache.folder.join("blobs"))? {
         let size = blob.metadata().map_or(0, |metadata| metadata.len());
         let is_incomplete = blob.extension().is_some_and(|extension| extension == "incomplete");

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::client::{Asked, Client, Failure};
 use super::digest::Digest;
 use super::name::is_commit;
+use super::trees::Tree;
 use super::{Error, RepoName};
 
 /// More than any listing has; what is longer is not read.
@@ -29,6 +30,8 @@ pub(super) struct Listing {
     pub(super) files: Vec<RemoteFile>,
     /// The names of all others.
     pub(super) others: Vec<String>,
+    /// Size and checksums of all files, to be kept; `None` where the hub left some out.
+    pub(super) tree: Option<Tree>,
 }
 
 /// `GET /api/models/OWNER/NAME/revision/REVISION?blobs=true`.
@@ -40,27 +43,31 @@ struct Answer {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Sibling {
-    rfilename: String,
-    size: Option<u64>,
-    blob_id: Option<String>,
-    lfs: Option<Lfs>,
+pub(super) struct Sibling {
+    pub(super) rfilename: String,
+    pub(super) size: Option<u64>,
+    pub(super) blob_id: Option<String>,
+    pub(super) lfs: Option<Lfs>,
 }
 
 #[derive(Deserialize)]
-struct Lfs {
-    sha256: String,
-    size: u64,
+pub(super) struct Lfs {
+    pub(super) sha256: String,
+    pub(super) size: u64,
 }
 
 impl Listing {
-    /// Asks the hub. Files without a checksum in the listing, as some mirrors answer, are asked for one by one where
-    /// `is_wanted`.
-    pub(super) fn ask(client: &Client, repo: &RepoName, is_wanted: impl Fn(&str) -> bool) -> Result<Self, Failure> {
+    /// Asks the hub what there is at `revision`. Files without a checksum in the listing, as some mirrors answer, are asked
+    /// for one by one where `is_wanted`.
+    pub(super) fn ask(
+        client: &Client,
+        repo: &RepoName,
+        revision: &str,
+        is_wanted: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, Failure> {
         let asked = Asked { repo, file: None };
-        let revision = repo.revision().replace('/', "%2F");
-        let path = format!("/api/models/{}/revision/{revision}?blobs=true", repo.id());
-        let answer = client.get(&path, 0, &asked)?;
+        let path = format!("/api/models/{}/revision/{}?blobs=true", repo.id(), revision.replace('/', "%2F"));
+        let answer = client.get(&path, 0, None, &asked)?;
         let bad = |message: String| {
             Failure::Fatal(Error::BadAnswer { what: asked.what(), host: client.host().to_owned(), message })
         };
@@ -71,9 +78,10 @@ impl Listing {
         if !is_commit(&answer.sha) {
             return Err(bad(format!("its commit is `{}`", answer.sha)));
         }
-        if repo.is_pinned() && answer.sha != repo.revision() {
+        if is_commit(revision) && answer.sha != revision {
             return Err(bad(format!("it is about commit {}", answer.sha)));
         }
+        let tree = Tree::of(&answer.siblings);
         let (mut files, mut others) = (Vec::new(), Vec::new());
         for sibling in answer.siblings {
             if !is_wanted(&sibling.rfilename) {
@@ -85,7 +93,7 @@ impl Listing {
                 None => ask_for_one(client, repo, &answer.sha, sibling.rfilename)?,
             });
         }
-        Ok(Self { commit: answer.sha, files, others })
+        Ok(Self { commit: answer.sha, files, others, tree })
     }
 }
 

@@ -27,15 +27,17 @@ pub fn locate(settings: &Settings, repo: &RepoName) -> Result<PathBuf, Error> {
     cached(settings, repo).map(|(dir, _)| dir)
 }
 
+/// The commit that a repository's revision means, if something of it is in the cache.
+pub(super) fn commit(settings: &Settings, repo: &RepoName) -> Result<String, Error> {
+    let cache = RepoCache::new(&settings.cache_dir, repo);
+    let commit = cache.commit(repo).filter(|commit| cache.snapshot(commit).is_dir());
+    commit.ok_or_else(|| Error::NotCached { repo: repo.to_string(), cache: cache.folder })
+}
+
 /// A repository's snapshot in the cache and its commit, if all files are there.
 pub(super) fn cached(settings: &Settings, repo: &RepoName) -> Result<(PathBuf, String), Error> {
-    let cache = RepoCache::new(&settings.cache_dir, repo);
-    let not_cached = || Error::NotCached { repo: repo.to_string(), cache: cache.folder.clone() };
-    let commit = cache.commit(repo).ok_or_else(not_cached)?;
-    let dir = cache.snapshot(&commit);
-    if !dir.is_dir() {
-        return Err(not_cached());
-    }
+    let commit = commit(settings, repo)?;
+    let dir = RepoCache::new(&settings.cache_dir, repo).snapshot(&commit);
     match checkpoint::first_missing(&dir) {
         None => Ok((dir, commit)),
         Some(missing) => Err(Error::PartlyCached { repo: repo.to_string(), missing }),

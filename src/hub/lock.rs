@@ -1,4 +1,8 @@
-//! One process at a time downloads a blob: a lock file beside the cache, as Python's huggingface_hub takes it.
+//! Locks between processes: files beside the cache that are locked, never read.
+//!
+//! One per blob, held by whoever downloads it, at the path and in the manner of Python's huggingface_hub (`flock`), so
+//! that the two wait for each other. One per repository, which Python does not know: downloads share it, and a removal
+//! has it alone.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
@@ -10,17 +14,31 @@ use super::Error;
 /// How often a lock that somebody else holds is tried again.
 const POLL: Duration = Duration::from_millis(100);
 
+/// With whom a lock can be held at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// With others who share it.
+    Shared,
+    /// With nobody.
+    Exclusive,
+}
+
 /// Held until it is dropped; the system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
 pub(super) struct Lock {
     _file: File,
+    excludes: bool,
 }
 
 impl Lock {
     /// Waits for the lock; `waiting` is called before each new try and can give up.
-    pub(super) fn wait<E: From<Error>>(path: &Path, mut waiting: impl FnMut() -> Result<(), E>) -> Result<Self, E> {
+    pub(super) fn wait<E: From<Error>>(
+        path: &Path,
+        mode: Mode,
+        mut waiting: impl FnMut() -> Result<(), E>,
+    ) -> Result<Self, E> {
         loop {
-            if let Some(lock) = Self::take(path)? {
+            if let Some(lock) = Self::take(path, mode)? {
                 return Ok(lock);
             }
             waiting()?;
@@ -28,8 +46,8 @@ impl Lock {
         }
     }
 
-    /// Takes the lock if nobody holds it.
-    pub(super) fn take(path: &Path) -> Result<Option<Self>, Error> {
+    /// Takes the lock if nobody else holds it in a way that forbids it.
+    pub(super) fn take(path: &Path, mode: Mode) -> Result<Option<Self>, Error> {
         let write = |source| Error::Write { path: path.to_owned(), source };
         loop {
             if let Some(dir) = path.parent() {
@@ -38,22 +56,42 @@ impl Lock {
             let file = match OpenOptions::new().write(true).create(true).truncate(false).open(path) {
                 // The folder was removed in between.
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                // Another user's lock file can be locked all the same.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    File::open(path).map_err(|_| write(error))?
+                }
                 other => other.map_err(write)?,
             };
-            match file.try_lock() {
+            let locked = match mode {
+                Mode::Shared => file.try_lock_shared(),
+                Mode::Exclusive => file.try_lock(),
+            };
+            match locked {
                 // A lock on a file that was removed meanwhile excludes nobody.
-                Ok(()) if is_still_at(&file, path) => return Ok(Some(Self { _file: file })),
+                Ok(()) if is_still_at(&file, path) => return Ok(Some(Self { _file: file, excludes: true })),
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Ok(None),
-                // A file system without locks. What is written is the same bytes at the same places whoever does it, and
-                // is checked before it is put in place, so that a lock saves work but is not needed for safety.
-                Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
-                    return Ok(Some(Self { _file: file }));
+                Err(TryLockError::Error(error)) if has_no_locks(&error) => {
+                    return Ok(Some(Self { _file: file, excludes: false }));
                 }
                 Err(TryLockError::Error(error)) => return Err(write(error)),
             }
         }
     }
+
+    /// Whether it keeps others away; not where the file system has no locks.
+    pub(super) fn excludes(&self) -> bool {
+        self.excludes
+    }
+}
+
+/// Whether the file system cannot lock at all: some of the network and of user space.
+fn has_no_locks(error: &std::io::Error) -> bool {
+    #[cfg(unix)]
+    if error.raw_os_error() == Some(libc::ENOLCK) {
+        return true;
+    }
+    error.kind() == ErrorKind::Unsupported
 }
 
 fn is_still_at(file: &File, path: &Path) -> bool {
@@ -78,10 +116,14 @@ mod tests {
     fn a_lock_is_held_by_one_and_let_go_on_drop() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("a/b.lock");
-        let held = Lock::take(&path).expect("writable");
-        assert!(held.is_some());
-        assert!(Lock::take(&path).expect("writable").is_none());
+        let take = |mode| Lock::take(&path, mode).expect("writable");
+        let held = take(Mode::Exclusive);
+        assert!(held.as_ref().is_some_and(Lock::excludes));
+        assert!(take(Mode::Exclusive).is_none() && take(Mode::Shared).is_none());
         drop(held);
-        assert!(Lock::take(&path).expect("writable").is_some());
+        let shared = [take(Mode::Shared), take(Mode::Shared)];
+        assert!(shared.iter().all(Option::is_some) && take(Mode::Exclusive).is_none());
+        drop(shared);
+        assert!(take(Mode::Exclusive).is_some());
     }
 }

@@ -24,7 +24,7 @@ pub enum ModelName {
 
 impl ModelName {
     /// `demo` is the demo model (a directory of that name is `./demo`); a directory or file that exists is taken as it
-    /// is; anything else must be `owner/name[@revision]`, or `@revision` of the default model.
+    /// is; anything else must be what [`RepoName::parse`] reads.
     ///
     /// # Errors
     /// [`Error::NoSuchModel`] for what is neither.
@@ -44,20 +44,31 @@ impl ModelName {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepoName {
     id: String,
-    revision: String,
+    /// As given; none: the default branch.
+    revision: Option<String>,
 }
 
 impl RepoName {
-    /// Reads `owner/name[@revision]`, or `@revision` of the default model.
+    /// Reads `owner/name[@revision]`, `@revision` of the default model, or the address of a repository's page on the hub
+    /// as a browser shows it.
     ///
     /// # Errors
     /// [`Error::NoSuchModel`] for anything else.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let (id, revision) = text.split_once('@').unwrap_or((text, DEFAULT_REVISION));
-        let id = if id.is_empty() && text.starts_with('@') { DEFAULT_MODEL } else { id };
-        match is_repository_id(id) && is_revision(revision) {
-            true => Ok(Self { id: id.to_owned(), revision: revision.to_owned() }),
-            false => Err(Error::NoSuchModel { name: text.to_owned() }),
+        let parsed = match page_path(text) {
+            Some(path) => of_page(path),
+            None => match text.split_once('@') {
+                Some(("", revision)) => Some((DEFAULT_MODEL.to_owned(), Some(revision.to_owned()))),
+                Some((id, revision)) => Some((id.to_owned(), Some(revision.to_owned()))),
+                None => Some((text.to_owned(), None)),
+            },
+        };
+        let is_valid = |(id, revision): &(String, Option<String>)| {
+            is_repository_id(id) && revision.as_deref().is_none_or(is_revision)
+        };
+        match parsed.filter(is_valid) {
+            Some((id, revision)) => Ok(Self { id, revision }),
+            None => Err(Error::NoSuchModel { name: text.to_owned() }),
         }
     }
 
@@ -68,27 +79,61 @@ impl RepoName {
 
     /// The branch, tag or commit.
     pub fn revision(&self) -> &str {
-        &self.revision
+        self.revision.as_deref().unwrap_or(DEFAULT_REVISION)
+    }
+
+    /// Whether a revision was named, be it the default one.
+    pub fn has_revision(&self) -> bool {
+        self.revision.is_some()
     }
 
     /// Whether the revision is a full commit hash, which always means the same files.
     pub fn is_pinned(&self) -> bool {
-        is_commit(&self.revision)
+        is_commit(self.revision())
     }
 
     /// The same repository as the crate hf-hub names it.
     pub(super) fn to_hf_hub(&self) -> hf_hub::Repo {
-        hf_hub::Repo::with_revision(self.id.clone(), hf_hub::RepoType::Model, self.revision.clone())
+        hf_hub::Repo::with_revision(self.id.clone(), hf_hub::RepoType::Model, self.revision().to_owned())
     }
 }
 
 impl std::fmt::Display for RepoName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.revision == DEFAULT_REVISION {
-            true => f.write_str(&self.id),
-            false => write!(f, "{}@{}", self.id, self.revision),
+        match self.revision() {
+            DEFAULT_REVISION => f.write_str(&self.id),
+            revision => write!(f, "{}@{revision}", self.id),
         }
     }
+}
+
+/// The hub's hosts, as addresses of its pages name them.
+const PAGE_HOSTS: [&str; 3] = ["huggingface.co", "www.huggingface.co", "hf.co"];
+
+/// First parts of addresses on the hub that are no owners of models.
+const NO_OWNERS: [&str; 8] = ["api", "blog", "collections", "datasets", "docs", "models", "papers", "spaces"];
+
+/// What follows the host in the address of one of the hub's pages; `None` for any other text.
+fn page_path(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
+    let (host, path) = rest.split_once('/')?;
+    PAGE_HOSTS.contains(&host).then_some(path)
+}
+
+/// The repository of a page, and the revision that the page shows: `owner/name`, `owner/name/tree/REVISION`, or a file's
+/// page or address.
+fn of_page(path: &str) -> Option<(String, Option<String>)> {
+    let path = path.split(['?', '#']).next()?.trim_end_matches('/');
+    let parts: Vec<&str> = path.split('/').collect();
+    let (owner, name, revision) = match *parts.as_slice() {
+        [owner, name] => (owner, name, None),
+        // The page of a folder is no checkpoint's; a file is of the checkpoint beside it.
+        [owner, name, "tree" | "commit", revision] | [owner, name, "blob" | "resolve", revision, _] => {
+            (owner, name, Some(revision.replace("%2F", "/").replace("%2f", "/")))
+        }
+        _ => return None,
+    };
+    (!NO_OWNERS.contains(&owner)).then(|| (format!("{owner}/{name}"), revision))
 }
 
 /// Whether `text` is a full git commit hash.
@@ -142,5 +187,42 @@ mod tests {
         assert_eq!(name.id(), DEFAULT_MODEL);
         assert!(name.is_pinned());
         assert_eq!(RepoName::parse(DEFAULT_MODEL).expect("an id").to_string(), DEFAULT_MODEL);
+    }
+
+    #[test]
+    fn addresses_of_the_hubs_pages_name_repositories() {
+        for (address, name) in [
+            ("https://huggingface.co/owner/name", "owner/name"),
+            ("https://huggingface.co/owner/name/", "owner/name"),
+            ("https://huggingface.co/owner/name?library=transformers#usage", "owner/name"),
+            ("http://hf.co/owner/name", "owner/name"),
+            ("huggingface.co/owner/name/tree/v1.0", "owner/name@v1.0"),
+            ("https://huggingface.co/owner/name/tree/refs%2Fpr%2F1", "owner/name@refs/pr/1"),
+            ("https://huggingface.co/owner/name/blob/v2/config.json", "owner/name@v2"),
+            ("https://huggingface.co/owner/name/resolve/v2/config.json?download=true", "owner/name@v2"),
+        ] {
+            assert_eq!(RepoName::parse(address).map(|name| name.to_string()).ok().as_deref(), Some(name), "{address}");
+        }
+        for wrong in [
+            "https://huggingface.co/owner",
+            "huggingface.co/owner",
+            "https://huggingface.co/datasets/owner/name",
+            "https://huggingface.co/spaces/name",
+            "https://huggingface.co/owner/name/tree/main/folder",
+            "https://huggingface.co/owner/name/tree/..%2Fx",
+            "https://huggingface.co/owner/name/discussions",
+            "https://example.org/owner/name",
+        ] {
+            assert!(RepoName::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_revision_is_named_even_if_it_is_the_default() {
+        for (text, named) in
+            [("o/n", false), ("o/n@main", true), ("hf.co/o/n", false), ("hf.co/o/n/tree/main", true), ("@v1", true)]
+        {
+            assert_eq!(RepoName::parse(text).expect("a repository").has_revision(), named, "{text}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::{Error, RepoName};
 const SMALL_FILES: [&str; 12] = [
     "config.json",
     "generation_config.json",
-    "model.safetensors.index.json",
+    INDEX,
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -22,6 +22,9 @@ const SMALL_FILES: [&str; 12] = [
 
 /// The slow tokenizer's files, which are read where there is no tokenizer.json.
 const VOCABULARY_FILES: [&str; 2] = ["vocab.json", "merges.txt"];
+
+/// Which shard holds which tensor.
+const INDEX: &str = "model.safetensors.index.json";
 
 /// Weights in one file; where there are shards too, the loader prefers it.
 const SINGLE: &str = "model.safetensors";
@@ -61,8 +64,8 @@ impl Selection {
             let found = listing.others.iter().find(|name| is_pickle(name)).cloned();
             return Err(Error::NoSafetensors { repo: repo.to_string(), found });
         }
-        if find(SINGLE).is_none() && find("model.safetensors.index.json").is_none() {
-            return Err(missing("model.safetensors.index.json"));
+        if find(SINGLE).is_none() && find(INDEX).is_none() {
+            return Err(missing(INDEX));
         }
         let vocabulary = match find("tokenizer.json") {
             Some(_) => &[][..],
@@ -73,6 +76,26 @@ impl Selection {
         }
         let wanted = SMALL_FILES.iter().chain(vocabulary);
         Ok(Self { small: wanted.filter_map(|name| find(name)).cloned().collect(), weights })
+    }
+
+    /// The file that says which shards there are, where there are any.
+    pub(super) fn index(&self) -> Option<&RemoteFile> {
+        let is_single = matches!(self.weights.as_slice(), [single] if single.name == SINGLE);
+        self.small.iter().find(|file| !is_single && file.name == INDEX)
+    }
+
+    /// Keeps the shards that the index names; others that lie beside them are of another checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::MissingFile`] for a shard that is not there.
+    pub(super) fn keep_shards(&mut self, repo: &RepoName, shards: &[String]) -> Result<(), Error> {
+        let is_listed = |shard: &&String| self.weights.iter().any(|file| file.name == **shard);
+        if let Some(shard) = shards.iter().find(|shard| !is_listed(shard)) {
+            let file = format!("{shard}, which its index names");
+            return Err(Error::MissingFile { repo: repo.to_string(), file });
+        }
+        self.weights.retain(|file| shards.contains(&file.name));
+        Ok(())
     }
 
     /// All files.
@@ -98,7 +121,8 @@ mod tests {
         let file = |name: &&str| RemoteFile { name: (*name).to_owned(), size: 1, digest: digest.clone() };
         let (wanted, others): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| is_candidate(name));
         let others = others.into_iter().map(str::to_owned).collect();
-        let listing = Listing { commit: "0".repeat(40), files: wanted.iter().map(file).collect(), others };
+        let files = wanted.iter().map(file).collect();
+        let listing = Listing { commit: "0".repeat(40), files, others, tree: None };
         let repo = RepoName::parse("owner/name")?;
         Ok(Selection::of(&repo, &listing)?.files().map(|file| file.name.clone()).collect())
     }

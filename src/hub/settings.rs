@@ -23,6 +23,8 @@ pub struct Settings {
     pub stall_timeout: Duration,
     /// How often in a row something may fail without a byte of progress before it is given up.
     pub retries: u32,
+    /// How long connections are tried while none has ever come about; `None`: as often as anything else.
+    pub connect_patience: Option<Duration>,
 }
 
 /// An access token and where it came from.
@@ -54,6 +56,8 @@ const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 const DEFAULT_STALL_SECS: u64 = 20;
 /// With pauses that double from 0.1 s, about half a minute.
 const DEFAULT_RETRIES: u32 = 8;
+/// Long enough for a hiccup; a machine that is offline stays so for longer.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(3);
 const MAX_STALL_SECS: u64 = 86_400;
 
 impl Settings {
@@ -99,6 +103,7 @@ impl Settings {
             offline: offline.or_else(by_variable),
             stall_timeout: stall_timeout(text("HF_HUB_DOWNLOAD_TIMEOUT"))?,
             retries: DEFAULT_RETRIES,
+            connect_patience: Some(CONNECT_PATIENCE),
         })
     }
 }

@@ -7,8 +7,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use super::cache::RepoCache;
 use super::digest::Digest;
-use super::{Error, RepoName, Settings, cache::RepoCache, locate};
+use super::inventory::entries;
+use super::{Error, RepoName, Settings, locate};
+use crate::checkpoint;
 use crate::interrupt::Interrupt;
 
 const BUFFER_BYTES: usize = 1 << 20;
@@ -26,7 +29,8 @@ pub enum Verdict {
         /// The checksum of what is there.
         found: Digest,
     },
-    /// Nothing says what its checksum should be: it is not a link to a blob with a checksum for a name.
+    /// Nothing says what its checksum should be: it is no link to a blob with a checksum for a name, and no listing was
+    /// kept.
     Unknown,
 }
 
@@ -43,6 +47,15 @@ pub struct Verified {
     pub verdict: Verdict,
 }
 
+/// What was found out about a cached snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verification {
+    /// Its commit.
+    pub commit: String,
+    /// Its files, by name.
+    pub files: Vec<Verified>,
+}
+
 /// Recomputes the checksums of all files of a cached snapshot, on all cores. `on_progress` is told bytes done and in
 /// all.
 ///
@@ -53,9 +66,13 @@ pub fn verify(
     repo: &RepoName,
     interrupt: &Interrupt,
     on_progress: &mut dyn FnMut(u64, u64),
-) -> Result<Vec<Verified>, Error> {
-    let (dir, _) = locate::cached(settings, repo)?;
-    let files = snapshot_files(&dir)?;
+) -> Result<Verification, Error> {
+    let cache = RepoCache::new(&settings.cache_dir, repo);
+    let commit = locate::commit(settings, repo)?;
+    if let Some(missing) = checkpoint::first_absent(&cache.snapshot(&commit)) {
+        return Err(Error::PartlyCached { repo: repo.to_string(), missing });
+    }
+    let files = snapshot_files(&cache, &commit)?;
     let total = files.iter().map(|file| file.bytes).sum();
     // The largest first, so that no core is left alone with it at the end.
     let mut order: Vec<usize> = (0..files.len()).collect();
@@ -85,22 +102,8 @@ pub fn verify(
     });
     let mut results = results.into_inner().unwrap_or_default();
     results.sort_by_key(|(index, _)| *index);
-    results.into_iter().map(|(_, outcome)| outcome).collect()
-}
-
-/// Removes the bytes of damaged files, so that the next pull fetches them again.
-///
-/// # Errors
-/// A file that cannot be removed.
-pub fn drop_damaged(settings: &Settings, repo: &RepoName, files: &[Verified]) -> Result<(), Error> {
-    let cache = RepoCache::new(&settings.cache_dir, repo);
-    for file in files {
-        if let (Verdict::Damaged { .. }, Some(digest)) = (&file.verdict, &file.expected) {
-            let path = cache.blob(digest);
-            std::fs::remove_file(&path).map_err(|source| Error::Write { path, source })?;
-        }
-    }
-    Ok(())
+    let files = results.into_iter().map(|(_, outcome)| outcome).collect::<Result<_, _>>()?;
+    Ok(Verification { commit, files })
 }
 
 struct SnapshotFile {
@@ -110,20 +113,19 @@ struct SnapshotFile {
     expected: Option<Digest>,
 }
 
-fn snapshot_files(dir: &Path) -> Result<Vec<SnapshotFile>, Error> {
-    let read = |source| Error::Read { path: dir.to_owned(), source };
+fn snapshot_files(cache: &RepoCache, commit: &str) -> Result<Vec<SnapshotFile>, Error> {
+    let tree = cache.tree(commit);
     let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(read)? {
-        let path = entry.map_err(read)?.path();
+    for path in entries(&cache.snapshot(commit))? {
         let metadata = path.metadata().map_err(|source| Error::Read { path: path.clone(), source })?;
         if metadata.is_file() {
             let target = std::fs::read_link(&path).ok();
             let blob = target.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            files.push(SnapshotFile { name, bytes: metadata.len(), expected: blob.and_then(Digest::parse), path });
+            let expected = blob.and_then(Digest::parse).or_else(|| tree.as_ref()?.digest(&name));
+            files.push(SnapshotFile { name, bytes: metadata.len(), expected, path });
         }
     }
-    files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
 }
 

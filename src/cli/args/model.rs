@@ -14,6 +14,7 @@ pub(crate) enum ModelCommand {
     #[command(after_help = HUB_VARIABLES)]
     Pull(PullArgs),
     /// List cached checkpoints, and known ones that could be downloaded.
+    #[command(visible_alias = "ls")]
     List(ListArgs),
     /// Print what a checkpoint is, and what memory it takes by frames and dtype. Reads its headers only.
     Info(InfoArgs),
@@ -53,9 +54,13 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
-    /// A directory, a GGUF file, or a repository that is cached.
+    /// A directory, a GGUF file, or a repository; of one that is not cached only the small files are downloaded.
     #[arg(value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL, add = models::usable())]
     pub(crate) model: String,
+
+    /// Open no connection; succeed only if it is cached.
+    #[arg(long)]
+    pub(crate) offline: bool,
 
     /// Print one JSON object.
     #[arg(long)]

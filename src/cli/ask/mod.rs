@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use llava_video::Error;
-use llava_video::checkpoint::Checkpoint;
+use llava_video::checkpoint::{Checkpoint, Source};
 use llava_video::device::Placement;
 use llava_video::generate::{self, Sampler, SamplingParams, StopReason};
 use llava_video::interrupt::Interrupt;
@@ -51,14 +51,10 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     if let Some(video) = clip.as_ref().filter(|_| files.len() > 1) {
         return Err(pictures::only_pictures(video.path()).into());
     }
-    // Gigabytes are not fetched for a plan alone.
-    let offline = args.dry_run.then_some("--dry-run").or(args.offline.then_some("--offline"));
-    let source = super::model::obtain(&args.model, offline, &interrupt, printer)?;
-    let mut checkpoint = Checkpoint::open(&source, &args.overrides).map_err(Error::from)?;
-    if let Some(scheme) = args.quantize.scheme() {
-        checkpoint.quantize(scheme).map_err(Error::from)?;
-    }
-    let tokenizer = Tokenizer::open(&source).map_err(Error::from)?;
+    // Gigabytes are not fetched for a plan alone, nor for what does not fit.
+    let found = super::model::find(&args.model, args.offline.then_some("--offline"), &interrupt, printer)?;
+    let checkpoint = open(&found.source, &args)?;
+    let tokenizer = Tokenizer::open(&found.source).map_err(Error::from)?;
     let request = Request { args: &args, question: &question, tokenizer: &tokenizer, checkpoint: &checkpoint };
     let pictures = match first_picture {
         Some(first) => request.pictures(first, &files[1..], &interrupt, &mut timings, printer)?,
@@ -91,6 +87,8 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     announce::announce_long_work(&request, clip.as_ref(), views, &prompt, &devices, printer)?;
+    let fetched = found.fetch(&interrupt, printer)?.map(|source| open(&source, &args)).transpose()?;
+    let whole = fetched.as_ref().unwrap_or(&checkpoint);
 
     let frames = match &mut clip {
         Some(clip) => {
@@ -106,7 +104,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     };
 
     let with_vision = views.distinct > 0;
-    let load = || LlavaVideo::load(&checkpoint, vocab_len, with_vision, &devices, &interrupt, &mut progress(printer));
+    let load = || LlavaVideo::load(whole, vocab_len, with_vision, &devices, &interrupt, &mut progress(printer));
     let model = timings.load.time(load)?;
 
     let sampling = answer::sampling(&args, &checkpoint.generation);
@@ -152,6 +150,15 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
         Some(signal) if stop_reason == StopReason::Interrupted => Exit::Interrupted(signal),
         _ => Exit::Done,
     })
+}
+
+/// The checkpoint as the request wants it.
+fn open(source: &Source, args: &AskArgs) -> Result<Checkpoint> {
+    let mut checkpoint = Checkpoint::open(source, &args.overrides).map_err(Error::from)?;
+    if let Some(scheme) = args.quantize.scheme() {
+        checkpoint.quantize(scheme).map_err(Error::from)?;
+    }
+    Ok(checkpoint)
 }
 
 /// A loaded model and what it is asked.

@@ -1,4 +1,4 @@
-//! `model info`: what a checkpoint is and what memory it takes, from its headers alone.
+//! `model info`: what a checkpoint is and what memory it takes, from its headers alone, be it downloaded or not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use llava_video::Error;
 use llava_video::checkpoint::{Checkpoint, Layout, Source};
 use llava_video::demo;
-use llava_video::hub::{self, ModelName};
+use llava_video::hub::ModelName;
 use llava_video::model;
 use llava_video::quantization::{Quantization, Scheme, TensorPlan, fallbacks};
 use llava_video::size::shown;
@@ -15,12 +15,17 @@ use serde_json::{Value, json};
 use super::super::args::InfoArgs;
 use super::super::exit::Exit;
 use super::super::output::Printer;
+use super::super::signals;
 use super::fit::{self, Fit};
 
 pub(super) fn run(args: &InfoArgs, printer: &mut Printer) -> Result<Exit> {
+    let interrupt = signals::install()?;
     let name = ModelName::parse(&args.model).map_err(Error::from)?;
-    let source = hub::locate_by_name(&args.model).map_err(Error::from)?;
-    let checkpoint = Checkpoint::open(source, &[]).map_err(Error::from)?;
+    let found = super::find(&args.model, args.offline.then_some("--offline"), &interrupt, printer)?;
+    let checkpoint = Checkpoint::open(&found.source, &[]).map_err(Error::from)?;
+    if let Some(bytes) = found.missing_bytes() {
+        printer.note(&format!("{} of weights are not downloaded yet", shown(bytes)));
+    }
     let facts = facts(&name, &checkpoint)?;
     let fits = fit::on_this_machine(&checkpoint)?;
     if args.json {

@@ -1,4 +1,4 @@
-//! A model by name, fetched on first use.
+//! A model by name: found in the cache, planned with while it is elsewhere, fetched on first use.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use indicatif::HumanDuration;
 use llava_video::Error;
 use llava_video::checkpoint::Source;
 use llava_video::demo;
-use llava_video::hub::{self, Event, ModelName, Pulled, RepoName, Settings};
+use llava_video::hub::{self, Event, ModelName, Outline, Pulled, RepoName, Settings};
 use llava_video::interrupt::Interrupt;
 use llava_video::size::shown;
 
@@ -16,27 +16,71 @@ use super::super::output::Printer;
 /// The shortest pause between tries that is worth telling about.
 const TOLD_PAUSE_SECS: u64 = 5;
 
-/// Where a model is. What is cached as a whole is taken as it is, without any network, so that answers do not
-/// change by themselves; anything else is fetched, unless a flag says `offline`.
+/// A model that can be planned with.
+pub(crate) struct Found {
+    /// Where it is; without its weights as long as these are not fetched.
+    pub(crate) source: Source,
+    /// What is still to be fetched, and from where.
+    absent: Option<(Settings, RepoName, Outline)>,
+}
+
+impl Found {
+    fn here(source: Source) -> Self {
+        Self { source, absent: None }
+    }
+
+    /// Bytes of weights that are not here.
+    pub(crate) fn missing_bytes(&self) -> Option<u64> {
+        self.absent.as_ref().map(|(_, _, outline)| outline.missing_bytes)
+    }
+
+    /// Fetches the weights, unless they are here: then `None`.
+    pub(crate) fn fetch(&self, interrupt: &Interrupt, printer: &mut Printer) -> Result<Option<Source>> {
+        let Some((settings, repo, outline)) = &self.absent else { return Ok(None) };
+        let pull = |on_event: &mut dyn FnMut(Event)| outline.pull(settings, interrupt, on_event);
+        Ok(Some(download(settings, repo, printer, pull)?.dir.into()))
+    }
+}
+
+/// Where a model is, or what it will be. What is cached as a whole is taken as it is, without any network, so that answers
+/// do not change by themselves; of anything else the small files are fetched, unless a flag says `offline`.
+pub(crate) fn find(
+    name: &str,
+    offline: Option<&'static str>,
+    interrupt: &Interrupt,
+    printer: &mut Printer,
+) -> Result<Found> {
+    let repo = match ModelName::parse(name).map_err(Error::from)? {
+        ModelName::Local(path) => return Ok(Found::here(path.into())),
+        ModelName::Demo => {
+            printer.note(demo::KNOWS);
+            return Ok(Found::here(demo::source()));
+        }
+        ModelName::Repo(repo) => repo,
+    };
+    let settings = Settings::from_env(offline).map_err(Error::from)?;
+    if let Ok(dir) = hub::locate(&settings, &repo) {
+        return Ok(Found::here(dir.into()));
+    }
+    let mut on_event = |event| match event {
+        Event::Started { files, bytes } => {
+            printer.detail(&format!("fetching the small files of {repo}: {}, {files} in number", shown(bytes)));
+        }
+        other => report(other, &settings, &repo, printer),
+    };
+    let outline = hub::outline(&settings, &repo, interrupt, &mut on_event).map_err(Error::from)?;
+    Ok(Found { source: outline.source(), absent: Some((settings, repo, outline)) })
+}
+
+/// A whole model, fetched if it is not here.
 pub(crate) fn obtain(
     name: &str,
     offline: Option<&'static str>,
     interrupt: &Interrupt,
     printer: &mut Printer,
 ) -> Result<Source> {
-    let repo = match ModelName::parse(name).map_err(Error::from)? {
-        ModelName::Local(path) => return Ok(path.into()),
-        ModelName::Demo => {
-            printer.note(demo::KNOWS);
-            return Ok(demo::source());
-        }
-        ModelName::Repo(repo) => repo,
-    };
-    let settings = Settings::from_env(offline).map_err(Error::from)?;
-    match hub::locate(&settings, &repo) {
-        Ok(dir) => Ok(dir.into()),
-        Err(_) => Ok(pull(&settings, &repo, interrupt, printer)?.dir.into()),
-    }
+    let found = find(name, offline, interrupt, printer)?;
+    Ok(found.fetch(interrupt, printer)?.unwrap_or(found.source))
 }
 
 /// Fetches a repository and tells how it goes.
@@ -46,26 +90,18 @@ pub(super) fn pull(
     interrupt: &Interrupt,
     printer: &mut Printer,
 ) -> Result<Pulled> {
+    download(settings, repo, printer, |on_event| hub::pull(settings, repo, interrupt, on_event))
+}
+
+/// Tells how a download goes.
+pub(super) fn download(
+    settings: &Settings,
+    repo: &RepoName,
+    printer: &mut Printer,
+    pull: impl FnOnce(&mut dyn FnMut(Event)) -> Result<Pulled, hub::Error>,
+) -> Result<Pulled> {
     let started = Instant::now();
-    let mut on_event = |event| match event {
-        Event::Started { files, bytes } => {
-            let (size, dir) = (shown(bytes), settings.cache_dir.display());
-            printer.note(&format!("downloading {repo}, {size} in {files} files, to `{dir}`"));
-        }
-        Event::Progress { done, total } => printer.bytes_progress("download", done, total),
-        Event::Waiting { what } => printer.note(&format!("waiting for another process that downloads {what}")),
-        Event::Retrying { what, reason, pause } => {
-            let message = format!("{what}: {reason}; trying again in {:.1} s", pause.as_secs_f64());
-            match pause.as_secs() >= TOLD_PAUSE_SECS {
-                true => printer.note(&message),
-                false => printer.detail(&message),
-            }
-        }
-        Event::Fallback { reason, commit } => {
-            printer.warning(&format!("{reason}; using commit {commit} of {repo} from the cache"));
-        }
-    };
-    let pulled = hub::pull(settings, repo, interrupt, &mut on_event).map_err(Error::from)?;
+    let pulled = pull(&mut |event| report(event, settings, repo, printer)).map_err(Error::from)?;
     if pulled.received_bytes > 0 {
         let (size, elapsed) = (shown(pulled.received_bytes), started.elapsed());
         let rate = shown((pulled.received_bytes as f64 / elapsed.as_secs_f64().max(0.001)) as u64);
@@ -76,4 +112,26 @@ pub(super) fn pull(
         printer.note(&format!("downloaded {size} in {took} ({rate}/s); all checksums are right"));
     }
     Ok(pulled)
+}
+
+fn report(event: Event, settings: &Settings, repo: &RepoName, printer: &mut Printer) {
+    match event {
+        Event::Started { files, bytes } => {
+            let (size, dir) = (shown(bytes), settings.cache_dir.display());
+            let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+            printer.note(&format!("downloading {repo}, {size} in {files}, to `{dir}`"));
+        }
+        Event::Progress { done, total } => printer.bytes_progress("download", done, total),
+        Event::Waiting { reason } => printer.note(&format!("waiting: {reason}")),
+        Event::Retrying { what, reason, pause } => {
+            let message = format!("{what}: {reason}; trying again in {:.1} s", pause.as_secs_f64());
+            match pause.as_secs() >= TOLD_PAUSE_SECS {
+                true => printer.note(&message),
+                false => printer.detail(&message),
+            }
+        }
+        Event::Fallback { reason, commit } => {
+            printer.warning(&format!("{reason}; using commit {commit} of {repo} from the cache"));
+        }
+    }
 }

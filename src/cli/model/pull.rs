@@ -14,7 +14,9 @@ pub(super) fn run(args: &PullArgs, printer: &mut Printer) -> Result<Exit> {
     let interrupt = signals::install()?;
     let repo = super::repository(&args.model)?;
     let mut settings = Settings::from_env(args.offline.then_some("--offline")).map_err(Error::from)?;
-    settings.retries = args.retries.unwrap_or(settings.retries);
+    if let Some(retries) = args.retries {
+        (settings.retries, settings.connect_patience) = (retries, None);
+    }
     let pulled = obtain::pull(&settings, &repo, &interrupt, printer)?;
     printer.detail(&format!("{repo} is at commit {}", pulled.commit));
     printer.line(&pulled.dir.to_string_lossy())?;

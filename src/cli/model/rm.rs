@@ -14,15 +14,15 @@ use super::super::output::Printer;
 pub(super) fn run(args: &RmArgs, printer: &mut Printer) -> Result<Exit> {
     let repo = super::repository(&args.model)?;
     let settings = Settings::from_env(None).map_err(Error::from)?;
-    let (removal, what) = match args.model.contains('@') {
-        true => (Removal::of_revision(&settings, &repo), format!("{}@{}", repo.id(), repo.revision())),
-        false => (Removal::of_repository(&settings, &repo), repo.id().to_owned()),
+    let what = match repo.has_revision() {
+        true => format!("{}@{}", repo.id(), repo.revision()),
+        false => repo.id().to_owned(),
     };
-    let removal = removal.map_err(Error::from)?;
+    let removal = Removal::plan(&settings, &repo).map_err(Error::from)?;
     let size = shown(removal.bytes);
     if !args.yes {
         if !std::io::stdin().is_terminal() {
-            return Err(UsageError(format!("to remove {what} ({size}) without a terminal, say `--yes`")).into());
+            return Err(UsageError(format!("removing {what} ({size}) without a terminal needs `--yes`")).into());
         }
         printer.question(&format!("remove {what} ({size}) from `{}`? [y/N] ", settings.cache_dir.display()));
         let mut answer = String::new();
@@ -31,7 +31,7 @@ pub(super) fn run(args: &RmArgs, printer: &mut Printer) -> Result<Exit> {
             bail!("nothing was removed");
         }
     }
-    removal.carry_out().map_err(Error::from)?;
-    printer.note(&format!("removed {what}, {size}"));
+    let freed = shown(removal.carry_out().map_err(Error::from)?);
+    printer.note(&format!("removed {what}, {freed}"));
     Ok(Exit::Done)
 }

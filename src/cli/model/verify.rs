@@ -17,16 +17,24 @@ pub(super) fn run(args: &VerifyArgs, printer: &mut Printer) -> Result<Exit> {
     let repo = super::repository(&args.model)?;
     let settings = Settings::from_env(args.offline.then_some("--offline")).map_err(Error::from)?;
     let mut on_progress = |done, total| printer.bytes_progress("verify", done, total);
-    let files = hub::verify(&settings, &repo, &interrupt, &mut on_progress).map_err(Error::from)?;
+    let verification = hub::verify(&settings, &repo, &interrupt, &mut on_progress).map_err(Error::from)?;
+    let files = &verification.files;
     let damaged: Vec<&str> = files.iter().filter(|file| is_damaged(file)).map(|file| file.name.as_str()).collect();
     if args.json {
         printer.line(
             &json!({ "model": repo.to_string(), "files": files.iter().map(to_json).collect::<Vec<_>>() }).to_string(),
         )?;
     } else {
-        for file in &files {
+        for file in files {
             printer.line(&line(file))?;
         }
+    }
+    let unknown = files.iter().filter(|file| file.verdict == Verdict::Unknown).count();
+    if damaged.is_empty() && unknown > 0 {
+        let count = files.len();
+        bail!(
+            "no checksum is known for {unknown} of {count} files of {repo}; `llava-video model pull {repo}` gets them"
+        );
     }
     if damaged.is_empty() {
         return Ok(Exit::Done);
@@ -36,11 +44,12 @@ pub(super) fn run(args: &VerifyArgs, printer: &mut Printer) -> Result<Exit> {
         bail!("{summary}; fetch them again with `llava-video model verify {repo} --repair`");
     }
     if let Some(by) = settings.offline {
-        bail!("{summary}; {by} forbids to fetch them again");
+        bail!("{summary}; {by} forbids fetching them again");
     }
     printer.warning(&summary);
-    hub::drop_damaged(&settings, &repo, &files).map_err(Error::from)?;
-    obtain::pull(&settings, &repo, &interrupt, printer)?;
+    obtain::download(&settings, &repo, printer, |on_event| {
+        hub::repair(&settings, &repo, &verification, &interrupt, on_event)
+    })?;
     Ok(Exit::Done)
 }
 
