@@ -22,7 +22,7 @@ pub(crate) fn hub_with(checkpoint: &str, repo: &str) -> (Hub, HubHome, String) {
     (hub, home, commit)
 }
 
-fn clip() -> String {
+pub(crate) fn clip() -> String {
     fixtures().join("clips/nasty/plain_h264.mp4").to_str().unwrap().to_owned()
 }
 
@@ -202,5 +202,36 @@ fn the_layout_of_transformers_is_fetched_and_read() {
     home.run(["model", "pull", &name]).stdout_of_success();
     let info = home.run(["model", "info", &name, "--json"]).json();
     assert_eq!((info["layout"].as_str(), info["model"].as_str()), (Some("transformers"), Some(name.as_str())));
-    home.run(["model", "info", REPO]).fails_with(&[REPO, "not in the hub cache"]);
+    home.run(["model", "info", REPO]).fails_with(&[REPO, "the hub has no model"]);
+    home.run(["model", "info", REPO, "--offline"]).fails_with(&[REPO, "not in the hub cache"]);
+}
+
+#[test]
+fn addresses_of_the_hubs_pages_are_taken_for_repositories() {
+    let (_hub, home, commit) = hub_with(SINGLE, REPO);
+    let pulled = home.run(["model", "pull", &format!("https://huggingface.co/{REPO}")]);
+    assert!(pulled.stdout_of_success().trim_end().ends_with(&commit));
+    let info = home.run(["model", "info", &format!("https://hf.co/{REPO}/tree/main"), "--json"]).json();
+    assert_eq!(info["model"], REPO);
+    home.run(["model", "rm", &format!("https://huggingface.co/{REPO}/tree/{commit}"), "--yes"]).stdout_of_success();
+    home.run(["model", "info", REPO, "--offline"]).fails_with(&[REPO, "not in the hub cache"]);
+    home.run(["model", "pull", "https://huggingface.co/datasets/owner/name"]).fails_with(&["neither a directory nor"]);
+}
+
+/// Uploaders leave shards of an earlier export beside the new ones.
+#[test]
+fn shards_that_the_index_does_not_name_are_none_of_ours() {
+    let hub = Hub::start();
+    let copy = super::support::CheckpointCopy::of(&golden().join("ckpt").join(SHARDED));
+    let stray = "model-00001-of-00009.safetensors";
+    std::fs::write(copy.path().join(stray), "of another checkpoint").unwrap();
+    hub.publish(REPO, "main", copy.path());
+    // Nor is there room for it.
+    hub.claim_size(stray, 1 << 60);
+    let home = HubHome::new(&hub);
+    let pulled = home.run(["model", "pull", REPO]);
+    assert!(pulled.stderr.contains(" files, to "), "{}", pulled.stderr);
+    let dir = pulled.stdout_of_success().trim_end().to_owned();
+    assert!(hub.fetched(stray).is_empty() && !std::path::Path::new(&dir).join(stray).exists());
+    assert_eq!(hub.fetched("model.safetensors.index.json").len(), 1);
 }

@@ -64,6 +64,31 @@ fn a_part_that_is_too_long_or_cannot_be_continued_is_fetched_anew() {
     assert_eq!(hub.fetched(WEIGHTS).last().unwrap().from, None);
 }
 
+/// A proxy's page, a part of another file: nothing of them becomes a part of the weights, and nothing kept is lost.
+#[test]
+fn a_body_of_another_length_is_not_written() {
+    let page = "<html>Please log in to the guest network.</html>";
+    for fault in [Fault::Page(page), Fault::ChunkedPage(page), Fault::OtherTotal] {
+        let (hub, home, _) = hub_with(SINGLE, REPO);
+        hub.once(WEIGHTS, Fault::Cut(1000));
+        hub.once(WEIGHTS, fault.clone());
+        hub.once(WEIGHTS, fault.clone());
+        home.run(["model", "pull", REPO]).stdout_of_success();
+        let starts: Vec<Option<usize>> = hub.fetched(WEIGHTS).iter().map(|seen| seen.from).collect();
+        assert_eq!(starts, [None, Some(1000), Some(1000), Some(1000)], "{fault:?}");
+    }
+    for fault in [Fault::Page(page), Fault::ChunkedPage(page)] {
+        let (hub, home, _) = hub_with(SINGLE, REPO);
+        hub.always(WEIGHTS, fault.clone());
+        home.run(["model", "pull", REPO, "--retries", "1"]).fails_with(&[WEIGHTS, "bytes"]);
+        let kept: u64 = home.incomplete(REPO).iter().map(|path| path.metadata().unwrap().len()).sum();
+        assert_eq!(kept, 0, "{fault:?}");
+        hub.heal();
+        home.run(["model", "pull", REPO]).stdout_of_success();
+        assert_eq!(hub.fetched(WEIGHTS).last().unwrap().from, None);
+    }
+}
+
 #[test]
 fn a_stalled_stream_is_opened_again() {
     let (hub, home, _) = hub_with(SINGLE, REPO);

@@ -17,7 +17,11 @@ mod frames;
 mod hostile_child;
 mod hub;
 mod hub_faults;
+#[cfg(target_os = "linux")]
+mod hub_file_systems;
 mod hub_limits;
+mod hub_plan;
+mod hub_races;
 mod hub_refusals;
 mod isolation;
 mod large_frames;

@@ -33,6 +33,29 @@ fn list_shows_what_is_cached_and_what_could_be() {
     assert_eq!(hub.seen().len(), seen, "listing needs no hub");
 }
 
+/// As `verify` finds it, but before it is asked: a weight file must be as long as its header says.
+#[test]
+fn list_does_not_take_a_stump_for_a_weight_file() {
+    let (hub, home, commit) = hub_with(SINGLE, REPO);
+    home.run(["model", "pull", REPO]).stdout_of_success();
+    let weights = home.folder(REPO).join("snapshots").join(&commit).join(WEIGHTS).canonicalize().unwrap();
+    let whole = std::fs::read(&weights).unwrap();
+    for stump in [&whole[..7], &whole[..whole.len() - 1], b""] {
+        std::fs::write(&weights, stump).unwrap();
+        let table = llava_video_in(&home, &["model", "ls"]);
+        let row = table.lines().find(|line| line.starts_with(REPO)).unwrap();
+        assert!(row.ends_with("incomplete"), "{row}");
+        let list = super::support::run(&mut home.command(["model", "list", "--json"])).json();
+        let missing = list["cached"][0]["snapshots"][0]["missing"].as_str().unwrap();
+        assert!(missing.contains(WEIGHTS), "{missing}");
+        let verify = super::support::run(&mut home.command(["model", "verify", REPO]));
+        assert!(verify.code == Some(1) && verify.stderr.contains(WEIGHTS), "{verify:?}");
+    }
+    home.run(["model", "pull", REPO]).stdout_of_success();
+    assert_eq!(hub.fetched(WEIGHTS).len(), 2);
+    home.run(["model", "verify", REPO]).stdout_of_success();
+}
+
 fn llava_video_in(home: &super::support::hub_home::HubHome, args: &[&str]) -> String {
     super::support::run(&mut home.command(args)).stdout_of_success().to_owned()
 }
@@ -99,6 +122,79 @@ fn verify_finds_one_wrong_byte_and_repairs_it() {
     assert_eq!(hub.fetched(shard).len(), 2);
     assert_eq!(hub.fetched("model-00001-of-00005.safetensors").len(), 1, "sound files are not fetched again");
     home.run(["model", "verify", REPO]).stdout_of_success();
+}
+
+fn damage(home: &super::support::hub_home::HubHome, commit: &str, file: &str) -> (std::path::PathBuf, Vec<u8>) {
+    let blob = home.folder(REPO).join("snapshots").join(commit).join(file).canonicalize().unwrap();
+    let mut bytes = std::fs::read(&blob).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&blob, &bytes).unwrap();
+    (blob, bytes)
+}
+
+#[test]
+fn a_repair_is_of_the_commit_that_was_verified() {
+    let (hub, home, old) = hub_with(SINGLE, REPO);
+    home.run(["model", "pull", REPO]).stdout_of_success();
+    damage(&home, &old, WEIGHTS);
+    let copy = CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
+    copy.edit_json("generation_config.json", |config| config["top_k"] = serde_json::json!(7));
+    let new = hub.publish(REPO, "main", copy.path());
+    assert_eq!(home.run(["model", "verify", REPO, "--repair"]).code, Some(0));
+    assert_eq!(std::fs::read_to_string(home.folder(REPO).join("refs/main")).unwrap(), old);
+    assert!(!home.folder(REPO).join("snapshots").join(&new).exists());
+    assert_eq!((hub.fetched(WEIGHTS).len(), hub.fetched("generation_config.json").len()), (2, 1));
+    home.run(["model", "verify", REPO, "--offline"]).stdout_of_success();
+}
+
+#[test]
+fn a_repair_that_fails_leaves_what_was_there() {
+    let (hub, home, commit) = hub_with(SINGLE, REPO);
+    home.run(["model", "pull", REPO]).stdout_of_success();
+    let (blob, bytes) = damage(&home, &commit, WEIGHTS);
+    let repair = || super::support::run(&mut home.command(["model", "verify", REPO, "--repair"]));
+    for fault in [Fault::Status(404, "X-Test", String::new()), Fault::Flip] {
+        hub.always(WEIGHTS, fault.clone());
+        assert_eq!(repair().code, Some(1), "{fault:?}");
+        assert!(std::fs::read(&blob).unwrap() == bytes, "{fault:?}: it was touched");
+    }
+    let mut nobody = home.command(["model", "verify", REPO, "--repair"]);
+    let nobody = super::support::run(nobody.env("HF_ENDPOINT", "http://127.0.0.1:1"));
+    assert!(nobody.code == Some(1) && std::fs::read(&blob).unwrap() == bytes, "{nobody:?}");
+    hub.heal();
+    assert_eq!(repair().code, Some(0));
+    home.run(["model", "verify", REPO]).stdout_of_success();
+}
+
+/// Python's tools fetch whole repositories, files that the loader never reads included.
+#[test]
+fn a_repair_is_of_any_file() {
+    let (hub, home, commit) = hub_with(SINGLE, REPO);
+    home.run(["model", "pull", REPO]).stdout_of_success();
+    let text = golden().join("ckpt").join(SINGLE).join("golden_note.json");
+    let name = super::support::hub::git_hash(&std::fs::read(&text).unwrap());
+    std::fs::copy(&text, home.folder(REPO).join("blobs").join(&name)).unwrap();
+    let link = home.folder(REPO).join("snapshots").join(&commit).join("golden_note.json");
+    std::os::unix::fs::symlink(format!("../../blobs/{name}"), link).unwrap();
+    home.run(["model", "verify", REPO]).stdout_of_success();
+    damage(&home, &commit, "golden_note.json");
+    assert_eq!(home.run(["model", "verify", REPO, "--repair"]).code, Some(0));
+    assert_eq!((hub.fetched("golden_note.json").len(), hub.fetched(WEIGHTS).len()), (1, 1));
+}
+
+#[test]
+fn a_commit_is_named_as_list_shows_it() {
+    let (_hub, home, commit) = hub_with(SINGLE, REPO);
+    home.run(["model", "pull", REPO]).stdout_of_success();
+    let table = llava_video_in(&home, &["model", "ls"]);
+    let shown = &commit[..8];
+    assert!(table.contains(&format!("main ({shown})")), "{table}");
+    let named = format!("{REPO}@{shown}");
+    home.run(["model", "verify", &named, "--offline"]).stdout_of_success();
+    home.run(["model", "rm", &format!("{REPO}@{}", &commit[..3]), "--yes"]).fails_with(&["not in the hub cache"]);
+    home.run(["model", "rm", &format!("{REPO}@ffffffff"), "--yes"]).fails_with(&["not in the hub cache"]);
+    home.run(["model", "rm", &named, "--yes"]).stdout_of_success();
+    assert!(!home.folder(REPO).join("snapshots").join(&commit).exists() && home.blobs(REPO).is_empty());
 }
 
 #[test]

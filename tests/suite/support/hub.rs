@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -24,6 +24,14 @@ pub(crate) enum Fault {
     Trickle(u64),
     /// The body comes in 16 pieces, so many milliseconds apart.
     Slow(u64),
+    /// Nothing comes after so many bytes until the test releases all that is held.
+    Hold(usize),
+    /// Another body with its own length, as a proxy's page has it, whatever was asked for.
+    Page(&'static str),
+    /// The same in chunks, so that its length is not announced.
+    ChunkedPage(&'static str),
+    /// The announced range is of a file of another length.
+    OtherTotal,
     /// One byte is wrong.
     Flip,
     /// The body goes on after its end.
@@ -43,6 +51,8 @@ pub(crate) struct Seen {
     pub(crate) path: String,
     /// Where a range began.
     pub(crate) from: Option<usize>,
+    /// Its last byte, if it names one.
+    last: Option<usize>,
     pub(crate) authorization: Option<String>,
 }
 
@@ -62,6 +72,10 @@ struct State {
     /// Sizes that the listing claims instead of the true ones.
     claimed: Mutex<HashMap<String, u64>>,
     without_checksums: Mutex<bool>,
+    /// Bytes of bodies sent, by file.
+    sent: Mutex<HashMap<String, usize>>,
+    is_released: Mutex<bool>,
+    released: Condvar,
     busy: AtomicUsize,
     busiest: AtomicUsize,
 }
@@ -170,6 +184,17 @@ impl Hub {
         self.seen().into_iter().filter(|seen| is_final(seen) && seen.path.ends_with(&ending)).collect()
     }
 
+    /// Bytes of a file sent so far.
+    pub(crate) fn sent(&self, file: &str) -> usize {
+        self.state.sent.lock().unwrap().get(file).copied().unwrap_or(0)
+    }
+
+    /// Lets everything go on that is held.
+    pub(crate) fn release(&self) {
+        *self.state.is_released.lock().unwrap() = true;
+        self.state.released.notify_all();
+    }
+
     /// Most files that were on their way from the storage host at the same time.
     pub(crate) fn busiest(&self) -> usize {
         self.state.busiest.load(Ordering::SeqCst)
@@ -196,9 +221,13 @@ impl State {
         };
         let mut words = lines[0].split(' ');
         let (method, path) = (words.next().unwrap().to_owned(), words.next().unwrap().to_owned());
-        let from = header("range").map(|range| range["bytes=".len()..].trim_end_matches('-').parse().unwrap());
+        let range = header("range").map(|range| {
+            let (from, last) = range["bytes=".len()..].split_once('-').unwrap();
+            (from.parse().unwrap(), last.parse().ok())
+        });
+        let (from, last) = (range.map(|(from, _)| from), range.and_then(|(_, last)| last));
         let authorization = header("authorization");
-        let seen = Seen { at_storage, method, path, from, authorization };
+        let seen = Seen { at_storage, method, path, from, last, authorization };
         self.seen.lock().unwrap().push(seen.clone());
         let _ = match at_storage {
             true => {
@@ -300,25 +329,45 @@ impl State {
             return head(stream, *status, &[(*name, value)], 0);
         }
         let from = seen.from.filter(|_| !matches!(fault, Some(Fault::IgnoreRange)));
-        let mut body = whole[from.unwrap_or(0).min(whole.len())..].to_vec();
+        if let Some(Fault::Page(page)) = fault {
+            head(stream, 200, &[("Content-Type", "text/html")], page.len())?;
+            return { stream }.write_all(page.as_bytes());
+        }
+        if let Some(Fault::ChunkedPage(page)) = fault {
+            let text = format!(
+                "Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{page}\r\n0\r\n\r\n",
+                page.len()
+            );
+            return { stream }.write_all(format!("HTTP/1.1 200 OK\r\n{text}").as_bytes());
+        }
+        let end = seen.last.filter(|_| from.is_some()).map_or(whole.len(), |last| (last + 1).min(whole.len()));
+        let mut body = whole[from.unwrap_or(0).min(end)..end].to_vec();
         match fault {
             Some(Fault::Flip) => *body.last_mut().unwrap() ^= 1,
             Some(Fault::Long) => body.extend([0; 100]),
             _ => {}
         }
-        let range = format!("bytes {}-{}/{}", from.unwrap_or(0), whole.len() - 1, whole.len());
+        let total = if matches!(fault, Some(Fault::OtherTotal)) { whole.len() + 1 } else { whole.len() };
+        let range = format!("bytes {}-{}/{total}", from.unwrap_or(0), end.saturating_sub(1));
         match from {
             Some(from) if from >= whole.len() => return head(stream, 416, &[], 0),
             Some(_) => head(stream, 206, &[("Content-Range", &range)], body.len())?,
             None => head(stream, 200, &[], body.len())?,
         }
-        let mut out = stream;
+        let mut out = Counted { stream, state: self, file };
         match fault {
             Some(Fault::Cut(count)) => out.write_all(&body[..count.min(body.len())]),
             Some(Fault::Stall(count)) => {
                 out.write_all(&body[..count.min(body.len())])?;
                 std::thread::sleep(Duration::from_secs(30));
                 Ok(())
+            }
+            Some(Fault::Hold(count)) => {
+                let count = count.min(body.len());
+                out.write_all(&body[..count])?;
+                let released = self.is_released.lock().unwrap();
+                drop(self.released.wait_timeout_while(released, HOLD, |released| !*released).unwrap());
+                out.write_all(&body[count..])
             }
             Some(Fault::Trickle(millis)) => body.iter().try_for_each(|byte| {
                 std::thread::sleep(Duration::from_millis(millis));
@@ -330,6 +379,28 @@ impl State {
             }),
             _ => out.write_all(&body),
         }
+    }
+}
+
+/// How long something is held at most, so that a failing test ends.
+const HOLD: Duration = Duration::from_secs(60);
+
+/// Counts what is sent of a file.
+struct Counted<'s> {
+    stream: &'s TcpStream,
+    state: &'s State,
+    file: &'s str,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let count = self.stream.write(bytes)?;
+        *self.state.sent.lock().unwrap().entry(self.file.to_owned()).or_default() += count;
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
     }
 }
 

@@ -1,6 +1,8 @@
 //! Golden data, checkpoints made from it, lossless clips, and runs of the binary.
 
 pub(crate) mod control_group;
+#[cfg(target_os = "linux")]
+pub(crate) mod denied;
 pub(crate) mod hub;
 pub(crate) mod hub_home;
 pub(crate) mod lossless;
