@@ -79,14 +79,22 @@ pub(super) fn read(object: &Object, reader: Reader) -> Result<LanguageConfig, Er
     {
         return Err(object.error(format!("layer_types is {types}, only full_attention is known")));
     }
-    let num_heads = object.required_count("num_attention_heads")?;
+    // transformers 4 leaves what equals Qwen2Config's defaults out of `text_config`; at the top level it writes sizes always.
+    let count = |key: &str, default: usize| match reader {
+        Reader::LlavaNext => object.required_count(key),
+        Reader::Transformers => Ok(object.count(key)?.unwrap_or(default)),
+    };
+    let num_heads = count("num_attention_heads", 32)?;
+    let as_many_kv_heads = match reader {
+        Reader::Transformers if !object.map.contains_key("num_key_value_heads") => 32,
+        _ => num_heads,
+    };
     let config = LanguageConfig {
-        hidden_size: object.required_count("hidden_size")?,
-        intermediate_size: object.required_count("intermediate_size")?,
-        num_layers: object.required_count("num_hidden_layers")?,
+        hidden_size: count("hidden_size", 4096)?,
+        intermediate_size: count("intermediate_size", 22_016)?,
+        num_layers: count("num_hidden_layers", 32)?,
         num_heads,
-        num_kv_heads: object.count("num_key_value_heads")?.unwrap_or(num_heads),
-        // Defaults of Qwen2Config.
+        num_kv_heads: object.count("num_key_value_heads")?.unwrap_or(as_many_kv_heads),
         rope_theta: rope_theta(object, reader)?.unwrap_or(10_000.0),
         rms_norm_eps: object.f64("rms_norm_eps")?.unwrap_or(1e-6),
         tie_word_embeddings: object.bool("tie_word_embeddings")?.unwrap_or(false),
@@ -194,6 +202,21 @@ mod tests {
     fn the_original_class_ignores_rope_scaling() {
         let scaled = json!({ "rope_theta": 1e6, "rope_scaling": { "type": "linear", "factor": 2.0 } });
         assert_eq!(read(&object(scaled), Reader::LlavaNext).expect("ignored").rope_theta, 1e6);
+    }
+
+    #[test]
+    fn transformers_leaves_its_defaults_out() {
+        let object =
+            |value: Value| Object { path: "config.json".into(), map: value.as_object().expect("an object").clone() };
+        let config = read(&object(json!({ "rope_theta": 1e6 })), Reader::Transformers).expect("all defaults");
+        assert_eq!((config.hidden_size, config.intermediate_size, config.num_layers), (4096, 22_016, 32));
+        assert_eq!((config.num_heads, config.num_kv_heads), (32, 32));
+        let more_heads = json!({ "hidden_size": 8192, "num_attention_heads": 64 });
+        assert_eq!(read(&object(more_heads), Reader::Transformers).expect("64 heads").num_kv_heads, 32);
+        let null = json!({ "num_attention_heads": 16, "num_key_value_heads": null });
+        assert_eq!(read(&object(null), Reader::Transformers).expect("16 heads").num_kv_heads, 16);
+        let missing = read(&object(json!({ "rope_theta": 1e6 })), Reader::LlavaNext).expect_err("no sizes");
+        assert!(missing.to_string().contains("is missing"), "{missing}");
     }
 
     #[test]
