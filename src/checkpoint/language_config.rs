@@ -163,9 +163,13 @@ mod tests {
 
     fn object(changes: Value) -> Object {
         let mut map = serde_json::Map::new();
-        for (key, count) in
-            [("hidden_size", 64), ("intermediate_size", 96), ("num_hidden_layers", 2), ("num_attention_heads", 4)]
-        {
+        for (key, count) in [
+            ("hidden_size", 64),
+            ("intermediate_size", 96),
+            ("num_hidden_layers", 2),
+            ("num_attention_heads", 4),
+            ("num_key_value_heads", 4),
+        ] {
             map.insert(key.to_owned(), json!(count));
         }
         map.extend(changes.as_object().expect("an object").clone());
