@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the tool at work, `make test` checks everything. Both install what is missing first.
 
-.PHONY: demo test build setup fuzz check-cuda check-cuda-real test-cuda
+.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real test-cuda
 
 DEMO_CLIP := tests/fixtures/demo/clip1-h264.mp4
 
@@ -12,6 +12,12 @@ test: setup
 	cargo clippy --release --locked --all-targets -- -D warnings
 	cargo test --release --locked
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps
+
+# Every clip of the fixtures read 20 times in each way, beside other work: the frames are the same each time. Takes half
+# an hour on two cores.
+test-long: setup
+	cargo test --release --locked --test suite -- --ignored --exact --nocapture \
+		steady::every_clip_reads_the_same_each_time
 
 # The cuda and flash-attn features, type-checked without a CUDA toolkit.
 check-cuda: setup

@@ -109,3 +109,24 @@ impl Drop for Decoder {
         unsafe { ffi::avcodec_free_context(&mut context) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn unsteady_decoders_get_one_thread() {
+        let threads = |name: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clips").join(name);
+            let source = Source::open(&path, 1 << 20, &Arc::default()).unwrap();
+            let decoder = Decoder::open(&source, 4, 1 << 20).unwrap();
+            // SAFETY: an open context.
+            unsafe { (*decoder.0.as_ptr()).thread_count }
+        };
+        assert_eq!(threads("odd/theora.ogv"), 1);
+        assert_eq!(threads("nasty/plain_h264.mp4"), 4);
+    }
+}

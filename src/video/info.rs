@@ -115,21 +115,21 @@ pub(super) fn colour(source: &Source) -> (String, String, String) {
     (format, color_space_name(space), color_range_name(range))
 }
 
-/// FFmpeg's name of a colour matrix; empty for a number that is none.
+/// FFmpeg's name of a colour matrix; `unknown` for a number that is none.
 fn color_space_name(number: c_int) -> String {
     let known = 0..ffi::AVColorSpace::AVCOL_SPC_NB as c_int;
     // SAFETY: the enumeration has the representation of a C int and a variant for every number below AVCOL_SPC_NB; the
     // call returns a static string or NULL.
     let name =
         |number| unsafe { text(ffi::av_color_space_name(std::mem::transmute::<c_int, ffi::AVColorSpace>(number))) };
-    if known.contains(&number) { name(number) } else { String::new() }
+    if known.contains(&number) { name(number) } else { "unknown".to_owned() }
 }
 
-/// FFmpeg's name of a colour range; empty for a number that is none.
+/// FFmpeg's name of a colour range; `unknown` for a number that is none.
 fn color_range_name(number: c_int) -> String {
     let known = 0..ffi::AVColorRange::AVCOL_RANGE_NB as c_int;
     // SAFETY: as in `color_space_name`.
     let name =
         |number| unsafe { text(ffi::av_color_range_name(std::mem::transmute::<c_int, ffi::AVColorRange>(number))) };
-    if known.contains(&number) { name(number) } else { String::new() }
+    if known.contains(&number) { name(number) } else { "unknown".to_owned() }
 }

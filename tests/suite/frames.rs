@@ -162,6 +162,14 @@ fn moments_take_the_frame_shown_then() {
         let shown = line["pts_secs"].as_f64().unwrap();
         assert!((moment - 0.2..=moment + 0.001).contains(&shown), "{shown} at {moment}");
     }
+    // Index over rate is not when such a frame is shown, so that the model is told the time that was asked for.
+    let times = |path: &Path, at: &str| -> Vec<f64> {
+        lines(path, &["--at", at]).iter().map(|line| line["time"].as_f64().unwrap()).collect()
+    };
+    for varying in [&mp4, &mkv] {
+        assert_eq!(times(varying, at[1]), [0.41, 2.34, 4.44, 4.6], "{}", varying.display());
+    }
+    assert_eq!(times(&path, "0,1,1.01,2.99"), [0.0, 1.0, 1.0, 2.97]);
 }
 
 #[test]

@@ -38,5 +38,6 @@ mod prompts;
 mod quantize;
 mod siblings;
 mod signals;
+mod steady;
 mod streams;
 mod support;

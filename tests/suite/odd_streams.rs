@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use llava_video::video::{Access, ClipInfo, ClipOptions, SamplePolicy};
 
 use super::clips::{linear, nasty, sample, uniform};
-use super::support::{fixtures, mp4, remux::remux};
+use super::support::{fixtures, json, mp4, remux::remux};
 
 fn odd(name: &str) -> PathBuf {
     fixtures().join("clips/odd").join(name)
@@ -165,12 +165,25 @@ fn a_transport_stream_may_be_cut_anywhere() {
     assert!(within > 0);
 }
 
-/// Frames of VP8 that are never shown, with motion vectors turned round (`sign_bias`).
+/// Clips of what decoders and containers have in store, and the frames of FFmpeg's command line, with one thread.
 #[test]
-fn hidden_frames_of_vp8_do_not_count() {
-    for name in ["vp8_altref.webm", "vp8_altref.ivf"] {
-        as_from_the_start(&odd(name));
+fn odd_clips_are_as_ffmpegs_own_decode() {
+    let recorded = json(&odd("frames.json"));
+    let everything = SamplePolicy { max_frames: usize::MAX, fps: Some(f64::MAX) };
+    for (name, digests) in recorded.as_object().unwrap() {
+        let info = as_from_the_start(&odd(name));
+        assert_eq!(info.frame_count, digests.as_array().unwrap().len(), "{name}");
+        let (_, _, frames, _, _) = sample(&odd(name), &everything, &ClipOptions::default()).unwrap();
+        assert!(frames.values().map(|(digest, _)| digest).eq(digests.as_array().unwrap()), "{name}");
     }
+    assert_eq!(recorded.as_object().unwrap().len(), 6);
+}
+
+/// A colour matrix that no version of FFmpeg has a name for, which its AV1 decoder hands on as it is.
+#[test]
+fn colour_fields_may_hold_any_number() {
+    let info = as_from_the_start(&odd("av1_matrix_200.mp4"));
+    assert_eq!((info.color_space.as_str(), info.color_range.as_str()), ("unknown", "tv"));
 }
 
 #[test]
