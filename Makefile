@@ -13,8 +13,8 @@ test: setup
 	cargo test --release --locked
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps
 
-# Every clip of the fixtures read 20 times in each way, beside other work: the frames are the same each time. Takes half
-# an hour on two cores.
+# Every clip of the fixtures read 20 times in each way, beside other work: the frames are the same each time. Takes a
+# quarter of an hour on two cores.
 test-long: setup
 	cargo test --release --locked --test suite -- --ignored --exact --nocapture \
 		steady::every_clip_reads_the_same_each_time

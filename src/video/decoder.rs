@@ -38,17 +38,37 @@ impl Decoder {
     /// threads an error in a picture's data is an error of the decoder: threads hand pictures over before their damage
     /// is known, and leave what was lost in them to chance. One thread patches pictures, and always in the same way.
     pub(super) fn open(source: &Source, threads: usize, max_pixels: u64) -> Result<Decoder, Fault> {
-        let codec = source.codec_pointer().ok_or(Fault(ffi::AVERROR_DECODER_NOT_FOUND))?.as_ptr();
+        // SAFETY: the parameters live as long as the source.
+        unsafe { Decoder::of(source.parameters(), source.stream().time_base, threads, max_pixels) }
+    }
+
+    /// As [`Decoder::open`], for any stream.
+    ///
+    /// # Safety
+    /// `parameters` points to the codec parameters of a stream.
+    pub(super) unsafe fn of(
+        parameters: *const ffi::AVCodecParameters,
+        time_base: ffi::AVRational,
+        threads: usize,
+        max_pixels: u64,
+    ) -> Result<Decoder, Fault> {
+        // SAFETY: valid parameters; looks their number up.
+        let codec = unsafe { ffi::avcodec_find_decoder((*parameters).codec_id) };
+        if codec.is_null() {
+            return Err(Fault(ffi::AVERROR_DECODER_NOT_FOUND));
+        }
         // SAFETY: allocates; NULL is handled.
         let context = NonNull::new(unsafe { ffi::avcodec_alloc_context3(codec) }).ok_or(OUT_OF_MEMORY)?;
         let mut decoder = Decoder(context);
         // SAFETY: both are valid; the parameters are copied.
-        check(unsafe { ffi::avcodec_parameters_to_context(decoder.0.as_ptr(), source.parameters()) })?;
+        check(unsafe { ffi::avcodec_parameters_to_context(decoder.0.as_ptr(), parameters) })?;
+        // SAFETY: returns a static string for every number.
+        let name = unsafe { text(ffi::avcodec_get_name((*parameters).codec_id)) };
         // SAFETY: valid, and not shared before it is opened.
         let fields = unsafe { decoder.0.as_mut() };
-        fields.pkt_timebase = source.stream().time_base;
+        fields.pkt_timebase = time_base;
         fields.max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
-        let threads = if UNSTEADY_THREADS.contains(&source.codec().as_str()) { 1 } else { threads };
+        let threads = if UNSTEADY_THREADS.contains(&name.as_str()) { 1 } else { threads };
         fields.thread_count = c_int::try_from(threads).unwrap_or(1).max(1);
         if threads > 1 {
             fields.err_recognition |= ffi::AV_EF_EXPLODE;

@@ -121,20 +121,30 @@ fn file_url(path: &Path) -> Result<CString, Fault> {
     CString::new(url).map_err(|_| Fault(-2))
 }
 
-/// Opens a local file with one of `demuxers` (comma separated) and the `file` protocol alone.
+/// Opens a local file with one of `demuxers` (comma separated) and the `file` protocol alone. To learn about its streams
+/// one of `decoders` may be used, any if that is empty.
 ///
 /// `stop` must live as long as the returned input; [`super::source::Source`] sees to that.
-pub(super) fn open_input(path: &Path, demuxers: &CStr, stop: &Arc<AtomicBool>) -> Result<Input, Fault> {
+pub(super) fn open_input(
+    path: &Path,
+    demuxers: &CStr,
+    decoders: &CStr,
+    stop: &Arc<AtomicBool>,
+) -> Result<Input, Fault> {
     quiet();
     let url = file_url(path)?;
-    let mut options = Options::new(&[
+    let mut pairs = vec![
         (c"protocol_whitelist", c"file"),
         (c"format_whitelist", demuxers),
         // mov: chapter tracks are read by jumping about the file, and nobody looks at them here.
         (c"ignore_chapters", c"1"),
         // mov: data outside the file stays unread (also the default).
         (c"enable_drefs", c"0"),
-    ])?;
+    ];
+    if !decoders.is_empty() {
+        pairs.push((c"codec_whitelist", decoders));
+    }
+    let mut options = Options::new(&pairs)?;
     // SAFETY: allocates; NULL is handled.
     let mut context = unsafe { ffi::avformat_alloc_context() };
     let Some(mut fields) = NonNull::new(context) else {

@@ -35,6 +35,7 @@ mod plane;
 mod rate;
 mod read;
 mod reader;
+mod scout;
 mod source;
 mod trust;
 mod version;

@@ -13,6 +13,7 @@ use super::error::{Error, Fault};
 use super::ffi::{self as wrap, AGAIN, Packet, check, number, text, time};
 use super::orientation::Orientation;
 use super::rate::StatedRate;
+use super::scout;
 
 /// Demuxers that may be used. What is not here cannot be opened: playlists and scripts that name other files (hls,
 /// dash, concat, imf, sdp, rtsp, image2, vobsub, ...), text that FFmpeg would draw as a picture (tty, bin, ...), and
@@ -60,7 +61,13 @@ impl Source {
                 },
             }
         };
-        let input = wrap::open_input(path, DEMUXERS, stop).map_err(not_video)?;
+        let open = |decoders| wrap::open_input(path, DEMUXERS, decoders, stop).map_err(not_video);
+        let mut input = open(c"")?;
+        if scout::may_bring_streams(&input) {
+            let fits = scout::late_streams_fit(input, max_pixels).map_err(not_video)?;
+            // Nothing is decoded to learn about the streams if one of them might be too large.
+            input = open(if fits { c"" } else { c"none" })?;
+        }
         let mut source = Source { input, stream: 0, header_size: (0, 0), stop: Arc::clone(stop) };
         // Too large a size is lost when the decoder refuses it.
         let header_sizes: Vec<(u32, u32)> = (0..source.stream_count()).map(|index| source.size_of(index)).collect();
@@ -124,11 +131,6 @@ impl Source {
     /// them: some fields may not be what their types allow.
     pub(super) fn parameters(&self) -> *const ffi::AVCodecParameters {
         self.stream().codecpar
-    }
-
-    /// The decoder for the chosen stream's codec, if this FFmpeg has one.
-    pub(super) fn codec_pointer(&self) -> Option<ptr::NonNull<ffi::AVCodec>> {
-        self.decoder(self.stream)
     }
 
     /// How many frames the decoder holds back to put them in order.
