@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fs::File;
+use std::io::Write;
 use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use llava_video::video::isolated::{IsolatedClip, Launcher};
 use llava_video::video::{ClipOptions, Error};
 
+use super::support::process::{PATIENCE, Running};
 use super::support::{fixtures, llava_video};
 
 fn clip() -> PathBuf {
@@ -88,6 +90,25 @@ fn frames_in_the_child_are_those_of_this_process() {
     here.read(&indices, view, &|| true, &mut sink).unwrap();
     assert_eq!(from_child.len(), 3);
     assert!(from_child == from_here);
+}
+
+/// A program that was removed while it waited for its input, by an upgrade for example.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_that_is_gone_does_not_blame_the_clip() {
+    let binary = Path::new(env!("CARGO_BIN_EXE_llava-video"));
+    // Beside the binary, where a link to it can be made.
+    let dir = tempfile::tempdir_in(binary.parent().unwrap()).unwrap();
+    let program = dir.path().join("llava-video");
+    std::fs::hard_link(binary, &program).unwrap();
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let running = Running::start(Command::new(&program).args(["probe", "-"]).stdin(reader));
+    std::fs::remove_file(&program).unwrap();
+    writer.write_all(&std::fs::read(clip()).unwrap()).unwrap();
+    drop(writer);
+    let run = running.end_within(PATIENCE);
+    run.fails_with(&["cannot start", "No such file", "hint: "]);
+    assert!(!run.stderr.contains("standard input"), "{run:?}");
 }
 
 /// Watches a named pipe: whoever opens it for reading, however briefly, is noticed.

@@ -36,8 +36,8 @@ pub use worker::serve;
 /// How often the parent looks whether it should stop.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Where Linux shows a process its own open files. A path of this kind, with the number of an open file that children
-/// inherit, is the only one that [`IsolatedClip::open_as`] takes beside those of the file system.
+/// Where Linux shows a process its own open files, by number. [`IsolatedClip::open_as`] takes such a path, too, if the
+/// file is left open for children.
 pub const OWN_DESCRIPTORS: &str = "/proc/self/fd/";
 
 /// How to start the child: this program, with arguments that make it call [`serve`].
