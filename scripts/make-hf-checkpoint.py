@@ -3,13 +3,13 @@
     pip install transformers==5.23.0 torch pillow numpy
     python scripts/make-hf-checkpoint.py tests/fixtures/golden/hf/transformers5 [--variants DIR]
 
-The checkpoint goes to OUT and the cases, next to it, to OUT_case.json and OUT_case.safetensors: frames, a picture, greedy
-ids of `generate` in f32 with and without a repetition penalty, and the logits after the prompt. The tokenizer is that of
-the older fixture beside OUT. The seed is the first one whose answers would change if the penalty left out the prompt's
-ids, or the placeholders' ids alone, and whose choices are never close.
+The checkpoint goes to OUT and the cases, next to it, to OUT_case.json and OUT_case.safetensors: frames, a picture,
+greedy ids of `generate` in f32 with and without a repetition penalty, and the logits after the prompt. The tokenizer
+is that of the older fixture beside OUT. The seed is the first one whose answers would change if the penalty left out
+the prompt's ids, or the placeholders' ids alone, and whose choices are never close.
 
---variants writes the same weights in other ways that transformers has: several shards, tied tables, f16, and the names of
-its modules (`state_dict`).
+--variants writes the same weights in other ways that transformers has: several shards, tied tables, f16, and the names
+of its modules (`state_dict`).
 """
 
 import argparse
@@ -21,8 +21,13 @@ import numpy as np
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import GenerationConfig, LlavaOnevisionConfig, LlavaOnevisionForConditionalGeneration, LogitsProcessorList
-from transformers import RepetitionPenaltyLogitsProcessor
+from transformers import (
+    GenerationConfig,
+    LlavaOnevisionConfig,
+    LlavaOnevisionForConditionalGeneration,
+    LogitsProcessorList,
+    RepetitionPenaltyLogitsProcessor,
+)
 
 SIDE, PATCH, IMAGE_ID, VIDEO_ID, STOP_ID, ROWS = 32, 8, 353, 354, 352, 355
 PENALTY, NEW_TOKENS, LEAST_MARGIN = 1.3, 24, 0.02
@@ -38,8 +43,8 @@ def config(tied=False):
             tie_word_embeddings=tied,
         ),
         vision_config=dict(
-            model_type="siglip_vision_model", hidden_size=24, intermediate_size=40, num_hidden_layers=2, image_size=SIDE,
-            patch_size=PATCH, vision_use_head=False,
+            model_type="siglip_vision_model", hidden_size=24, intermediate_size=40, num_hidden_layers=2,
+            image_size=SIDE, patch_size=PATCH, vision_use_head=False,
         ),  # its 12 heads are the default
         image_token_index=IMAGE_ID, video_token_index=VIDEO_ID, tie_word_embeddings=tied,
         image_grid_pinpoints=[[SIDE * a, SIDE * b] for a in (1, 2) for b in (1, 2)],
