@@ -238,13 +238,18 @@ impl Client {
     }
 }
 
+/// How the standard library begins what it says about names; it has no kind for that.
+const LOOKUP_FAILED: &str = "failed to lookup address information";
+const NO_NAME: &str = "its name cannot be resolved";
+
 /// What went wrong below HTTP, in words for a user.
 pub(super) fn transport(error: &ureq::Error) -> Failure {
     Failure::transient(match error {
         ureq::Error::Timeout(Timeout::Resolve) => "the name server does not answer".to_owned(),
         ureq::Error::Timeout(Timeout::Connect) => "it cannot be reached".to_owned(),
         ureq::Error::Timeout(_) => "no answer in time".to_owned(),
-        ureq::Error::HostNotFound => "its name cannot be resolved".to_owned(),
+        ureq::Error::HostNotFound => NO_NAME.to_owned(),
+        ureq::Error::Io(error) if error.to_string().starts_with(LOOKUP_FAILED) => NO_NAME.to_owned(),
         ureq::Error::Io(error) => error.to_string(),
         other => other.to_string(),
     })

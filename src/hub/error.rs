@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Digest;
+use super::known::likely_meant;
 use crate::checkpoint;
 use crate::disk::NoSpace;
 use crate::interrupt::Interrupted;
@@ -105,7 +106,7 @@ pub enum Error {
         wait: Duration,
     },
     /// An answer that is not what the hub's interface promises.
-    #[error("the answer of {host} about {what} cannot be used: {message}")]
+    #[error("{host} gave an answer about {what} that cannot be used: {message}")]
     BadAnswer {
         /// What was asked for.
         what: String,
@@ -131,7 +132,7 @@ pub enum Error {
         file: String,
     },
     /// What its small files say cannot be loaded; no weights were fetched.
-    #[error("`{repo}` cannot be loaded, so that its weights were not fetched")]
+    #[error("`{repo}` cannot be loaded, so its weights were not fetched")]
     NotLoadable {
         /// The repository as given.
         repo: String,
@@ -158,7 +159,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// What came is not what the hub said would come.
-    #[error("`{file}` came with a wrong checksum: {found} instead of {expected}; it was thrown away")]
+    #[error("`{file}` arrived with a wrong checksum, {found} instead of {expected}, and was thrown away")]
     Checksum {
         /// The file's name in the repository.
         file: String,
@@ -196,6 +197,9 @@ impl Error {
     /// What the user can try, where something helps.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::NoSuchModel { name } if let Some(meant) = likely_meant(name) => {
+                return Some(format!("did you mean `{meant}`?"));
+            }
             Self::NoSuchModel { .. } => {
                 "pass a directory that holds config.json and the safetensors files, or `owner/name[@revision]`"
             }
@@ -207,6 +211,10 @@ impl Error {
             Self::Offline { why, .. } => return why.hint(),
             Self::NoCacheDir => "set HF_HOME to a folder for models",
             Self::BadToken { .. } => "copy the token again from the hub's settings",
+            // The hub says so of repositories that do not exist, too.
+            Self::Refused { token: None, repo, .. } if let Some(meant) = likely_meant(repo) => {
+                return Some(format!("did you mean `{meant}`?"));
+            }
             Self::Refused { token: None, .. } => {
                 "check the name; if the model is private or gated, accept its terms on its page and set HF_TOKEN to your \
                  access token"

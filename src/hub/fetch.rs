@@ -78,7 +78,7 @@ pub(super) fn fetch_head(session: &Session, commit: &str, file: &RemoteFile) -> 
             Found::Whole(head) => return Ok(head),
             Found::Cut { wanted } => receiver.receive_until(wanted.max(HEAD_BYTES).min(file.size))?,
             Found::Invalid(_) if receiver.partial.is_continued => {
-                receiver.failed(Failure::Restart { reason: "what was kept of it is no weight file".to_owned() })?;
+                receiver.failed(Failure::Restart { reason: "what was kept of it is not a weight file".to_owned() })?;
             }
             Found::Invalid(message) => {
                 let host = session.client.host().to_owned();
@@ -180,8 +180,9 @@ impl<'s> Receiver<'s> {
                 Ok(0) if self.partial.len() == size => return Ok(()),
                 Ok(0) if content.has_length => return Err(cut(self.partial.len(), size)),
                 Ok(0) => {
-                    // It ended where its sender meant it to, so that it is of something else.
-                    let failure = cut(self.partial.len(), size);
+                    // It ended where its sender meant it to end, so it is something else.
+                    let reason = format!("the answer ended after {} of {size} bytes", self.partial.len());
+                    let failure = Failure::transient(reason);
                     self.partial.rewind(mark).map_err(Failure::Fatal)?;
                     return Err(failure);
                 }
@@ -225,27 +226,31 @@ impl Content {
             None if is_whole => size,
             range => {
                 let said = range.unwrap_or("no range");
-                let (first, last, total) = range
-                    .and_then(content_range)
-                    .ok_or_else(|| Failure::transient(format!("it is a part of unknown place ({said})")))?;
+                let (first, last, total) = range.and_then(content_range).ok_or_else(|| {
+                    Failure::transient(format!("the answer does not say which part of the file it is ({said})"))
+                })?;
                 if total.is_some_and(|total| total != size) || last >= size {
-                    return Err(Failure::transient(format!("it is a part of another file ({said}, not of {size})")));
+                    return Err(Failure::transient(format!(
+                        "the answer is part of another file ({said}, not {size} bytes)"
+                    )));
                 }
                 if first != from {
-                    return Err(Failure::Restart { reason: format!("it continues elsewhere ({said}, not {from})") });
+                    return Err(Failure::Restart {
+                        reason: format!("the answer begins at another byte ({said}, not {from})"),
+                    });
                 }
                 last - first + 1
             }
         };
         match header("content-length").and_then(|length| length.parse::<u64>().ok()) {
             Some(length) if length > expected => {
-                Err(Failure::transient(format!("its body of {length} bytes is more than its {expected}")))
+                Err(Failure::transient(format!("the answer has {length} bytes, more than its {expected}")))
             }
             Some(length) if length < expected => {
-                Err(Failure::transient(format!("its body of {length} bytes is less than its {expected}")))
+                Err(Failure::transient(format!("the answer has {length} bytes instead of {expected}")))
             }
             None if is_whole && from > 0 => {
-                Err(Failure::transient("it begins anew and does not say how long it is".to_owned()))
+                Err(Failure::transient("the answer starts over and does not say how long it is".to_owned()))
             }
             length => Ok(Self { is_whole, has_length: length.is_some() }),
         }

@@ -1,5 +1,7 @@
 //! Checkpoints that this program is made for.
 
+use crate::demo;
+
 /// A checkpoint on the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
@@ -32,9 +34,44 @@ pub const KNOWN: [Known; 7] = [
     Known { id: "llava-hf/llava-onevision-qwen2-7b-ov-hf", parameters: PARAMETERS_7B },
 ];
 
+/// The model that a name was likely meant to be: one of these, named with a slip or without its owner, or the demo model.
+pub(super) fn likely_meant(name: &str) -> Option<&'static str> {
+    let name = name.split('@').next()?.to_lowercase();
+    let distance = |other: &str| {
+        let most = (other.len() / MAX_SLIPS).max(1);
+        Some(strsim::osa_distance(&name, &other.to_lowercase())).filter(|&slips| slips <= most)
+    };
+    let known = KNOWN.iter().filter_map(|known| {
+        let bare = known.id.split_once('/').map_or(known.id, |(_, bare)| bare);
+        Some((distance(known.id).or_else(|| distance(bare))?, known.id))
+    });
+    let demo = distance(demo::NAME).map(|slips| (slips, demo::NAME));
+    let (_, meant) = known.chain(demo).min_by_key(|(slips, _)| *slips)?;
+    (meant.to_lowercase() != name || meant == demo::NAME).then_some(meant)
+}
+
+/// One slip in so many letters.
+const MAX_SLIPS: usize = 8;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slips_are_told_from_other_names() {
+        for (name, meant) in [
+            ("Demo", Some("demo")),
+            ("dmeo", Some("demo")),
+            ("LLaVA-Video-7B-Qwen2", Some("lmms-lab/LLaVA-Video-7B-Qwen2")),
+            ("lmms-lab/LLaVA-Video-7B-Qwen", Some("lmms-lab/LLaVA-Video-7B-Qwen2")),
+            ("lmms-lab/llava-video-72b-qwen2@v1", None),
+            ("owner/video-model", None),
+            ("model", None),
+            ("", None),
+        ] {
+            assert_eq!(likely_meant(name), meant, "{name}");
+        }
+    }
 
     /// Qwen2's decoder: embeddings, layers with biased q, k and v, and an output head unless it is tied.
     fn decoder(hidden: u64, mlp: u64, layers: u64, kv: u64, rows: u64, tied: bool) -> u64 {

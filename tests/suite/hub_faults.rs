@@ -182,6 +182,7 @@ fn what_does_not_exist_is_said_by_name() {
     home.run(["model", "pull", "owner/typo"]).fails_with(&["model `owner/typo`", "404", "hint: "]);
     home.run(["model", "pull", &format!("{REPO}@typo")]).fails_with(&["revision `typo`", REPO, "404"]);
     home.run(["model", "pull", "not/a/repository"]).fails_with(&["neither a directory nor a repository"]);
+    home.run(["model", "pull", "Demo"]).fails_with(&["neither a directory nor a repository", "did you mean `demo`?"]);
     assert_eq!(hub.seen().len(), 2, "a 404 is not tried again");
     assert!(!home.path().join("hub").exists(), "nothing is created for nothing");
 }

@@ -30,7 +30,19 @@ fn a_download_waits_for_a_removal_and_then_fetches_all() {
     assert!(pull.end_within(PATIENCE).stdout_of_success().trim_end().ends_with(&commit));
 }
 
-/// The blob's lock alone would not do: while small files come, the weights' is not taken yet.
+/// Between two files a download holds no blob's lock, only its share of the repository's.
+#[test]
+fn a_removal_leaves_a_download_alone_that_is_between_two_files() {
+    let (_hub, home, _) = hub_with(SINGLE, REPO);
+    home.run(["model", "pull", REPO]).stdout_of_success();
+    let lock = std::fs::File::create(home.path().join("hub/.locks/models--owner--video-model.lock")).unwrap();
+    lock.lock_shared().unwrap();
+    home.run(["model", "rm", REPO, "--yes"]).fails_with(&["another process is downloading", REPO]);
+    home.run(["model", "verify", REPO, "--offline"]).stdout_of_success();
+    drop(lock);
+    home.run(["model", "rm", REPO, "--yes"]).stdout_of_success();
+}
+
 #[test]
 fn a_removal_leaves_a_download_alone_from_its_first_file_on() {
     let (hub, home, _) = hub_with(SINGLE, REPO);

@@ -47,7 +47,8 @@ pub(super) fn run(args: &ListArgs, printer: &mut Printer) -> Result<Exit> {
     for line in aligned(&rows) {
         printer.line(&line)?;
     }
-    printer.detail(&format!("cache: `{}`, which also holds {others} other models", settings.cache_dir.display()));
+    let models = if others == 1 { "model" } else { "models" };
+    printer.detail(&format!("cache: `{}`, which also holds {others} other {models}", settings.cache_dir.display()));
     Ok(Exit::Done)
 }
 
@@ -63,7 +64,7 @@ fn state(repo: &CachedRepo, snapshot: &Snapshot) -> String {
     match (&snapshot.missing, repo.incomplete_bytes) {
         (None, _) => "complete".to_owned(),
         (Some(_), 0) => "incomplete".to_owned(),
-        (Some(_), bytes) => format!("incomplete, {} of a file kept", shown(bytes)),
+        (Some(_), bytes) => format!("incomplete, {} of unfinished files", shown(bytes)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal};
 
 use anyhow::{Context, Result, bail};
 use llava_video::Error;
-use llava_video::hub::{Removal, Settings};
+use llava_video::hub::{self, Removal, Settings};
 use llava_video::size::shown;
 
 use super::super::args::RmArgs;
@@ -18,7 +18,13 @@ pub(super) fn run(args: &RmArgs, printer: &mut Printer) -> Result<Exit> {
         true => format!("{}@{}", repo.id(), repo.revision()),
         false => repo.id().to_owned(),
     };
-    let removal = Removal::plan(&settings, &repo).map_err(Error::from)?;
+    let removal = match Removal::plan(&settings, &repo) {
+        // Nobody who removes a model wants to be told how to get it.
+        Err(hub::Error::NotCached { .. }) => {
+            bail!("model `{what}` is not in the hub cache; `llava-video model list` shows what is")
+        }
+        planned => planned.map_err(Error::from)?,
+    };
     let size = shown(removal.bytes);
     if !args.yes {
         if !std::io::stdin().is_terminal() {

@@ -39,12 +39,13 @@ pub(super) fn run(args: &VerifyArgs, printer: &mut Printer) -> Result<Exit> {
     if damaged.is_empty() {
         return Ok(Exit::Done);
     }
-    let summary = format!("{} of {} files of {repo} are damaged: {}", damaged.len(), files.len(), damaged.join(", "));
+    let are = if damaged.len() == 1 { "is" } else { "are" };
+    let summary = format!("{} of {} files of {repo} {are} damaged: {}", damaged.len(), files.len(), damaged.join(", "));
     if !args.repair {
-        bail!("{summary}; fetch them again with `llava-video model verify {repo} --repair`");
+        bail!("{summary}; `llava-video model verify {repo} --repair` fetches what is damaged again");
     }
     if let Some(by) = settings.offline {
-        bail!("{summary}; {by} forbids fetching them again");
+        bail!("{summary}; {by} forbids fetching anything");
     }
     printer.warning(&summary);
     obtain::download(&settings, &repo, printer, |on_event| {
