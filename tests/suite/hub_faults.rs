@@ -94,20 +94,21 @@ fn a_stalled_stream_is_opened_again() {
     let (hub, home, _) = hub_with(SINGLE, REPO);
     hub.once(WEIGHTS, Fault::Stall(1234));
     hub.once(WEIGHTS, Fault::Trickle(100));
-    let run = home.run(["model", "pull", REPO, "-v"]);
+    let run = home.run_impatiently(["model", "pull", REPO, "-v"]);
     run.stdout_of_success();
     assert!(run.stderr.contains("nothing came for 1 s"), "{}", run.stderr);
-    assert!(run.stderr.contains("bytes came in 3 s"), "{}", run.stderr);
+    assert!(run.stderr.contains("bytes came in "), "{}", run.stderr);
     let starts: Vec<usize> = hub.fetched(WEIGHTS).iter().map(|seen| seen.from.unwrap_or(0)).collect();
-    assert_eq!((starts.len(), starts[1]), (3, 1234), "{starts:?}");
-    assert!(starts[2] > 1234, "{starts:?}");
+    // On a busy machine a second can pass without a byte once more.
+    assert!(starts.len() >= 3 && starts[..2] == [0, 1234], "{starts:?}");
+    assert!(starts.is_sorted_by(|a, b| a < b), "{starts:?}");
 }
 
 #[test]
 fn a_hub_that_never_answers_is_given_up() {
     let (hub, home, _) = hub_with(SINGLE, REPO);
     hub.always(WEIGHTS, Fault::Stall(0));
-    home.run(["model", "pull", REPO, "--retries", "1"]).fails_with(&[
+    home.run_impatiently(["model", "pull", REPO, "--retries", "1"]).fails_with(&[
         WEIGHTS,
         "nothing came for 1 s",
         "2 times",

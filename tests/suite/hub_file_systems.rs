@@ -15,7 +15,7 @@ fn without_locks_two_downloads_share_no_unfinished_file() {
     hub.once(WEIGHTS, Fault::Hold(1000));
     let pull = || {
         let mut command = home.command(["model", "pull", REPO]);
-        without_locks(command.env("HF_HUB_DOWNLOAD_TIMEOUT", "60"));
+        without_locks(&mut command);
         command
     };
     let first = Running::start(&mut pull());

@@ -1,13 +1,12 @@
 //! Two processes at one cache: a download and a removal, two downloads, and programs that know none of our locks.
 
 use std::io::Write;
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use super::hub::{REPO, SINGLE, WEIGHTS, hub_with};
 use super::support::hub::Fault;
 use super::support::hub_home::HubHome;
-use super::support::process::{PATIENCE, Running, wait_for};
+use super::support::process::{PATIENCE, Running, terminal, wait_for};
 use super::support::{CheckpointCopy, golden};
 
 /// The repository's own lock, taken as another process of this program takes it.
@@ -47,7 +46,7 @@ fn a_removal_leaves_a_download_alone_that_is_between_two_files() {
 fn a_removal_leaves_a_download_alone_from_its_first_file_on() {
     let (hub, home, _) = hub_with(SINGLE, REPO);
     hub.once("tokenizer.json", Fault::Hold(10));
-    let pull = Running::start(home.command(["model", "pull", REPO]).env("HF_HUB_DOWNLOAD_TIMEOUT", "60"));
+    let pull = Running::start(&mut home.command(["model", "pull", REPO]));
     wait_for("the tokenizer's beginning", PATIENCE, || hub.sent("tokenizer.json") == 10);
     home.run(["model", "rm", REPO, "--yes"]).fails_with(&["another process is downloading", REPO]);
     hub.release();
@@ -61,7 +60,7 @@ fn a_removal_leaves_a_download_alone_from_its_first_file_on() {
 fn what_is_removed_is_decided_after_the_question() {
     let (hub, home, old) = hub_with(SINGLE, REPO);
     home.run(["model", "pull", REPO]).stdout_of_success();
-    let (master, terminal) = open_terminal();
+    let (terminal, master) = terminal();
     let mut command = home.command(["model", "rm", &format!("{REPO}@{old}")]);
     let removal = Running::start(command.stdin(terminal));
     removal.wait_for_stderr(|said| said.ends_with("[y/N] "));
@@ -76,17 +75,6 @@ fn what_is_removed_is_decided_after_the_question() {
     assert_eq!(std::fs::read_to_string(home.folder(REPO).join("refs/main")).unwrap(), new);
     home.run(["model", "verify", REPO, "--offline"]).stdout_of_success();
     assert_eq!(hub.fetched(WEIGHTS).len(), 1);
-}
-
-/// A pseudo terminal: the end of the one who types, and the program's.
-fn open_terminal() -> (OwnedFd, OwnedFd) {
-    let (mut master, mut terminal) = (0, 0);
-    let null = std::ptr::null_mut();
-    // SAFETY: both places can be written, and nothing else is asked for.
-    let code = unsafe { libc::openpty(&raw mut master, &raw mut terminal, null, null.cast(), null.cast()) };
-    assert_eq!(code, 0, "{}", std::io::Error::last_os_error());
-    // SAFETY: openpty has just made them, and nobody else owns them.
-    unsafe { (OwnedFd::from_raw_fd(master), OwnedFd::from_raw_fd(terminal)) }
 }
 
 #[test]
@@ -118,7 +106,7 @@ fn downloads_and_removals_at_once_leave_all_or_nothing() {
 fn a_download_does_not_end_well_if_another_program_removed_a_part() {
     let (hub, home, commit) = hub_with(SINGLE, REPO);
     hub.once(WEIGHTS, Fault::Hold(1000));
-    let pull = Running::start(home.command(["model", "pull", REPO]).env("HF_HUB_DOWNLOAD_TIMEOUT", "60"));
+    let pull = Running::start(&mut home.command(["model", "pull", REPO]));
     wait_for("the first part", PATIENCE, || hub.sent(WEIGHTS) == 1000);
     let config = home.folder(REPO).join("snapshots").join(&commit).join("config.json");
     std::fs::remove_file(config.canonicalize().unwrap()).unwrap();

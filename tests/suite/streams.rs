@@ -1,12 +1,11 @@
 //! Videos and questions that come through a pipe: the first signal ends the wait, nothing is left behind.
 
 use std::io::{PipeWriter, Write};
-use std::os::fd::{FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::support::process::Running;
+use super::support::process::{Running, terminal};
 use super::support::{Run, command, fixtures, run};
 
 /// The longest time from a signal to the end of the process.
@@ -116,17 +115,6 @@ fn messages_name_the_stream_and_not_its_copy() {
     std::fs::write(&text, cut).unwrap();
     let strict = shell(dir.path(), r#""$0" probe --strict - < "$1""#, &text);
     strict.fails_with(&["error: standard input: the clip is damaged"]);
-}
-
-/// A pseudo-terminal: the end that the program gets, and the end of whoever sits at it.
-fn terminal() -> (OwnedFd, OwnedFd) {
-    let (mut user, mut program) = (0, 0);
-    // SAFETY: two numbers are written, and each becomes the one owner of its descriptor.
-    unsafe {
-        let null = std::ptr::null_mut();
-        assert_eq!(libc::openpty(&raw mut user, &raw mut program, null, null.cast(), null.cast()), 0);
-        (OwnedFd::from_raw_fd(program), OwnedFd::from_raw_fd(user))
-    }
 }
 
 #[test]

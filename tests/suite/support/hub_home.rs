@@ -29,20 +29,28 @@ impl HubHome {
         &self.path
     }
 
-    /// The binary with this cache and the test's hub, one second of patience with a stalled stream.
+    /// The binary with this cache and the test's hub. On a busy machine that takes its time, so that patience with it is
+    /// long where no test is about a stalled stream.
     pub(crate) fn command<I: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = I>) -> Command {
         let mut command = command();
         for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {
             command.env_remove(name);
         }
         command.env_remove("HF_HUB_OFFLINE");
-        command.env("HF_HOME", self.path()).env("HF_ENDPOINT", &self.endpoint).env("HF_HUB_DOWNLOAD_TIMEOUT", "1");
+        command.env("HF_HOME", self.path()).env("HF_ENDPOINT", &self.endpoint).env("HF_HUB_DOWNLOAD_TIMEOUT", "60");
         command.args(args);
         command
     }
 
     pub(crate) fn run<I: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = I>) -> Run {
         let run = run(&mut self.command(args));
+        self.assert_nothing_half();
+        run
+    }
+
+    /// As [`Self::run`], with one second of patience.
+    pub(crate) fn run_impatiently<I: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = I>) -> Run {
+        let run = run(self.command(args).env("HF_HUB_DOWNLOAD_TIMEOUT", "1"));
         self.assert_nothing_half();
         run
     }

@@ -1,6 +1,7 @@
 //! Programs that run beside a test: their output as it comes, signals, and an end within a time limit.
 
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -41,6 +42,17 @@ pub(crate) fn limit_file_size(command: &mut Command, bytes: u64) {
                 _ => Err(std::io::Error::last_os_error()),
             }
         });
+    }
+}
+
+/// A pseudo-terminal: the end that the program gets, and the end of whoever sits at it.
+pub(crate) fn terminal() -> (OwnedFd, OwnedFd) {
+    let (mut user, mut program) = (0, 0);
+    // SAFETY: two numbers are written, and each becomes the one owner of its descriptor.
+    unsafe {
+        let null = std::ptr::null_mut();
+        assert_eq!(libc::openpty(&raw mut user, &raw mut program, null, null.cast(), null.cast()), 0);
+        (OwnedFd::from_raw_fd(program), OwnedFd::from_raw_fd(user))
     }
 }
 
