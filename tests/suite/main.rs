@@ -28,6 +28,7 @@ mod large_frames;
 mod limits;
 mod long;
 mod memory;
+mod messages;
 mod model;
 mod odd_checkpoints;
 mod odd_streams;
