@@ -280,7 +280,7 @@ impl Config {
         let missing = |key: &str| object.error(format!("`{key}` is missing"));
         let mut text = object.object("text_config")?.ok_or_else(|| missing("text_config"))?;
         if let Some(other) = text.str("model_type")?.filter(|&name| name != "qwen2") {
-            return Err(object.error(format!("text_config.model_type is `{other}`, only qwen2 is known")));
+            return Err(object.error(format!("text_config.model_type is `{other}`; only qwen2 is supported")));
         }
         // Either level may carry the flag.
         let (inner, outer) = (text.bool("tie_word_embeddings")?, object.bool("tie_word_embeddings")?);
@@ -288,11 +288,12 @@ impl Config {
         let select = object.str("vision_feature_select_strategy")?.unwrap_or("full");
         let layer = object.value("vision_feature_layer").cloned().unwrap_or(Value::from(-1));
         if select != "full" || layer != -1 {
-            let message = format!("vision features are `{select}` of layer {layer}, only `full` of layer -1 is known");
+            let message =
+                format!("vision features are `{select}` of layer {layer}; only `full` of layer -1 is supported");
             return Err(object.error(message));
         }
         if let Some(other) = object.str("projector_hidden_act")?.filter(|&act| act != "gelu") {
-            return Err(object.error(format!("projector_hidden_act is `{other}`, only gelu is known")));
+            return Err(object.error(format!("projector_hidden_act is `{other}`; only gelu is supported")));
         }
         let vision = match object.object("vision_config")? {
             Some(block) => vision(&block, SIGLIP_DEFAULTS)?,
@@ -376,7 +377,7 @@ fn named_architecture(object: &Object) -> Result<Architecture, Error> {
             Some("llava_onevision") => Ok(Architecture::Seeing(Layout::HuggingFace)),
             Some("qwen2") => Ok(Architecture::Qwen2),
             Some(other) => Err(unknown(format!("(model_type `{other}`)"))),
-            None => Err(unknown("(neither `architectures` nor `model_type` is there)".to_owned())),
+            None => Err(unknown("(it has neither `architectures` nor `model_type`)".to_owned())),
         },
     }
 }
@@ -384,10 +385,12 @@ fn named_architecture(object: &Object) -> Result<Architecture, Error> {
 /// The tower's keys; `defaults` hold for those that are absent.
 fn vision(block: &Object, defaults: VisionConfig) -> Result<VisionConfig, Error> {
     if let Some(other) = block.str("model_type")?.filter(|&name| name != "siglip_vision_model") {
-        return Err(block.error(format!("vision_config.model_type is `{other}`, only siglip_vision_model is known")));
+        return Err(
+            block.error(format!("vision_config.model_type is `{other}`; only siglip_vision_model is supported"))
+        );
     }
     if let Some(other) = block.str("hidden_act")?.filter(|&act| act != "gelu_pytorch_tanh") {
-        return Err(block.error(format!("vision_config.hidden_act is `{other}`, only gelu_pytorch_tanh is known")));
+        return Err(block.error(format!("vision_config.hidden_act is `{other}`; only gelu_pytorch_tanh is supported")));
     }
     Ok(VisionConfig {
         num_heads: block.count("num_attention_heads")?.unwrap_or(defaults.num_heads),
@@ -401,7 +404,7 @@ fn vision(block: &Object, defaults: VisionConfig) -> Result<VisionConfig, Error>
 /// `build_vision_projector` of LLaVA-NeXT `multimodal_projector/builder.py`.
 fn projector(object: &Object) -> Result<ProjectorType, Error> {
     if let Some(other) = object.str("mm_resampler_type")? {
-        return Err(object.error(format!("mm_resampler_type is `{other}`, only null is known")));
+        return Err(object.error(format!("mm_resampler_type is `{other}`; only null is supported")));
     }
     let name = object.str("mm_projector_type")?.unwrap_or("linear");
     if name == "linear" {

@@ -72,12 +72,12 @@ pub(super) fn read(object: &Object, reader: Reader) -> Result<LanguageConfig, Er
         return Err(object.error("use_sliding_window is true, which is not supported".to_owned()));
     }
     if let Some(other) = object.str("hidden_act")?.filter(|&act| act != "silu") {
-        return Err(object.error(format!("hidden_act is `{other}`, only silu is known")));
+        return Err(object.error(format!("hidden_act is `{other}`; only silu is supported")));
     }
     if reader == Reader::Transformers
         && let Some(types) = object.value("layer_types").filter(|types| !all_full_attention(types))
     {
-        return Err(object.error(format!("layer_types is {types}, only full_attention is known")));
+        return Err(object.error(format!("layer_types is {types}; only full_attention is supported")));
     }
     // transformers 4 leaves what equals Qwen2Config's defaults out of `text_config`; at the top level it writes sizes always.
     let count = |key: &str, default: usize| match reader {
@@ -132,7 +132,7 @@ fn rope_theta(object: &Object, reader: Reader) -> Result<Option<f64>, Error> {
         }
         match (theta, block.f64("rope_theta")?) {
             (Some(outer), Some(inner)) if outer != inner => {
-                return Err(object.error(format!("`rope_theta` is {outer}, and {inner} in `{key}`")));
+                return Err(object.error(format!("`rope_theta` is {outer}, but {inner} in `{key}`")));
             }
             (outer, inner) => theta = outer.or(inner),
         }
@@ -144,12 +144,12 @@ fn rope_theta(object: &Object, reader: Reader) -> Result<Option<f64>, Error> {
 fn only_plain_rope(block: &Object, key: &str) -> Result<(), Error> {
     for name in ["rope_type", "type"] {
         if let Some(other) = block.str(name)?.filter(|&kind| kind != "default") {
-            return Err(block.error(format!("{key}.{name} is `{other}`, only default is known")));
+            return Err(block.error(format!("{key}.{name} is `{other}`; only default is supported")));
         }
     }
     match block.map.iter().find(|(_, value)| value.is_object()) {
         Some((name, value)) => {
-            Err(block.error(format!("{key}.{name} is {value}, only one RoPE for all layers is known")))
+            Err(block.error(format!("{key}.{name} is {value}; only one RoPE for all layers is supported")))
         }
         None => Ok(()),
     }

@@ -83,7 +83,7 @@ pub enum Error {
         message: String,
     },
     /// An architecture that this program does not implement.
-    #[error("`{}`: unknown architecture {found}; known are {}", path.display(), layout::KNOWN_ARCHITECTURES.join(" and "))]
+    #[error("`{}`: unknown architecture {found}; this program knows {}", path.display(), layout::KNOWN_ARCHITECTURES.join(" and "))]
     UnknownArchitecture {
         /// The config file.
         path: PathBuf,
@@ -91,7 +91,7 @@ pub enum Error {
         found: String,
     },
     /// A config that does not say how to look at still pictures, or asks for what is not known here.
-    #[error("`{}`: this checkpoint cannot be asked about pictures: {reason}", path.display())]
+    #[error("`{}`: this checkpoint cannot answer questions about pictures: {reason}", path.display())]
     Pictures {
         /// The config file.
         path: PathBuf,
@@ -99,7 +99,7 @@ pub enum Error {
         reason: String,
     },
     /// A checkpoint without a vision tower.
-    #[error("`{}` is of a language model ({found}): it cannot see videos", path.display())]
+    #[error("`{}` describes a language model ({found}), which cannot see videos", path.display())]
     LanguageOnly {
         /// The config file.
         path: PathBuf,
@@ -107,7 +107,7 @@ pub enum Error {
         found: &'static str,
     },
     /// A GGUF file that this program did not write, or not in this version.
-    #[error("`{}` cannot be used: {message}", path.display())]
+    #[error("cannot use `{}`: {message}", path.display())]
     ForeignGguf {
         /// The file.
         path: PathBuf,
@@ -115,7 +115,7 @@ pub enum Error {
         message: String,
     },
     /// Quantizing what is quantized.
-    #[error("`{}` is quantized already (`{name}` is {})", path.display(), format.name())]
+    #[error("`{}` is already quantized (`{name}` is {})", path.display(), format.name())]
     AlreadyQuantized {
         /// The checkpoint.
         path: PathBuf,
@@ -177,7 +177,7 @@ impl Error {
             Self::ForeignGguf { .. } => {
                 Some("write one from a checkpoint with `llava-video model quantize REPO -o FILE.gguf`".to_owned())
             }
-            Self::AlreadyQuantized { .. } => Some("quantize the checkpoint that it was made from".to_owned()),
+            Self::AlreadyQuantized { .. } => Some("quantize the checkpoint it was made from".to_owned()),
             Self::NoSpace(_) => Some("make room, or write to a larger disk".to_owned()),
             Self::DamagedWeights { .. } => Some("the file may be an unfinished download; fetch it again".to_owned()),
             _ => None,

@@ -52,7 +52,7 @@ pub struct PictureConfig {
 pub(super) fn original(object: &Object, merge_type: MergeType, image_size: usize) -> Result<PictureConfig, String> {
     let merge_name = text(object, "mm_patch_merge_type")?.unwrap_or("flat");
     if let Some(part) = ["maxpool2x2", "nobase"].into_iter().find(|part| merge_name.contains(part)) {
-        return Err(format!("mm_patch_merge_type is `{merge_name}`, and `{part}` is not known for pictures"));
+        return Err(format!("mm_patch_merge_type is `{merge_name}`, and `{part}` is not supported for pictures"));
     }
     let aspect = match text(object, "image_aspect_ratio")?.unwrap_or("square") {
         "square" => PictureAspect::Square,
@@ -95,7 +95,7 @@ fn text<'o>(object: &'o Object, key: &str) -> Result<Option<&'o str>, String> {
 fn max_tiles(key: &str, name: &str) -> Result<Option<usize>, String> {
     let count = name.strip_prefix("anyres_max_").and_then(|n| n.parse().ok()).filter(|&n: &usize| n > 0);
     match count {
-        None if name != "anyres" => Err(format!("{key} is `{name}`, known are square, pad, anyres and anyres_max_N")),
+        None if name != "anyres" => Err(format!("{key} is `{name}`, expected square, pad, anyres or anyres_max_N")),
         count => Ok(count),
     }
 }
@@ -137,9 +137,9 @@ const MAX_TILES_A_SIDE: usize = 64;
 fn whole_tiles(canvases: Vec<(usize, usize)>, image_size: usize) -> Result<Vec<(usize, usize)>, String> {
     let fits = |side: usize| side > 0 && side.is_multiple_of(image_size) && side / image_size <= MAX_TILES_A_SIDE;
     match canvases.iter().find(|&&(width, height)| !fits(width) || !fits(height)) {
-        Some((a, b)) => {
-            Err(format!("image_grid_pinpoints has {a}x{b}, which tiles of {image_size} pixels do not fill"))
-        }
+        Some((a, b)) => Err(format!(
+            "image_grid_pinpoints has {a}x{b}, which is not a whole number of tiles of {image_size} pixels"
+        )),
         None => Ok(canvases),
     }
 }

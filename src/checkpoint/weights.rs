@@ -121,7 +121,7 @@ impl Weights {
                 // Index buffers that old exports carry; none is ever loaded.
                 safetensors::Dtype::I64 if is_index_buffer(&name) => continue,
                 other => {
-                    return Err(damaged(format!("tensor `{name}` is {other:?}; only BF16, F16 and F32 are known")));
+                    return Err(damaged(format!("tensor `{name}` is {other:?}; only BF16, F16 and F32 are supported")));
                 }
             };
             let Some(original_name) = layout.original_name(&name) else {
@@ -147,11 +147,11 @@ impl Weights {
         match self.entries.insert(original_name, entry) {
             None => Ok(()),
             Some(other) if other.stored_name == name => {
-                let message = format!("it holds tensor `{name}`, which came before");
+                let message = format!("it holds tensor `{name}` again");
                 Err(Error::DamagedWeights { path: path.to_owned(), message })
             }
             Some(other) => {
-                let message = format!("`{name}` and `{}` are the same tensor by two names", other.stored_name);
+                let message = format!("`{name}` and `{}` are two names of one tensor", other.stored_name);
                 Err(Error::Tensors { dir: path.to_owned(), message })
             }
         }
@@ -222,7 +222,7 @@ impl Weights {
                 *first = rows;
             }
             let Some(stored_dtype) = entry.format.float() else {
-                candle_core::bail!("it is stored in {}, not in floats", entry.format.name());
+                candle_core::bail!("it is stored as {}, not as floats", entry.format.name());
             };
             let (file, start) = (&self.files[entry.file], entry.bytes.start as u64);
             let stored = bulk::read_tensor(file, start, stored_dtype, &shape, device)?;

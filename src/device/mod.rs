@@ -20,13 +20,13 @@ pub enum Error {
         feature: &'static str,
     },
     /// Layers for the GPU where there is none.
-    #[error("--gpu-layers needs a GPU, and the devices are: {devices}")]
+    #[error("--gpu-layers needs a GPU; the devices are: {devices}")]
     NoGpu {
         /// The devices as `--device` writes them.
         devices: String,
     },
     /// The device is supported by this build but does not work here.
-    #[error("device `{device}` cannot be used")]
+    #[error("cannot use device `{device}`")]
     Unusable {
         /// The device as requested.
         device: String,

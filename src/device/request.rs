@@ -58,7 +58,7 @@ fn device_name(text: &str) -> Result<DeviceName, String> {
         "metal" => Ok(DeviceName::Metal),
         _ => match text.strip_prefix("cuda:") {
             Some(index) => index.parse().map(DeviceName::Cuda).map_err(|_| format!("`{index}` is not a GPU index")),
-            None => Err("expected auto, cpu, cuda, cuda:INDEX or metal, or several of them with commas".to_owned()),
+            None => Err("expected auto, cpu, cuda, cuda:INDEX or metal, or several separated by commas".to_owned()),
         },
     }
 }

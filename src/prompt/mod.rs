@@ -10,6 +10,8 @@ pub use template::{Conversation, DEFAULT_SYSTEM, Part, Turn, encode};
 pub use time_instruction::{TimeInstruction, user_message};
 pub use tokenizer::Tokenizer;
 
+use crate::size::counted;
+
 /// Everything that can go wrong on the text side.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -36,8 +38,8 @@ pub enum Error {
         /// The token.
         token: &'static str,
     },
-    /// Text that could not be tokenised.
-    #[error("cannot tokenise the prompt: {message}")]
+    /// Text that could not be tokenized.
+    #[error("cannot tokenize the prompt: {message}")]
     Encode {
         /// The tokenizer's reason.
         message: String,
@@ -80,19 +82,23 @@ impl Error {
 
 fn too_long(prompt_tokens: usize, context_length: usize, frames_that_fit: Option<usize>) -> String {
     let fits = match frames_that_fit {
-        Some(frames) => format!("{frames} frames would fit"),
-        None => "it would not fit with a single frame either".to_owned(),
+        Some(frames) => format!("{} would fit", counted(frames, "frame")),
+        None => "even a single frame would not fit".to_owned(),
     };
-    format!("the prompt takes {prompt_tokens} positions, the model holds fewer than {context_length}; {fits}")
+    room(&format!("takes {prompt_tokens}"), context_length, &fits)
 }
 
 fn too_many_pictures(prompt_tokens: usize, context_length: usize, pictures: usize) -> String {
     let fits = match pictures {
-        1 => "it would not fit with any picture of this shape".to_owned(),
+        1 => "no picture of this shape would fit".to_owned(),
         2 => "the first picture alone would fit".to_owned(),
-        n => format!("the first {} pictures would fit", n - 1),
+        n => format!("the first {} would fit", counted(n - 1, "picture")),
     };
-    format!("the prompt takes at least {prompt_tokens} positions, the model holds fewer than {context_length}; {fits}")
+    room(&format!("takes at least {prompt_tokens}"), context_length, &fits)
+}
+
+fn room(takes: &str, context_length: usize, fits: &str) -> String {
+    format!("the prompt {takes} positions, but the model has room for fewer than {context_length}; {fits}")
 }
 
 /// A stretch of the prompt.

@@ -2,7 +2,7 @@
 //!
 //! `<|im_start|>system\n{system}<|im_end|>\n<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n`.
 //! Reference: `conv_qwen` and `SeparatorStyle.CHATML` in LLaVA-NeXT `conversation.py`, `tokenizer_image_token` in
-//! `mm_utils.py` (text on either side of a placeholder is tokenised alone).
+//! `mm_utils.py` (text on either side of a placeholder is tokenized alone).
 
 use super::{Error, Prompt, Segment, Tokenizer};
 
@@ -61,7 +61,7 @@ pub fn encode(conversation: &Conversation, tokenizer: &Tokenizer) -> Result<Prom
     encoder.finish()
 }
 
-/// Collects segments; neighbouring text is joined before it is tokenised, since merges reach across joins.
+/// Collects segments; neighbouring text is joined before it is tokenized, since merges reach across joins.
 struct Encoder<'t> {
     tokenizer: &'t Tokenizer,
     im_start: u32,

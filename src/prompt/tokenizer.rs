@@ -68,7 +68,7 @@ impl Tokenizer {
         let added = added.ok_or_else(|| bad("`added_tokens` is malformed".to_owned()))?;
         let decoder = object.get("decoder").and_then(|decoder| decoder.get("type")).and_then(Value::as_str);
         if decoder != Some("ByteLevel") {
-            return Err(bad(format!("its decoder is {decoder:?}, only ByteLevel is known")));
+            return Err(bad(format!("its decoder is {decoder:?}; only ByteLevel is supported")));
         }
         let plain = serde_json::from_value::<tokenizers::Tokenizer>(json).map_err(|error| bad(error.to_string()))?;
         Ok(Self::new(plain, added))
@@ -90,7 +90,7 @@ impl Tokenizer {
         let vocab: tokenizers::models::bpe::Vocab = serde_json::from_slice(vocab).map_err(|e| bad(&e))?;
         let merges = merges_of(merges).ok_or_else(|| Error::BadTokenizer {
             path: documents.path("merges.txt"),
-            message: "a line is not a pair".to_owned(),
+            message: "a line of it is not a pair".to_owned(),
         })?;
         let bpe = BPE::builder().vocab_and_merges(vocab, merges).build().map_err(|e| bad(&e))?;
         let pattern = SplitPattern::Regex(QWEN2_SPLIT.to_owned());
@@ -170,7 +170,7 @@ fn parse_json(path: &Path, json: &[u8]) -> Result<Value, Error> {
     serde_json::from_slice(json).map_err(bad)
 }
 
-/// The pairs of a merges.txt: one a line, after lines that begin with `#version`; `None` if a line is not a pair.
+/// The pairs of a merges.txt: one a line, after lines that begin with `#version`; `None` if a line of it is not a pair.
 fn merges_of(text: &[u8]) -> Option<Vec<(String, String)>> {
     let lines =
         std::str::from_utf8(text).ok()?.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());

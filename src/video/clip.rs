@@ -194,7 +194,7 @@ impl Clip {
             warnings: Vec::new(),
         };
         if let Some(cut) = cut {
-            clip.damaged(format!("the file is cut short, {} of {} bytes are there", cut.have_bytes, cut.want_bytes))?;
+            clip.damaged(format!("the file is cut short: it has {} of {} bytes", cut.have_bytes, cut.want_bytes))?;
         }
         let ends_within_packet =
             clip.info.container == "mpegts" && extent::ends_within_packet(path, clip.source.stream().id);
@@ -229,7 +229,7 @@ impl Clip {
     /// The shortest way to frames that can be verified.
     fn choose_access(&self, is_cut: bool) -> Access {
         let Some(codec) = self.codec else {
-            return Access::Linear("this codec is always decoded from the start".into());
+            return Access::Linear("this codec is only decoded from the start".into());
         };
         if self.options.linear {
             return Access::Linear("asked for".into());
@@ -288,7 +288,7 @@ impl Clip {
             && had != RateSource::Span
         {
             self.warnings.push(format!(
-                "the stated rate of {stated:.3} frames per second contradicts the time stamps, using {rate:.3}"
+                "the stated rate of {stated:.3} frames per second contradicts the timestamps; using {rate:.3}"
             ));
         }
     }

@@ -2,6 +2,7 @@
 
 use super::index::Index;
 use super::linear::Outcome;
+use crate::size::counted;
 
 /// Ranges of frame numbers that are named one by one; more are only counted.
 const MAX_NAMED: usize = 3;
@@ -18,15 +19,16 @@ pub(super) fn report(index: &Index, promised: usize, outcome: &Outcome) -> Vec<S
     if (has_errors && is_short) || promised > index.presented.len() {
         report.push(describe(&lost, promised, outcome.frame_count));
     } else if outcome.error_count > 0 {
-        report.push(format!("{} packets could not be decoded in full", outcome.error_count));
+        report.push(format!("{} could not be decoded in full", counted(outcome.error_count, "packet")));
     }
     if let Some(fault) = outcome.fault {
         report.push(format!("reading stopped before the end of the file: {fault}"));
     }
     if outcome.damaged_count > 0 {
         report.push(format!(
-            "{} of {} frames are damaged, and shown as far as they could be decoded",
-            outcome.damaged_count, outcome.frame_count
+            "{} of {} came out damaged; what could be decoded of them is used",
+            outcome.damaged_count,
+            counted(outcome.frame_count, "frame")
         ));
     }
     report
@@ -56,28 +58,34 @@ fn lost_frames(index: &Index, promised: usize, outcome: &Outcome) -> Vec<(usize,
 }
 
 fn describe(lost: &[(usize, usize)], promised: usize, used: usize) -> String {
-    let name = |&(first, last): &(usize, usize)| match first == last {
-        true => format!("{first}"),
-        false => format!("{first}-{last}"),
-    };
     match lost {
-        [] => format!("{} of {promised} frames could not be decoded", promised.saturating_sub(used)),
+        [] => format!("{} of {} could not be decoded", promised.saturating_sub(used), counted(promised, "frame")),
         [(first, last)] if last + 1 == promised && *first == used => {
-            let frames = if first == last { "frame" } else { "frames" };
-            format!("{frames} {} could not be decoded, using the {used} before", name(&lost[0]))
+            format!("{} could not be decoded; using the {used} before", named(lost))
         }
         _ if lost.len() <= MAX_NAMED => {
-            let names: Vec<String> = lost.iter().map(name).collect();
-            format!("frames {} could not be decoded, using the other {used}", names.join(", "))
+            format!("{} could not be decoded; using the other {used}", named(lost))
         }
         [first, ..] => {
             let count: usize = lost.iter().map(|(first, last)| last - first + 1).sum();
             format!(
-                "{count} of {promised} frames could not be decoded, the first of them frame {}, using the other {used}",
+                "{count} of {} could not be decoded, the first of them frame {}; using the other {used}",
+                counted(promised, "frame"),
                 first.0
             )
         }
     }
+}
+
+/// Ranges of frames by number: `frame 7`, `frames 20-29, 50`.
+fn named(ranges: &[(usize, usize)]) -> String {
+    let name = |&(first, last): &(usize, usize)| match first == last {
+        true => format!("{first}"),
+        false => format!("{first}-{last}"),
+    };
+    let is_one = matches!(ranges, [(first, last)] if first == last);
+    let names: Vec<String> = ranges.iter().map(name).collect();
+    format!("{} {}", if is_one { "frame" } else { "frames" }, names.join(", "))
 }
 
 #[cfg(test)]
@@ -99,15 +107,19 @@ mod tests {
         assert!(report(&index, 100, &outcome((0..100).step_by(2), 0)).is_empty());
         assert_eq!(
             report(&index, 111, &outcome(0..40, 3)),
-            ["frames 40-110 could not be decoded, using the 40 before"]
+            ["frames 40-110 could not be decoded; using the 40 before"]
         );
         assert_eq!(
             report(&index, 100, &outcome((0..20).chain(30..50).chain(51..100), 1)),
-            ["frames 20-29, 50 could not be decoded, using the other 89"]
+            ["frames 20-29, 50 could not be decoded; using the other 89"]
         );
         assert_eq!(
             report(&index, 100, &outcome((0..100).step_by(2), 50)),
-            ["50 of 100 frames could not be decoded, the first of them frame 1, using the other 50"]
+            ["50 of 100 frames could not be decoded, the first of them frame 1; using the other 50"]
+        );
+        assert_eq!(
+            report(&index, 100, &outcome((0..7).chain(8..100), 1)),
+            ["frame 7 could not be decoded; using the other 99"]
         );
     }
 }

@@ -34,13 +34,13 @@ pub enum Error {
         path: PathBuf,
     },
     /// The path is a URL; only local files are opened.
-    #[error("{}: is a URL, and only local files are read", path.display())]
+    #[error("{}: is a URL; only local files are read", path.display())]
     Url {
         /// The path as given.
         path: PathBuf,
     },
     /// The operating system refuses the file.
-    #[error("{}: cannot be read", path.display())]
+    #[error("{}: cannot read the file", path.display())]
     Io {
         /// The path as given.
         path: PathBuf,
@@ -49,7 +49,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// No allowed demuxer recognises the file, or its header is unusable.
-    #[error("{}: not a video that can be read ({reason})", path.display())]
+    #[error("{}: not a video or picture that can be read ({reason})", path.display())]
     NotVideo {
         /// The path as given.
         path: PathBuf,
@@ -131,7 +131,7 @@ pub enum Error {
         reason: String,
     },
     /// Reading took longer than allowed.
-    #[error("{}: reading took more than {secs} s and was given up", path.display())]
+    #[error("{}: gave up after reading for {secs} s", path.display())]
     TimedOut {
         /// The path as given.
         path: PathBuf,
@@ -147,7 +147,7 @@ pub enum Error {
         hint: Option<String>,
     },
     /// No frame is shown at the time asked for.
-    #[error("{}: no frame at {asked_secs} s, the clip lasts {lasts_secs:.2} s", path.display())]
+    #[error("{}: no frame at {asked_secs} s; the clip lasts {lasts_secs:.2} s", path.display())]
     NoFrameThen {
         /// The path as given.
         path: PathBuf,
@@ -171,7 +171,7 @@ pub enum Error {
         reason: String,
     },
     /// An index beyond the last frame was asked for.
-    #[error("{}: frame {index} was asked for, the clip has {frame_count}", path.display())]
+    #[error("{}: there is no frame {index}; the clip has {frame_count}", path.display())]
     IndexOutOfRange {
         /// The path as given.
         path: PathBuf,
@@ -199,21 +199,21 @@ impl Error {
             Error::Reported { hint, .. } => return hint.clone(),
             Error::Url { .. } => "download it first",
             Error::NoImages { .. } => "png, jpg, webp and bmp files count as pictures",
-            Error::TimedOut { .. } => "allow more with `--decode-timeout SECS`",
+            Error::TimedOut { .. } => "allow more time with `--decode-timeout SECS`",
             Error::Launch { .. } => {
-                "a program that was replaced while it ran must be started again; otherwise too many processes may be \
-                 running (`ulimit -u`)"
+                "if the program was replaced while it ran, start it again; otherwise too many processes may be running \
+                 (`ulimit -u`)"
             }
             Error::Directory { .. } => "give the path of one video file",
             Error::NotRegular { .. } => "copy the data to a file first",
             Error::NotVideo { .. } => {
-                "playlists, scripts and image patterns are not opened; convert other files with \
-                 `ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4`"
+                "if it is a video, convert it with `ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4`; playlists, scripts and image \
+                 patterns are never opened"
             }
-            Error::NoVideoStream { .. } => "a clip needs at least one moving picture stream",
+            Error::NoVideoStream { .. } => "pass a file that has a video stream",
             Error::DecoderMissing { .. } => "install an FFmpeg that was built with this codec",
             Error::FrameTooLarge { .. } => "scale the video down with `ffmpeg -i INPUT -vf scale=1920:-2 OUTPUT.mp4`",
-            Error::Damaged { .. } => "without strict reading, what can be decoded is used",
+            Error::Damaged { .. } => "without `--strict`, the frames that can be decoded are used",
             _ => return None,
         };
         Some(text.to_owned())

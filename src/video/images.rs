@@ -122,7 +122,8 @@ impl ImageClip {
         self.check_size(index, width, height)?;
         if matches!(picture, DynamicImage::ImageLuma16(_)) {
             let path = self.files[index].display();
-            self.warnings.push(format!("`{path}` is grey in 16 bits: as in the reference, all above 255 is white"));
+            self.warnings
+                .push(format!("`{path}` is 16-bit grey; as in the reference, every value above 255 becomes white"));
         }
         Ok(Frame { index, pts_secs: None, width, height, rgb: to_rgb(picture) })
     }

@@ -85,7 +85,7 @@ impl<'a> Picker<'a> {
             }
             let position = self.progress.position;
             if position == group.first && !self.codec.starts_here(packet.data()) {
-                return Err(Doubt::Frame("a keyframe is not one to start at"));
+                return Err(Doubt::Frame("decoding cannot start at a keyframe"));
             }
             let entry = self.index.entries[position];
             let own = entry.is_presented() && entry.pts >= Some(group.start_pts);
@@ -95,7 +95,7 @@ impl<'a> Picker<'a> {
             self.decoder.skip_unreferenced(skips && !wanted);
             // Frames shown before the keyframe refer to what was not decoded; what becomes of them is no matter.
             if self.decoder.send(Some(packet)).is_err() && own {
-                return Err(Doubt::Damage("a packet cannot be decoded"));
+                return Err(Doubt::Damage("a packet does not decode"));
             }
             self.receive(group, deliver)?;
         }
@@ -105,7 +105,7 @@ impl<'a> Picker<'a> {
     /// Takes what the decoder holds back at the end of a group, and readies it for another.
     pub(super) fn finish(&mut self, group: &Group, deliver: &mut Deliver<'_>) -> Result<(), Doubt> {
         if self.decoder.send(None).is_err() {
-            return Err(Doubt::Damage("the decoder cannot be emptied"));
+            return Err(Doubt::Damage("the decoder cannot be flushed"));
         }
         self.receive(group, deliver)?;
         self.decoder.flush();
@@ -113,7 +113,7 @@ impl<'a> Picker<'a> {
             return Err(Doubt::Frame("a frame does not come out"));
         }
         if self.interlaced && self.progress.shown != self.progress.due {
-            return Err(Doubt::Frame("packets and frames are not one to one"));
+            return Err(Doubt::Frame("packets and frames do not match one to one"));
         }
         Ok(())
     }
@@ -140,14 +140,14 @@ impl<'a> Picker<'a> {
             match self.decoder.receive(&mut self.picture) {
                 Ok(Received::Picture) => self.accept(group, deliver)?,
                 Ok(Received::Hungry | Received::End) => return Ok(()),
-                Err(_) => return Err(Doubt::Damage("a packet cannot be decoded")),
+                Err(_) => return Err(Doubt::Damage("a packet does not decode")),
             }
         }
     }
 
     /// Checks a picture that came out, and delivers it if it is wanted.
     fn accept(&mut self, group: &Group, deliver: &mut Deliver<'_>) -> Result<(), Doubt> {
-        let pts = self.picture.pts().ok_or(Doubt::Frame("a frame has no time stamp"))?;
+        let pts = self.picture.pts().ok_or(Doubt::Frame("a frame has no timestamp"))?;
         if pts < group.start_pts {
             return Ok(());
         }

@@ -24,7 +24,7 @@ impl RateSource {
             RateSource::Average => "average frame rate",
             RateSource::Base => "base frame rate",
             RateSource::Duration => "frames over duration",
-            RateSource::Span => "frames over time stamps",
+            RateSource::Span => "frames over timestamps",
             RateSource::Assumed => "assumed",
             RateSource::Asked => "as asked",
         }

@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
         (self.next, self.found) = (None, None);
         let index = self.index;
         let pts = index.entries.get(position).and_then(|entry| entry.pts);
-        let pts = pts.ok_or(Doubt::Seek("a keyframe has no time stamp"))?;
+        let pts = pts.ok_or(Doubt::Seek("a keyframe has no timestamp"))?;
         self.source.seek(pts).map_err(|_| Doubt::Seek("the container cannot seek"))?;
         loop {
             let packet = self.take()?;
@@ -112,7 +112,7 @@ impl<'a> Reader<'a> {
         }
         let mut packet = Packet::new().map_err(Doubt::Fault)?;
         match self.source.read(&mut packet) {
-            Ok(true) if packet.changes_parameters() => Err(Doubt::Frame("codec parameters change on the way")),
+            Ok(true) if packet.changes_parameters() => Err(Doubt::Frame("codec parameters change within the file")),
             Ok(true) if packet.is_corrupt() || packet.is_discard() => Err(Doubt::Damage("a packet is damaged")),
             Ok(true) => Ok(packet),
             Ok(false) => Err(Doubt::Seek("the file ends before its index does")),

@@ -55,7 +55,7 @@ impl Source {
                 path: path.to_owned(),
                 // EINVAL is what FFmpeg answers for a format that is not on the list.
                 reason: if fault == Fault(ffi::AVERROR(ffi::EINVAL)) {
-                    "the format is not one of those allowed".to_owned()
+                    "this format is not supported".to_owned()
                 } else {
                     fault.to_string()
                 },

@@ -73,10 +73,10 @@ pub(super) fn objection(index: &Index, reorder_frames: usize) -> Option<&'static
         return Some("the file is damaged");
     }
     if index.changes_parameters {
-        return Some("codec parameters change on the way");
+        return Some("codec parameters change within the file");
     }
     if index.restarts {
-        return Some("a sequence ends on the way");
+        return Some("a sequence ends within the file");
     }
     if entries.iter().any(|entry| entry.discard) {
         return Some("an edit list cuts frames away");
@@ -85,14 +85,14 @@ pub(super) fn objection(index: &Index, reorder_frames: usize) -> Option<&'static
         return Some("packets are empty");
     }
     let Some(stamps) = entries.iter().map(|entry| entry.pts).collect::<Option<Vec<i64>>>() else {
-        return Some("time stamps are missing");
+        return Some("timestamps are missing");
     };
     let in_order = |pair: &[u32]| stamps[pair[0] as usize] < stamps[pair[1] as usize];
     if !index.presented.windows(2).all(in_order) {
-        return Some("time stamps repeat");
+        return Some("timestamps repeat");
     }
     if !entries.first().is_some_and(|first| first.key && !first.hidden) {
-        return Some("it does not start with a keyframe");
+        return Some("the file does not start with a keyframe");
     }
     let mut highest = i64::MIN;
     // The highest stamps so far, in ascending order: those above the present one are frames that overtake it.

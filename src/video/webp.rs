@@ -77,7 +77,7 @@ impl WebpClip {
             decoder: NAME.to_owned(),
             count_source: CountSource::Decoded,
             rate_source,
-            access: Access::Linear("this codec is always decoded from the start".into()),
+            access: Access::Linear("this codec is only decoded from the start".into()),
             start_secs: Some(0.0),
             span_secs: Some(end_secs),
             pixel_format: "rgb24".to_owned(),

@@ -233,7 +233,7 @@ fn damage_is_reported_and_strict_refuses_it() {
     }
     let (_, _, _, info, warnings) = sample(&nasty("trunc_half_faststart.mp4"), &uniform(4), &linear()).unwrap();
     assert!(
-        warnings.iter().any(|text| text == "frames 44-89 could not be decoded, using the 44 before"),
+        warnings.iter().any(|text| text == "frames 44-89 could not be decoded; using the 44 before"),
         "{warnings:?}"
     );
     assert_eq!(info.frame_count, 44);

@@ -137,7 +137,7 @@ fn an_opening_that_breaks_the_rules_is_refused() {
 
 #[test]
 fn what_is_no_message_is_refused() {
-    let nonsense = "it sent nonsense";
+    let nonsense = "it sent a malformed message";
     for bytes in [
         [u64::MAX.to_le_bytes(), [0; 8]].concat(),
         [[0; 8], u64::MAX.to_le_bytes()].concat(),
@@ -177,7 +177,7 @@ fn a_read_that_breaks_the_rules_is_refused() {
         (vec![message(&json!("Done"), &[0; 10])], "it sent pixels without a frame"),
         (vec![opened()], "it answered what was not asked"),
         (vec![counts], "it answered what was not asked"),
-        (vec![impossible], "it sent nonsense"),
+        (vec![impossible], "it sent a malformed message"),
     ] {
         refused(|| Hostile::saying(&[vec![opened()], replies].concat()).read(), reason);
     }
@@ -233,7 +233,7 @@ fn a_child_that_was_given_up_is_not_asked_again() {
     let mut read = || clip.read(&[3], View::Native, &|| true, &mut |_| Ok::<(), Infallible>(()));
     assert!(matches!(read(), Err(ReadError::Clip(Error::Child { .. }))));
     match read() {
-        Err(ReadError::Clip(Error::Child { reason, .. })) => assert_eq!(reason, "it was given up before"),
+        Err(ReadError::Clip(Error::Child { reason, .. })) => assert_eq!(reason, "it was stopped before"),
         other => panic!("{other:?}"),
     }
 }

@@ -63,7 +63,7 @@ fn an_interrupt_ends_the_wait() {
 fn a_timeout_is_an_error_that_names_the_flag() {
     let path = clip();
     let run = llava_video(["frames", path.to_str().unwrap(), "--decode-timeout", "0.000001"]);
-    run.fails_with(&["plain_h264.mp4", "given up", "hint: ", "--decode-timeout"]);
+    run.fails_with(&["plain_h264.mp4", "gave up", "hint: ", "--decode-timeout"]);
     assert_eq!(llava_video(["frames", path.to_str().unwrap(), "--decode-timeout", "0"]).code, Some(2));
 }
 

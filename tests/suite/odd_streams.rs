@@ -1,4 +1,4 @@
-//! Streams in which packets and frames are not one to one, or time stamps are missing: always the frames that a decode
+//! Streams in which packets and frames do not match one to one, or timestamps are missing: always the frames that a decode
 //! from the start gives.
 
 use std::path::{Path, PathBuf};

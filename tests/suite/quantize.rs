@@ -124,12 +124,12 @@ fn files_are_not_lost_and_not_guessed() {
     let run = quantize(&checkpoint, &out.path().join("b.bin"), &[]);
     assert_eq!((run.code, run.stderr.contains("does not end in .gguf")), (Some(2), true), "{run:?}");
 
-    ask(&file, &["--quantize", "q8_0"]).fails_with(&["quantized already", "hint: "]);
-    quantize(&file, &out.path().join("again.gguf"), &[]).fails_with(&["quantized already"]);
+    ask(&file, &["--quantize", "q8_0"]).fails_with(&["already quantized", "hint: "]);
+    quantize(&file, &out.path().join("again.gguf"), &[]).fails_with(&["already quantized"]);
 
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() - 100]).unwrap();
-    ask(&file, &[]).fails_with(&["b.gguf", "ends beyond the file"]);
+    ask(&file, &[]).fails_with(&["b.gguf", "past the end of the file"]);
     std::fs::write(&file, b"GGUF but not really").unwrap();
     ask(&file, &[]).fails_with(&["b.gguf", "GGUF version"]);
 

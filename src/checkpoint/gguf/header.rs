@@ -94,7 +94,7 @@ impl Header {
         match self.metadata.get(VERSION_KEY) {
             Some(Value::Number(version)) if *version == u64::from(VERSION) => {}
             Some(Value::Number(version)) => {
-                let message = format!("its layout has version {version}, this program knows {VERSION}");
+                let message = format!("it has layout version {version}; this program reads version {VERSION}");
                 return Err(Error::ForeignGguf { path: self.path.clone(), message });
             }
             _ => {
@@ -116,11 +116,11 @@ type Parsed = (BTreeMap<String, Value>, Vec<TensorInfo>);
 fn parse(bytes: &[u8]) -> Result<Parsed, String> {
     let mut cursor = Cursor { bytes, at: 0 };
     if cursor.take(4)? != MAGIC {
-        return Err("it does not begin like a GGUF file".to_owned());
+        return Err("it does not start like a GGUF file".to_owned());
     }
     match cursor.u32()? {
         2 | 3 => {}
-        other => return Err(format!("its GGUF version is {other}; 2 and 3 are known")),
+        other => return Err(format!("its GGUF version is {other}; versions 2 and 3 are supported")),
     }
     let (tensor_count, value_count) = (cursor.u64()?, cursor.u64()?);
     let mut metadata = BTreeMap::new();
@@ -153,7 +153,7 @@ fn parse(bytes: &[u8]) -> Result<Parsed, String> {
         let range = &tensor.bytes;
         let end = start.checked_add(range.end).filter(|&end| end <= bytes.len());
         let Some(end) = end else {
-            return Err(format!("tensor `{}` ends beyond the file", tensor.name));
+            return Err(format!("tensor `{}` ends past the end of the file", tensor.name));
         };
         tensor.bytes = start + range.start..end;
     }
@@ -168,7 +168,7 @@ struct Cursor<'b> {
 impl<'b> Cursor<'b> {
     fn take(&mut self, len: usize) -> Result<&'b [u8], String> {
         let end = self.at.checked_add(len).filter(|&end| end <= self.bytes.len());
-        let end = end.ok_or_else(|| format!("its head is cut short at byte {}", self.at))?;
+        let end = end.ok_or_else(|| format!("its header is cut short at byte {}", self.at))?;
         let taken = &self.bytes[self.at..end];
         self.at = end;
         Ok(taken)
@@ -176,7 +176,7 @@ impl<'b> Cursor<'b> {
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], String> {
         let taken = self.take(N)?;
-        taken.try_into().map_err(|_| "its head is cut short".to_owned())
+        taken.try_into().map_err(|_| "its header is cut short".to_owned())
     }
 
     fn u32(&mut self) -> Result<u32, String> {
@@ -189,12 +189,12 @@ impl<'b> Cursor<'b> {
 
     fn size(&mut self) -> Result<usize, String> {
         let size = self.u64()?;
-        usize::try_from(size).map_err(|_| format!("it names a size of {size}"))
+        usize::try_from(size).map_err(|_| format!("it states a size of {size}"))
     }
 
     fn text(&mut self) -> Result<&'b str, String> {
         let len = self.size()?;
-        std::str::from_utf8(self.take(len)?).map_err(|_| "a text is not UTF-8".to_owned())
+        std::str::from_utf8(self.take(len)?).map_err(|_| "a string is not UTF-8".to_owned())
     }
 
     /// A value of the kind that the format numbers `kind`.
@@ -211,12 +211,12 @@ impl<'b> Cursor<'b> {
                         self.take(len)?;
                     }
                     None if kind == 8 => (0..count).try_for_each(|_| self.text().map(|_| ()))?,
-                    None => return Err(format!("an array holds values of kind {kind}")),
+                    None => return Err(format!("an array holds values of type {kind}")),
                 }
                 RawValue::Other
             }
             other => {
-                let size = fixed_size(other).ok_or_else(|| format!("a value is of unknown kind {other}"))?;
+                let size = fixed_size(other).ok_or_else(|| format!("a value has unknown type {other}"))?;
                 self.take(size)?;
                 RawValue::Other
             }
@@ -233,7 +233,7 @@ impl<'b> Cursor<'b> {
         }
         let mut shape = (0..dimensions).map(|_| self.size()).collect::<Result<Vec<_>, _>>()?;
         let id = self.u32()?;
-        let format = Format::of_gguf_id(id).ok_or_else(|| format!("tensor `{gguf_name}` is of unknown format {id}"))?;
+        let format = Format::of_gguf_id(id).ok_or_else(|| format!("tensor `{gguf_name}` has unknown format {id}"))?;
         if !format.holds(shape[0]) {
             return Err(format!("tensor `{gguf_name}` has rows of {} values in {}", shape[0], format.name()));
         }

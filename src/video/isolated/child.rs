@@ -119,8 +119,10 @@ pub(super) fn describe(status: ExitStatus) -> String {
         use std::os::unix::process::ExitStatusExt;
         if let Some(signal) = status.signal() {
             return match signal {
-                libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE => format!("it crashed (signal {signal})"),
-                libc::SIGABRT => "it aborted, perhaps for want of memory".to_owned(),
+                libc::SIGSEGV | libc::SIGBUS | libc::SIGILL | libc::SIGFPE => {
+                    format!("it crashed with signal {signal}")
+                }
+                libc::SIGABRT => "it aborted, perhaps because it ran out of memory".to_owned(),
                 _ => format!("it was ended by signal {signal}"),
             };
         }

@@ -175,7 +175,7 @@ impl IsolatedClip {
     /// Makes sure that the next reply answers the next request.
     fn settle(&mut self, keep_going: &dyn Fn() -> bool) -> Result<(), Error> {
         if self.conversation.is_over() {
-            return Err(self.child_error("it was given up before"));
+            return Err(self.child_error("it was stopped before"));
         }
         if !self.conversation.is_reading() {
             return Ok(());
@@ -216,7 +216,9 @@ impl IsolatedClip {
             let (reply, bytes) = match self.process.reply(POLL) {
                 Ok(Ok(received)) => received,
                 Err(RecvTimeoutError::Timeout) => continue,
-                Ok(Err(NoMessage::Nonsense)) => return Err(self.give_up(self.child_error("it sent nonsense"))),
+                Ok(Err(NoMessage::Nonsense)) => {
+                    return Err(self.give_up(self.child_error("it sent a malformed message")));
+                }
                 Ok(Err(NoMessage::Ended)) | Err(RecvTimeoutError::Disconnected) => {
                     return Err(self.ended(budget, keep_going));
                 }
@@ -270,7 +272,7 @@ impl IsolatedClip {
             _ if !keep_going() => Error::Interrupted { path: path() },
             Some(status) if budget::ran_out_of_cpu(status) => Error::TimedOut { path: path(), secs: budget.cpu_secs },
             Some(status) => self.child_error(&child::describe(status)),
-            None => self.child_error("it stopped talking"),
+            None => self.child_error("it stopped answering"),
         };
         self.give_up(error)
     }

@@ -29,13 +29,13 @@ pub fn enter(path: &Path, cpu_secs: u64) -> Vec<String> {
             missing.push(reason);
         }
         if let Err(reason) = super::syscalls::confine() {
-            missing.push(format!("system calls are not restricted ({reason})"));
+            missing.push(format!("system calls are unrestricted ({reason})"));
         }
     }
     #[cfg(not(target_os = "linux"))]
     {
         let _ = path;
-        missing.push("other files and the network can be reached (only Linux has the means)".to_owned());
+        missing.push("other files and the network stay reachable (only Linux can prevent it)".to_owned());
     }
     missing
 }
@@ -138,7 +138,7 @@ mod linux {
         };
         match restrict() {
             Ok((ruleset, landlock)) => enforced(&ruleset, landlock),
-            Err(error) => Err(format!("other files can be read ({error})")),
+            Err(error) => Err(format!("other files stay readable ({error})")),
         }
     }
 
@@ -161,9 +161,11 @@ mod linux {
                 Err("landlock holds in part: the filter of system calls refuses the rest alone".to_owned())
             }
             (RulesetStatus::NotEnforced, LandlockStatus::NotEnabled) => {
-                Err("other files can be read (landlock is switched off in this kernel)".to_owned())
+                Err("other files stay readable (landlock is switched off in this kernel)".to_owned())
             }
-            (RulesetStatus::NotEnforced, _) => Err("other files can be read (this kernel has no landlock)".to_owned()),
+            (RulesetStatus::NotEnforced, _) => {
+                Err("other files stay readable (this kernel has no landlock)".to_owned())
+            }
         }
     }
 
