@@ -42,7 +42,8 @@ pub(super) fn head_bytes(start: &[u8], file_bytes: u64) -> Result<u64, String> {
 /// Where the data start and what the tensors are; the file must be exactly as long as they need.
 pub(super) fn parse(head: &[u8], file_bytes: u64) -> Result<(usize, Metadata), String> {
     let json = head.get(LENGTH_BYTES as usize..).unwrap_or_default();
-    let metadata: Metadata = serde_json::from_slice(json).map_err(|error| format!("its header is invalid: {error}"))?;
+    let metadata: Metadata =
+        serde_json::from_slice(json).map_err(|error| format!("its header cannot be parsed: {error}"))?;
     let expected = (head.len() as u64).saturating_add(metadata.data_len() as u64);
     match expected == file_bytes {
         true => Ok((head.len(), metadata)),

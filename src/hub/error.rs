@@ -106,7 +106,7 @@ pub enum Error {
         wait: Duration,
     },
     /// An answer that is not what the hub's interface promises.
-    #[error("{host} gave an answer about {what} that cannot be used: {message}")]
+    #[error("{host} sent an unusable answer about {what}: {message}")]
     BadAnswer {
         /// What was asked for.
         what: String,

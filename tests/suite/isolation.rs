@@ -37,12 +37,12 @@ fn a_child_that_dies_costs_one_error() {
         Error::Child { reason, path } if path == clip() => reason,
         other => panic!("{script}: {other:?}"),
     };
-    assert!(reason("kill -SEGV $$").contains("crashed (signal 11)"));
+    assert!(reason("kill -SEGV $$").contains("crashed with signal 11"));
     assert!(reason("kill -ABRT $$").contains("aborted"));
     assert!(reason("exit 0").contains("without an answer"));
     assert!(reason("exit 3").contains('3'));
     for nonsense in ["cat", "cat /dev/zero", "yes"] {
-        assert!(reason(nonsense).contains("nonsense"), "{nonsense}");
+        assert!(reason(nonsense).contains("malformed"), "{nonsense}");
     }
 }
 

@@ -4,7 +4,7 @@ use anyhow::Result;
 use llava_video::Error;
 use llava_video::demo;
 use llava_video::hub::{self, CachedRepo, KNOWN, Settings, Snapshot};
-use llava_video::size::shown;
+use llava_video::size::{counted, shown};
 use serde_json::json;
 
 use super::super::args::ListArgs;
@@ -47,8 +47,8 @@ pub(super) fn run(args: &ListArgs, printer: &mut Printer) -> Result<Exit> {
     for line in aligned(&rows) {
         printer.line(&line)?;
     }
-    let models = if others == 1 { "model" } else { "models" };
-    printer.detail(&format!("cache: `{}`, which also holds {others} other {models}", settings.cache_dir.display()));
+    let others = counted(others, "other model");
+    printer.detail(&format!("cache: `{}`, which also holds {others}", settings.cache_dir.display()));
     Ok(Exit::Done)
 }
 

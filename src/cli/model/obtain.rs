@@ -9,7 +9,7 @@ use llava_video::checkpoint::Source;
 use llava_video::demo;
 use llava_video::hub::{self, Event, ModelName, Outline, Pulled, RepoName, Settings};
 use llava_video::interrupt::Interrupt;
-use llava_video::size::shown;
+use llava_video::size::{counted, shown};
 
 use super::super::output::Printer;
 
@@ -64,7 +64,11 @@ pub(crate) fn find(
     }
     let mut on_event = |event| match event {
         Event::Started { files, bytes } => {
-            printer.detail(&format!("fetching the small files of {repo}: {}, {files} in number", shown(bytes)));
+            printer.detail(&format!(
+                "fetching {} of {repo} that plan the rest, {}",
+                counted(files, "small file"),
+                shown(bytes)
+            ));
         }
         other => report(other, &settings, &repo, printer),
     };
@@ -118,7 +122,7 @@ fn report(event: Event, settings: &Settings, repo: &RepoName, printer: &mut Prin
     match event {
         Event::Started { files, bytes } => {
             let (size, dir) = (shown(bytes), settings.cache_dir.display());
-            let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+            let files = counted(files, "file");
             printer.note(&format!("downloading {repo}, {size} in {files}, to `{dir}`"));
         }
         Event::Progress { done, total } => printer.bytes_progress("download", done, total),
