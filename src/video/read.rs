@@ -21,6 +21,16 @@ use super::sample::distinct;
 use super::trust::Codec;
 use super::{Frame, View, damage};
 
+/// Pixels of the pictures that workers decode at a time. A worker on H.264 takes some 14 bytes for each, all its reference
+/// pictures counted, which is 116 MB for frames of 3840x2160.
+const WORKERS_PIXELS: u64 = 44 << 20;
+
+/// How many workers decode groups at a time.
+fn worker_count(threads: usize, groups: usize, (width, height): (u32, u32)) -> usize {
+    let affordable = WORKERS_PIXELS / (u64::from(width) * u64::from(height)).max(1);
+    threads.min(groups).min(usize::try_from(affordable).unwrap_or(usize::MAX)).max(1)
+}
+
 /// How reading by groups ended, if not with all frames.
 enum Stop<E> {
     /// Another way must be taken.
@@ -140,7 +150,7 @@ impl Clip {
             self.reopen()?;
         }
         let thread_count = self.options.thread_count();
-        let worker_count = thread_count.min(groups.len());
+        let worker_count = worker_count(thread_count, groups.len(), (self.info.width, self.info.height));
         let size = self.source.coded_size();
         let mut pickers = Vec::with_capacity(worker_count);
         for _ in 0..worker_count {
@@ -266,4 +276,17 @@ fn to_frame(
         height: info.height,
         rgb: converter.rgb(picture)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::worker_count;
+
+    #[test]
+    fn large_frames_get_fewer_workers() {
+        assert_eq!(worker_count(8, 100, (1920, 1080)), 8);
+        assert_eq!(worker_count(8, 3, (1920, 1080)), 3);
+        assert_eq!(worker_count(8, 100, (3840, 2160)), 5);
+        assert_eq!(worker_count(8, 100, (8192, 8192)), 1);
+    }
 }
