@@ -9,7 +9,7 @@ use llava_video::interrupt::Interrupt;
 use super::hub::{REPO, SHARDED, SINGLE, WEIGHTS, clip, hub_with};
 use super::support::hub::{Fault, Hub};
 use super::support::hub_home::HubHome;
-use super::support::{CheckpointCopy, golden, llava_video, run};
+use super::support::{CheckpointCopy, device, golden, llava_video, run};
 
 /// What is fetched of each weight file to begin with.
 const HEAD_BYTES: usize = 1 << 16;
@@ -58,7 +58,7 @@ fn a_plan_fetches_small_files_and_the_heads_of_weight_files() {
     assert_eq!(hub.seen().len(), seen);
 
     // What was fetched for the plan is not fetched again.
-    let ask = ["ask", &clip, "Why?", "--frames", "2", "--device", "cpu", "--max-new-tokens", "2", "--model", REPO];
+    let ask = ["ask", &clip, "Why?", "--frames", "2", "--device", device(), "--max-new-tokens", "2", "--model", REPO];
     home.run(ask).stdout_of_success();
     for (name, size) in shards() {
         assert_eq!(hub.sent(&name), size, "{name}");

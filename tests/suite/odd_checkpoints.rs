@@ -5,7 +5,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use llava_video::checkpoint::Checkpoint;
-use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
+use llava_video::device::{DeviceMap, DtypeRequest};
 use llava_video::interrupt::Interrupt;
 use llava_video::model::{ClipFrames, LlavaVideo, PictureTiles, picture_tokens, video_tokens, vocab_len};
 use llava_video::prompt::{Prompt, Segment, Tokenizer};
@@ -13,7 +13,7 @@ use llava_video::trace::Trace;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::support::{CheckpointCopy, golden};
+use super::support::{CheckpointCopy, golden, placement};
 
 const MODELS: [&str; 3] = ["ckpt/b_7x7_tied_single_bf16", "hf/b_7x7_tied_single_bf16_hf", "hf/transformers5"];
 
@@ -23,8 +23,7 @@ fn open_and_run(dir: &Path) -> Result<(), String> {
     let checkpoint = Checkpoint::open(dir, &[]).map_err(|error| failed(&error))?;
     let tokenizer = Tokenizer::open(&checkpoint.source).map_err(|error| failed(&error))?;
     let rule = video_tokens(&checkpoint).map_err(|error| failed(&error))?;
-    let placement = Placement::open(DeviceName::Cpu, DtypeRequest::F32).map_err(|error| failed(&error))?;
-    let devices = DeviceMap::single(placement, checkpoint.config.language.num_layers);
+    let devices = DeviceMap::single(placement(DtypeRequest::F32), checkpoint.config.language.num_layers);
     let interrupt = Interrupt::default();
     let vocab_len = vocab_len(&checkpoint, &tokenizer);
     let model = LlavaVideo::load(&checkpoint, vocab_len, true, &devices, &interrupt, &mut |_, _, _| ());
@@ -45,6 +44,14 @@ fn open_and_run(dir: &Path) -> Result<(), String> {
     let (_, logits) = prefilled.map_err(|error| failed(&error))?;
     assert_eq!(logits.len(), vocab_len);
     Ok(())
+}
+
+/// Else a refusal of everything would be taken for caution.
+#[test]
+fn checkpoints_as_they_should_be_run() {
+    for model in MODELS {
+        open_and_run(&golden().join(model)).unwrap();
+    }
 }
 
 /// Values that a key may have by mistake or by malice.
