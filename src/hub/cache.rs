@@ -23,7 +23,7 @@ use super::inventory::entries;
 use super::listing::RemoteFile;
 use super::name::{is_commit, is_plain};
 use super::trees::Tree;
-use super::{Error, RepoName};
+use super::{Error, RepoName, small_file};
 
 /// Fewer digits of a commit tell too little.
 const MIN_SHORT_COMMIT: usize = 4;
@@ -80,8 +80,8 @@ impl RepoCache {
         if repo.is_pinned() {
             return Some(repo.revision().to_owned());
         }
-        match fs::read_to_string(self.reference(repo.revision())) {
-            Ok(commit) => Some(commit.trim().to_owned()).filter(|commit| is_plain(commit)),
+        match small_file::read_line(&self.reference(repo.revision())) {
+            Ok(commit) => Some(commit).filter(|commit| is_plain(commit)),
             Err(_) => self.commit_in_short(repo.revision()),
         }
     }
@@ -136,7 +136,7 @@ impl RepoCache {
     /// Remembers which commit a branch or tag means.
     pub(super) fn write_reference(&self, revision: &str, commit: &str) -> Result<(), Error> {
         let path = self.reference(revision);
-        if fs::read_to_string(&path).is_ok_and(|known| known == commit) {
+        if small_file::read_line(&path).is_ok_and(|known| known == commit) {
             return Ok(());
         }
         self.write_whole(&path, commit).map_err(|source| Error::Write { path, source })

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::cache::RepoCache;
-use super::{Error, RepoName, Settings};
+use super::{Error, RepoName, Settings, small_file};
 use crate::checkpoint::{self, Config, Documents};
 
 /// A cached repository.
@@ -104,8 +104,8 @@ pub(super) fn references(refs: &Path) -> Result<Vec<(String, String)>, Error> {
         for path in entries(&folder)? {
             if path.is_dir() {
                 folders.push(path);
-            } else if let (Ok(name), Ok(commit)) = (path.strip_prefix(refs), fs::read_to_string(&path)) {
-                found.push((name.to_string_lossy().into_owned(), commit.trim().to_owned()));
+            } else if let (Ok(name), Ok(commit)) = (path.strip_prefix(refs), small_file::read_line(&path)) {
+                found.push((name.to_string_lossy().into_owned(), commit));
             }
         }
     }

@@ -11,7 +11,7 @@ use super::trees::Tree;
 use super::{Error, RepoName};
 
 /// More than any listing has; what is longer is not read.
-const MAX_LISTING_BYTES: u64 = 32 << 20;
+pub(super) const MAX_LISTING_BYTES: u64 = 32 << 20;
 
 /// One file of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -27,6 +27,7 @@ mod repair;
 mod select;
 mod session;
 mod settings;
+mod small_file;
 mod trees;
 mod verify;
 

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::Error;
+use super::{Error, small_file};
 
 /// Server, cache and manners of everything in [`crate::hub`].
 #[derive(Debug, Clone)]
@@ -85,7 +85,7 @@ impl Settings {
         let from_variable = |name: &str| Some(Token { secret: text(name)?, source: name.to_owned() });
         let from_file = || {
             let path = path("HF_TOKEN_PATH").or_else(|| Some(hf_home.as_ref()?.join("token")))?;
-            let secret = std::fs::read_to_string(&path).ok()?.trim().to_owned();
+            let secret = small_file::read_line(&path).ok()?;
             Some(Token { secret, source: format!("`{}`", path.display()) })
         };
         let token = from_variable("HF_TOKEN").or_else(|| from_variable("HUGGING_FACE_HUB_TOKEN")).or_else(from_file);

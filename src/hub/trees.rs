@@ -4,13 +4,12 @@
 //! their own names, and then this is where their checksums are.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Digest;
-use super::listing::Sibling;
+use super::listing::{MAX_LISTING_BYTES, Sibling};
+use super::{Digest, small_file};
 
 const FORMAT_VERSION: u32 = 1;
 
@@ -50,7 +49,7 @@ impl Tree {
 
     /// Reads a kept one; `None` where there is none that can be used.
     pub(super) fn read(path: &Path) -> Option<Self> {
-        let tree: Self = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+        let tree: Self = serde_json::from_slice(&small_file::read(path, MAX_LISTING_BYTES).ok()?).ok()?;
         (tree.format_version == FORMAT_VERSION).then_some(tree)
     }
 
@@ -70,6 +69,8 @@ impl Tree {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// As huggingface_hub 2.4.0 writes it.
