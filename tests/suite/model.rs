@@ -137,14 +137,18 @@ fn a_repair_is_of_the_commit_that_was_verified() {
     let (hub, home, old) = hub_with(SINGLE, REPO);
     home.run(["model", "pull", REPO]).stdout_of_success();
     damage(&home, &old, WEIGHTS);
+    damage(&home, &old, "generation_config.json");
     let copy = CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
     copy.edit_json("generation_config.json", |config| config["top_k"] = serde_json::json!(7));
     let new = hub.publish(REPO, "main", copy.path());
     assert_eq!(home.run(["model", "verify", REPO, "--repair"]).code, Some(0));
     assert_eq!(std::fs::read_to_string(home.folder(REPO).join("refs/main")).unwrap(), old);
     assert!(!home.folder(REPO).join("snapshots").join(&new).exists());
-    assert_eq!((hub.fetched(WEIGHTS).len(), hub.fetched("generation_config.json").len()), (2, 1));
+    assert_eq!((hub.fetched(WEIGHTS).len(), hub.fetched("generation_config.json").len()), (2, 2));
     home.run(["model", "verify", REPO, "--offline"]).stdout_of_success();
+    let snapshot = home.folder(REPO).join("snapshots").join(&old);
+    let original = golden().join("ckpt").join(SINGLE).join("generation_config.json");
+    assert_eq!(std::fs::read(snapshot.join("generation_config.json")).unwrap(), std::fs::read(original).unwrap());
 }
 
 #[test]
