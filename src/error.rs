@@ -8,7 +8,7 @@ use crate::{checkpoint, device, hub, memory, prompt, video};
 pub enum Error {
     /// The checkpoint on disk.
     #[error(transparent)]
-    Checkpoint(#[from] checkpoint::Error),
+    Checkpoint(checkpoint::Error),
     /// Getting it from the hub, or from the hub's cache.
     #[error(transparent)]
     Hub(hub::Error),
@@ -38,6 +38,16 @@ pub enum Error {
     /// A signal asked to stop.
     #[error(transparent)]
     Interrupted(#[from] Interrupted),
+}
+
+impl From<checkpoint::Error> for Error {
+    /// An interrupt stays one, wherever it came.
+    fn from(error: checkpoint::Error) -> Self {
+        match error {
+            checkpoint::Error::Interrupted(interrupted) => Self::Interrupted(interrupted),
+            error => Self::Checkpoint(error),
+        }
+    }
 }
 
 impl From<hub::Error> for Error {

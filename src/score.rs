@@ -41,14 +41,14 @@ pub fn score(
 ) -> Result<Option<Score>, Error> {
     let (mut predicted, mut windows, mut nats, mut done) = (0, 0, 0f64, 0);
     for window in ids.chunks(window.max(1)).filter(|window| window.len() > 1) {
-        progress(done, ids.len());
+        let mut on_positions = |positions| progress(done + positions, ids.len());
         let mut targets = window[1..].iter();
         let mut on_logits = |logits: Vec<Vec<f32>>| {
             let pairs: Vec<(Vec<f32>, u32)> = logits.into_iter().zip(targets.by_ref().copied()).collect();
             predicted += pairs.len();
             nats += pairs.par_iter().map(|(logits, target)| surprise(logits, *target)).sum::<f64>();
         };
-        language.all_logits(window, interrupt, &mut on_logits)?;
+        language.all_logits(window, interrupt, &mut on_positions, &mut on_logits)?;
         windows += 1;
         done += window.len();
     }

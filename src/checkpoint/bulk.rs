@@ -11,6 +11,8 @@ use half::vec::HalfBitsVecExt;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+use crate::interrupt::Interrupt;
+
 /// Bytes that one core copies at a time; a few huge pages.
 const PIECE_BYTES: usize = 8 << 20;
 
@@ -41,62 +43,64 @@ impl Data {
 /// Reads a tensor of `dtype` and `shape` that starts at byte `start` of `data`.
 ///
 /// # Errors
-/// A file that cannot be read or ends too early, a dtype that no weight file has, a failing device.
+/// A file that cannot be read or ends too early, a dtype that no weight file has, a failing device, an interrupt.
 pub(super) fn read_tensor(
     data: &Data,
     start: u64,
     dtype: DType,
     shape: &[usize],
     device: &Device,
+    interrupt: &Interrupt,
 ) -> candle_core::Result<Tensor> {
+    let (bits, floats) = (read::<u16>, read::<f32>);
     let count = shape.iter().product();
     match dtype {
-        DType::BF16 => Tensor::from_vec(read::<u16>(data, start, count)?.reinterpret_into::<bf16>(), shape, device),
-        DType::F16 => Tensor::from_vec(read::<u16>(data, start, count)?.reinterpret_into::<f16>(), shape, device),
-        DType::F32 => Tensor::from_vec(read::<f32>(data, start, count)?, shape, device),
+        DType::BF16 => Tensor::from_vec(bits(data, start, count, interrupt)?.reinterpret_into::<bf16>(), shape, device),
+        DType::F16 => Tensor::from_vec(bits(data, start, count, interrupt)?.reinterpret_into::<f16>(), shape, device),
+        DType::F32 => Tensor::from_vec(floats(data, start, count, interrupt)?, shape, device),
         other => candle_core::bail!("weights are never stored as {other:?}"),
     }
 }
 
 /// Reads `count` little-endian values from byte `start` on.
-fn read<T: bytemuck::Pod>(data: &Data, start: u64, count: usize) -> io::Result<Vec<T>> {
+fn read<T: bytemuck::Pod>(data: &Data, start: u64, count: usize, interrupt: &Interrupt) -> io::Result<Vec<T>> {
     #[cfg(target_endian = "big")]
     compile_error!("weight files are little-endian and are not swapped here");
     let mut values: Vec<T> = bytemuck::zeroed_vec(count);
     let bytes: &mut [u8] = bytemuck::cast_slice_mut(&mut values);
     prefer_huge_pages(bytes);
-    read_into(data, start, bytes)?;
+    read_into(data, start, bytes, interrupt)?;
     Ok(values)
 }
 
 /// Fills `bytes` from byte `start` of `data` on.
-pub(super) fn read_into(data: &Data, start: u64, bytes: &mut [u8]) -> io::Result<()> {
-    let piece = |(index, piece): (usize, &mut [u8])| data.read_exact_at(piece, start + (index * PIECE_BYTES) as u64);
+///
+/// # Errors
+/// A file that cannot be read or ends too early; [`io::ErrorKind::Interrupted`] once `interrupt` asks to stop.
+pub(super) fn read_into(data: &Data, start: u64, bytes: &mut [u8], interrupt: &Interrupt) -> io::Result<()> {
+    let piece = |(index, piece): (usize, &mut [u8])| {
+        interrupt.check().map_err(|_| io::ErrorKind::Interrupted)?;
+        data.read_exact_at(piece, start + (index * PIECE_BYTES) as u64)
+    };
     bytes.par_chunks_mut(PIECE_BYTES).enumerate().try_for_each(piece)
 }
 
-/// Reads `count` values stored as `dtype` and widens them.
+/// Fills `floats` with values stored as `dtype` from byte `start` on; few of them, on the calling thread.
 ///
 /// # Errors
 /// As [`read_tensor`].
-pub(super) fn read_floats(data: &Data, start: u64, dtype: DType, count: usize) -> candle_core::Result<Vec<f32>> {
-    /// Values that one core widens at a time.
-    const PIECE: usize = 1 << 16;
-    let widen = |bits: Vec<u16>, convert: fn(&[u16], &mut [f32])| {
-        let mut floats = vec![0f32; bits.len()];
-        floats.par_chunks_mut(PIECE).zip(bits.par_chunks(PIECE)).for_each(|(floats, bits)| convert(bits, floats));
-        floats
-    };
+pub(super) fn read_floats(data: &Data, start: u64, dtype: DType, floats: &mut [f32]) -> candle_core::Result<()> {
+    if dtype == DType::F32 {
+        return Ok(data.read_exact_at(bytemuck::cast_slice_mut(floats), start)?);
+    }
+    let mut bits = vec![0u16; floats.len()];
+    data.read_exact_at(bytemuck::cast_slice_mut(&mut bits), start)?;
     match dtype {
-        DType::F32 => Ok(read::<f32>(data, start, count)?),
-        DType::BF16 => Ok(widen(read::<u16>(data, start, count)?, |bits, floats| {
-            bits.reinterpret_cast::<bf16>().convert_to_f32_slice(floats);
-        })),
-        DType::F16 => Ok(widen(read::<u16>(data, start, count)?, |bits, floats| {
-            bits.reinterpret_cast::<f16>().convert_to_f32_slice(floats);
-        })),
+        DType::BF16 => bits.reinterpret_cast::<bf16>().convert_to_f32_slice(floats),
+        DType::F16 => bits.reinterpret_cast::<f16>().convert_to_f32_slice(floats),
         other => candle_core::bail!("weights are never stored as {other:?}"),
     }
+    Ok(())
 }
 
 #[cfg(unix)]
@@ -151,10 +155,12 @@ mod tests {
         file.write_all(&[7; 24])?;
         file.write_all(bytemuck::cast_slice(&values))?;
         let data = Data::File(file);
-        let read = read_tensor(&data, 24, DType::F32, &[count], &Device::Cpu)?;
-        assert_eq!(read.to_vec1::<f32>()?, values);
-        let beyond = read_tensor(&data, 24, DType::F32, &[count + 1], &Device::Cpu);
-        assert!(beyond.is_err(), "a file that ends too early");
+        let interrupt = Interrupt::default();
+        let read = |count| read_tensor(&data, 24, DType::F32, &[count], &Device::Cpu, &interrupt);
+        assert_eq!(read(count)?.to_vec1::<f32>()?, values);
+        assert!(read(count + 1).is_err(), "a file that ends too early");
+        interrupt.cell().store(2, std::sync::atomic::Ordering::Relaxed);
+        assert!(read(count).is_err(), "an interrupt");
         Ok(())
     }
 
@@ -163,7 +169,8 @@ mod tests {
         let mut file = tempfile::tempfile()?;
         let bits: Vec<u16> = vec![0x3f80, 0xbf80, 0x4049, 0x0001];
         file.write_all(bytemuck::cast_slice(&bits))?;
-        let read = read_tensor(&Data::File(file), 0, DType::BF16, &[2, 2], &Device::Cpu)?.flatten_all()?;
+        let interrupt = Interrupt::default();
+        let read = read_tensor(&Data::File(file), 0, DType::BF16, &[2, 2], &Device::Cpu, &interrupt)?.flatten_all()?;
         assert_eq!(read.to_vec1::<bf16>()?.iter().map(|value| value.to_bits()).collect::<Vec<_>>(), bits);
         Ok(())
     }

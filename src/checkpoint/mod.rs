@@ -39,6 +39,7 @@ pub use weights::Weights;
 pub(crate) use weights::shard_names;
 
 use crate::disk::NoSpace;
+use crate::interrupt::Interrupted;
 use crate::quantization::{Scheme, TensorPlan};
 use crate::size::shown;
 
@@ -165,6 +166,21 @@ pub enum Error {
         /// The backend's reason.
         source: candle_core::Error,
     },
+    /// A file whose parts do not come to the size that was planned for it; nothing is left of it.
+    #[error("cannot write `{}`: tensor `{name}` has {written} bytes where {planned} were planned", path.display())]
+    Miscounted {
+        /// The file.
+        path: PathBuf,
+        /// The tensor.
+        name: String,
+        /// Bytes that were written.
+        written: u64,
+        /// Bytes that the head of the file promises.
+        planned: u64,
+    },
+    /// A signal asked to stop.
+    #[error(transparent)]
+    Interrupted(#[from] Interrupted),
 }
 
 impl Error {

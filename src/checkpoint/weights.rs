@@ -14,11 +14,12 @@ use super::json::Object;
 use super::source::{BuiltInFiles, Source};
 use super::tensor_names::{TensorNames, is_index_buffer};
 use super::{Error, Layout, WeightHead, gguf, head};
+use crate::interrupt::Interrupt;
 use crate::quantization::blocks::Blocks;
 use crate::quantization::{Format, Scheme};
 
-/// Values that are quantized at a time; bounds what a matrix takes in f32.
-const BATCH_VALUES: usize = 1 << 22;
+/// Values that are quantized between two looks at the interrupt: a fraction of a second.
+const BATCH_VALUES: usize = 1 << 23;
 
 /// Where one tensor lies.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct Weights {
     foreign: Vec<String>,
     /// How to hold matrices that are stored as floats; `None`: as floats.
     scheme: Option<Scheme>,
+    /// Ends loading.
+    interrupt: Interrupt,
 }
 
 impl Weights {
@@ -199,10 +202,23 @@ impl Weights {
         self.scheme = Some(scheme);
     }
 
+    /// Ends loading once `interrupt` asks for it, in the middle of a large tensor, too.
+    pub fn stop_with(&mut self, interrupt: &Interrupt) {
+        self.interrupt = interrupt.clone();
+    }
+
+    /// The error for a tensor that could not be loaded.
+    fn failed(&self, name: &str, source: candle_core::Error) -> Error {
+        match self.interrupt.check() {
+            Err(interrupted) => interrupted.into(),
+            Ok(()) => Error::Load { name: name.to_owned(), source },
+        }
+    }
+
     /// Copies a tensor to `device` as `dtype` (`None`: as stored).
     ///
     /// # Errors
-    /// A tensor that is not there (the manifest check makes that a defect), or a failing device.
+    /// A tensor that is not there (the manifest check makes that a defect), a failing device, or an interrupt.
     pub fn load(&self, name: &str, dtype: Option<DType>, device: &Device) -> Result<Tensor, Error> {
         let rows = self.shape(name).and_then(|shape| shape.first().copied()).unwrap_or(0);
         self.load_rows(name, rows, dtype, device)
@@ -225,21 +241,27 @@ impl Weights {
                 candle_core::bail!("it is stored as {}, not as floats", entry.format.name());
             };
             let (file, start) = (&self.files[entry.file], entry.bytes.start as u64);
-            let stored = bulk::read_tensor(file, start, stored_dtype, &shape, device)?;
+            let stored = bulk::read_tensor(file, start, stored_dtype, &shape, device, &self.interrupt)?;
             match dtype {
                 Some(dtype) => stored.to_dtype(dtype),
                 None => Ok(stored),
             }
         };
-        load().map_err(|source| Error::Load { name: name.to_owned(), source })
+        load().map_err(|source| self.failed(name, source))
     }
 
     /// The first `rows` rows of a matrix that is held in blocks; `None` for one that is held in floats. What is stored in
-    /// floats is quantized a few rows at a time, so that next to the blocks only those are in memory.
+    /// floats is quantized a few rows at a time, so that next to the blocks only those are in memory. `progress` is told
+    /// how many values are done.
     ///
     /// # Errors
     /// As [`Self::load`].
-    pub(crate) fn load_blocks(&self, name: &str, rows: usize) -> Result<Option<Blocks>, Error> {
+    pub(crate) fn load_blocks(
+        &self,
+        name: &str,
+        rows: usize,
+        progress: &mut dyn FnMut(usize),
+    ) -> Result<Option<Blocks>, Error> {
         let (Some(entry), Some(held)) = (self.entries.get(name), self.held_format(name)) else {
             return Ok(None);
         };
@@ -252,19 +274,28 @@ impl Weights {
         };
         let (file, start) = (&self.files[entry.file], entry.bytes.start);
         let mut load = || match entry.format.float() {
-            None => Ok(bulk::read_into(file, start as u64, blocks.bytes_mut())?),
+            None => Ok(bulk::read_into(file, start as u64, blocks.bytes_mut(), &self.interrupt)?),
             Some(dtype) => {
                 let row_bytes = entry.format.bytes(columns);
+                let read = |row: usize, floats: &mut [f32]| {
+                    bulk::read_floats(file, (start + row * row_bytes) as u64, dtype, floats)?;
+                    match floats.iter().all(|value| value.is_finite()) {
+                        true => Ok(()),
+                        false => candle_core::bail!("it holds values that are not finite numbers"),
+                    }
+                };
                 let batch_rows = (BATCH_VALUES / columns.max(1)).max(1);
                 for first in (0..rows).step_by(batch_rows) {
-                    let values = batch_rows.min(rows - first) * columns;
-                    let floats = bulk::read_floats(file, (start + first * row_bytes) as u64, dtype, values)?;
-                    blocks.quantize_rows(first, &floats);
+                    self.interrupt.check().map_err(candle_core::Error::wrap)?;
+                    let batch = first..rows.min(first + batch_rows);
+                    let values = batch.end * columns;
+                    blocks.quantize_rows(batch, read)?;
+                    progress(values);
                 }
                 Ok::<(), candle_core::Error>(())
             }
         };
-        load().map_err(|source| Error::Load { name: name.to_owned(), source })?;
+        load().map_err(|source| self.failed(name, source))?;
         Ok(Some(blocks))
     }
 }

@@ -28,6 +28,7 @@ pub(crate) fn run(args: &ScoreArgs, printer: &mut Printer) -> Result<Exit> {
     let dir = hub::locate_by_name(&args.model).map_err(Error::from)?;
     let tokenizer = Tokenizer::open(&dir).map_err(Error::from)?;
     let mut checkpoint = LanguageCheckpoint::open(&dir, &tokenizer).map_err(Error::from)?;
+    checkpoint.weights.stop_with(&interrupt);
     if let Some(scheme) = args.quantize.scheme() {
         checkpoint.quantize(scheme).map_err(Error::from)?;
     }

@@ -61,7 +61,7 @@ impl Placement {
     /// Opens the requested devices and settles the arithmetic of each. `auto` opens every NVIDIA GPU there is.
     ///
     /// `auto` takes f32 on the CPU, the arithmetic of the golden outputs; there candle's bf16 products would widen both
-    /// operands at every call, which is slower and rounds more, and the weights can stay in bf16 anyway
+    /// operands at every call, which is slower and rounds more, and the weights can stay as they are stored anyway
     /// ([`Self::matrix_dtype`]). On GPUs it takes bf16, the
     /// type the checkpoints are trained and stored in, at half the memory of f32; f16 is never picked, since its
     /// range overflows in this family of models.
@@ -95,11 +95,13 @@ impl Placement {
         Ok(Self { device, dtype })
     }
 
-    /// In which dtype a weight matrix stored as `stored` is held: on the CPU bf16 stays bf16 under f32 arithmetic, which
-    /// gives the same numbers at half the memory (`linear/mod.rs`); everything else is held as it is computed.
+    /// In which dtype a weight matrix stored as `stored` is held: on the CPU bf16 and f16 stay what they are under f32
+    /// arithmetic, which gives the same numbers at half the memory (`linear/mod.rs`); everything else is held as it is
+    /// computed.
     pub fn matrix_dtype(&self, stored: Option<DType>) -> Option<DType> {
-        let stays = self.device.is_cpu() && self.dtype == DType::F32 && stored == Some(DType::BF16);
-        Some(if stays { DType::BF16 } else { self.dtype })
+        let narrow = stored.filter(|stored| matches!(stored, DType::BF16 | DType::F16));
+        let stays = narrow.filter(|_| self.device.is_cpu() && self.dtype == DType::F32);
+        Some(stays.unwrap_or(self.dtype))
     }
 
     /// The device as `--device` writes it.

@@ -167,7 +167,7 @@ impl Qwen2 {
     }
 
     /// Runs `embeds: [S, D]` at the cache's next positions, in chunks, and returns the f32 logits `[vocab]` of the last
-    /// position. `progress` is told how many positions are done.
+    /// position. `progress` is told how many positions are done, as if the layers of a chunk went through it one by one.
     ///
     /// # Errors
     /// An interrupt, a full cache, or a failing device.
@@ -183,11 +183,11 @@ impl Qwen2 {
         let total = embeds.dim(0)?;
         let mut done = 0;
         loop {
-            progress(done, total);
             let count = self.devices.prefill_chunk_tokens().min(total - done);
             let chunk = Placed::new(embeds.narrow(0, done, count)?, slot);
             let transfer = |x, slot| self.devices.transfer(x, slot);
-            let hidden = self.forward_embeds(chunk, cache, interrupt, &transfer)?;
+            let mut on_layer = |layer| progress(done + self.part_of(count, layer), total);
+            let hidden = self.forward_embeds(chunk, cache, interrupt, &transfer, &mut on_layer)?;
             done += count;
             if done == total {
                 progress(done, total);
@@ -196,7 +196,13 @@ impl Qwen2 {
         }
     }
 
-    /// Gives `on_logits` the f32 logits of every position of `ids`, in order, a few rows at a time.
+    /// The share of `count` positions that the first `layers` of all layers stand for.
+    fn part_of(&self, count: usize, layers: usize) -> usize {
+        count * layers / self.layers.len().max(1)
+    }
+
+    /// Gives `on_logits` the f32 logits of every position of `ids`, in order, a few rows at a time. `progress` is told how
+    /// many positions are done, as by [`Self::prefill`].
     ///
     /// # Errors
     /// As [`Self::prefill`].
@@ -204,12 +210,15 @@ impl Qwen2 {
         &self,
         ids: &[u32],
         interrupt: &Interrupt,
+        progress: &mut dyn FnMut(usize),
         on_logits: &mut dyn FnMut(Vec<Vec<f32>>),
     ) -> std::result::Result<(), crate::Error> {
         let mut cache = self.new_cache(ids.len());
         let transfer = |x, slot| self.devices.transfer(x, slot);
         for ids in ids.chunks(self.devices.prefill_chunk_tokens()) {
-            let hidden = self.forward_embeds(self.embed(ids)?, &mut cache, interrupt, &transfer)?;
+            let done = cache.len();
+            let mut on_layer = |layer| progress(done + self.part_of(ids.len(), layer));
+            let hidden = self.forward_embeds(self.embed(ids)?, &mut cache, interrupt, &transfer, &mut on_layer)?;
             let hidden = hidden.on(self.devices.head_slot())?;
             for first in (0..ids.len()).step_by(LOGITS_POSITIONS) {
                 let rows = hidden.narrow(0, first, LOGITS_POSITIONS.min(ids.len() - first))?;
@@ -221,13 +230,14 @@ impl Qwen2 {
     }
 
     /// One chunk: `[S, D]` at the cache's next positions -> hidden states `[S, D]` before the final norm. `transfer`
-    /// brings hidden states to the next layer's slot.
+    /// brings hidden states to the next layer's slot, `on_layer` is told which layer comes next.
     fn forward_embeds(
         &self,
         embeds: Placed,
         cache: &mut KvCache,
         interrupt: &Interrupt,
         transfer: &dyn Fn(Placed, SlotId) -> Result<Placed>,
+        on_layer: &mut dyn FnMut(usize),
     ) -> std::result::Result<Placed, crate::Error> {
         let (count, position) = (embeds.tensor().dim(0)?, cache.len());
         if position + count > cache.capacity {
@@ -245,8 +255,9 @@ impl Qwen2 {
         };
         let chunks = self.devices.slots().iter().zip(&self.ropes).map(chunk).collect::<Result<Vec<_>>>()?;
         let mut hidden = embeds;
-        for (layer, cache) in self.layers.iter().zip(&mut cache.layers) {
+        for (index, (layer, cache)) in self.layers.iter().zip(&mut cache.layers).enumerate() {
             interrupt.check()?;
+            on_layer(index);
             let moved = transfer(hidden, layer.slot)?;
             hidden = Placed::new(self.layer(layer, moved.on(layer.slot)?, &chunks[layer.slot], cache)?, layer.slot);
         }
@@ -306,7 +317,7 @@ mod tests {
         let model = Qwen2::load(config, weights, 10, &devices, &mut |_, _| Ok(())).expect("it loads");
         let run = |transfer: &dyn Fn(Placed, SlotId) -> Result<Placed>| {
             let embeds = model.embed(&[1, 2, 3])?;
-            model.forward_embeds(embeds, &mut model.new_cache(3), &Interrupt::default(), transfer)
+            model.forward_embeds(embeds, &mut model.new_cache(3), &Interrupt::default(), transfer, &mut |_| ())
         };
         assert!(run(&|x, slot| devices.transfer(x, slot)).is_ok());
         let error = run(&|x, _| Ok(x)).expect_err("the second slot gets a tensor of the first");

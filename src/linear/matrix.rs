@@ -48,7 +48,7 @@ impl Matrix {
         placement: &Placement,
     ) -> std::result::Result<Self, Error> {
         let device = &placement.device;
-        if let Some(blocks) = weights.load_blocks(name, rows)? {
+        if let Some(blocks) = weights.load_blocks(name, rows, &mut |_| ())? {
             if device.is_cpu() {
                 return Ok(Self { rows: blocks.rows(), storage: Storage::Blocks(Arc::new(blocks)) });
             }
@@ -114,7 +114,11 @@ impl Matrix {
     /// `count` rows from `first` on, in `dtype`.
     pub(super) fn widened(&self, first: usize, count: usize, dtype: DType) -> Result<Tensor> {
         match &self.storage {
-            Storage::Floats(floats) => floats.narrow(0, first, count)?.to_dtype(dtype),
+            Storage::Floats(floats) => {
+                let rows = floats.narrow(0, first, count)?;
+                let widens = floats.device().is_cpu() && super::is_16_bit(floats) && dtype == DType::F32;
+                if widens { rows.apply_op1_no_bwd(&super::rows::Widen) } else { rows.to_dtype(dtype) }
+            }
             Storage::Blocks(blocks) => {
                 let values = blocks.widen(first..first + count);
                 Tensor::from_vec(values, (count, blocks.columns()), &candle_core::Device::Cpu)?.to_dtype(dtype)

@@ -1,8 +1,8 @@
-//! Linear layers whose weights may be held in bf16 or in blocks of few bits while the arithmetic is f32.
+//! Linear layers whose weights may be held in 16-bit floats or in blocks of few bits while the arithmetic is f32.
 //!
-//! Checkpoints are stored in bf16, and every bf16 value is an f32 value: widening on the way into each product gives
-//! the very numbers of a model widened at load, at half the memory. Long inputs widen a block of rows at a time for
-//! candle's matrix product; a single position (a decode step) reads the weights once, straight from bf16.
+//! Checkpoints are stored in bf16 or f16, and every value of those is an f32 value: widening on the way into each product
+//! gives the very numbers of a model widened at load, at half the memory. Long inputs widen a block of rows at a time for
+//! candle's matrix product; a single position (a decode step) reads the weights once, as they are.
 //!
 //! Quantized weights on the CPU go the same two ways. Long inputs widen blocks of rows to f32 and leave the input as it
 //! is; a few positions are rounded to 8 bits in blocks and multiplied in integers, as llama.cpp does, since a decode step
@@ -59,7 +59,7 @@ impl Linear {
         let flat = x.reshape((positions, width))?.contiguous()?;
         let few = |most: usize| positions <= most && x.dtype() == DType::F32 && x.device().is_cpu();
         let product = match self.weight.storage() {
-            Storage::Floats(weight) if weight.dtype() == DType::BF16 && few(MAX_ROWWISE_POSITIONS) => {
+            Storage::Floats(weight) if is_16_bit(weight) && few(MAX_ROWWISE_POSITIONS) => {
                 flat.apply_op2_no_bwd(&weight.narrow(0, 0, rows)?, &rows::Product)?
             }
             Storage::Blocks(blocks) if few(MAX_BLOCKWISE_POSITIONS) => {
@@ -83,6 +83,10 @@ impl Linear {
     }
 }
 
+fn is_16_bit(tensor: &Tensor) -> bool {
+    matches!(tensor.dtype(), DType::BF16 | DType::F16)
+}
+
 #[cfg(test)]
 mod tests {
     use candle_core::Device;
@@ -90,10 +94,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bf16_weights_give_what_widened_ones_give() -> Result<()> {
+    fn narrow_weights_give_what_widened_ones_give() -> Result<()> {
         let device = Device::Cpu;
-        for (rows, width) in [(1, 1), (5, 7), (64, 96), (1030, 33), (2050, 130)] {
-            let weight = Tensor::randn(0f32, 1.0, (rows, width), &device)?.to_dtype(DType::BF16)?;
+        let shapes = [(1, 1), (5, 7), (64, 96), (1030, 33), (2050, 130)];
+        for ((rows, width), dtype) in shapes.into_iter().flat_map(|s| [(s, DType::BF16), (s, DType::F16)]) {
+            let weight = Tensor::randn(0f32, 1.0, (rows, width), &device)?.to_dtype(dtype)?;
             let bias = Tensor::randn(0f32, 1.0, rows, &device)?;
             let narrow = Linear::new(Matrix::of_floats(weight.clone()), Some(bias.clone()));
             let wide = Linear::new(Matrix::of_floats(weight.to_dtype(DType::F32)?), Some(bias));
@@ -102,7 +107,7 @@ mod tests {
                 let (got, expected) = (narrow.forward(&x)?, wide.forward(&x)?);
                 assert_eq!(got.dims(), [1, positions, rows]);
                 let difference = (got - expected)?.abs()?.max_all()?.to_scalar::<f32>()?;
-                assert!(difference < 1e-4, "{rows}x{width}, {positions} positions: {difference}");
+                assert!(difference < 1e-4, "{dtype:?} {rows}x{width}, {positions} positions: {difference}");
             }
         }
         Ok(())

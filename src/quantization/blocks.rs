@@ -1,9 +1,8 @@
 //! A matrix in blocks on the CPU: quantized by rows in parallel, multiplied as it is, or widened a few rows at a time.
 //!
-//! The arithmetic of the formats is candle's (`candle_core::quantized::k_quants`). Its `QTensor` is not used here: on
-//! x86 that keeps a second, unpacked copy of each matrix once it has been multiplied. Its quantizer with importance
-//! weights, all of them one, searches longer: errors of q4_k and q5_k are 4 to 5 % smaller on normal values at ten times
-//! the time, which would be minutes for each load of 7B.
+//! Reading and multiplying blocks is candle's (`candle_core::quantized::k_quants`). Its `QTensor` is not used here: on
+//! x86 that keeps a second, unpacked copy of each matrix once it has been multiplied. Its quantizer is not used either: it
+//! is older than ggml's, leaves larger errors in q4_k and q5_k, and makes zeros of equal values (`encode`).
 
 use std::ops::Range;
 
@@ -12,6 +11,7 @@ use candle_core::quantized::k_quants::{BlockQ4K, BlockQ5K, BlockQ6K, BlockQ8_0};
 use rayon::prelude::*;
 
 use super::Format;
+use super::encode::encode;
 
 /// Weights that one task of a product or a conversion handles, enough to outweigh handing it out.
 const TASK_VALUES: usize = 1 << 15;
@@ -104,20 +104,26 @@ impl Blocks {
         })
     }
 
-    /// Quantizes `values` (whole rows) into the rows from `first_row` on.
-    pub(crate) fn quantize_rows(&mut self, first_row: usize, values: &[f32]) {
-        fn quantize<T: GgmlType>(blocks: &mut [T], columns: usize, values: &[f32]) {
-            let row_blocks = columns / T::BLCK_SIZE;
-            let rows_per_task = TASK_VALUES.div_ceil(columns);
-            let tasks =
-                blocks.par_chunks_mut(rows_per_task * row_blocks).zip(values.par_chunks(rows_per_task * columns));
-            tasks.for_each(|(blocks, values)| T::from_float(values, blocks));
-        }
-        let (columns, rows) = (self.columns, values.len() / self.columns);
-        typed!(&mut self.data, blocks => {
-            let row_blocks = blocks.len() / self.rows;
-            quantize(&mut blocks[first_row * row_blocks..(first_row + rows) * row_blocks], columns, values);
-        });
+    /// Quantizes `rows`, on all threads. `read` puts the values of whole rows, from the given one on, into a buffer.
+    ///
+    /// # Errors
+    /// The first of `read`.
+    pub(crate) fn quantize_rows<E: Send>(
+        &mut self,
+        rows: Range<usize>,
+        read: impl Fn(usize, &mut [f32]) -> Result<(), E> + Sync,
+    ) -> Result<(), E> {
+        let (format, columns) = (self.format(), self.columns);
+        let row_bytes = format.bytes(columns);
+        let rows_per_task = TASK_VALUES.div_ceil(columns);
+        let bytes = &mut self.bytes_mut()[rows.start * row_bytes..rows.end * row_bytes];
+        let tasks = bytes.par_chunks_mut(rows_per_task * row_bytes).enumerate();
+        tasks.try_for_each_init(Vec::new, |values, (task, blocks)| {
+            values.resize(blocks.len() / row_bytes * columns, 0.0);
+            read(rows.start + task * rows_per_task, values)?;
+            encode(format, values, blocks);
+            Ok(())
+        })
     }
 
     /// The values of some rows.
@@ -166,7 +172,6 @@ impl Blocks {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::quantized::QTensor;
     use candle_core::{Device, Tensor};
 
     use super::*;
@@ -180,24 +185,39 @@ mod tests {
 
     fn quantized(format: Format, rows: usize, columns: usize, values: &[f32]) -> Blocks {
         let mut blocks = Blocks::zeros(format, rows, columns).expect("rows that fit");
-        blocks.quantize_rows(0, values);
+        fill(&mut blocks, 0..rows, values);
         blocks
     }
 
+    /// Quantizes rows of `values`, which are those of all rows.
+    fn fill(blocks: &mut Blocks, rows: Range<usize>, values: &[f32]) {
+        let columns = blocks.columns();
+        let read = |row: usize, out: &mut [f32]| {
+            out.copy_from_slice(&values[row * columns..][..out.len()]);
+            Ok::<(), std::convert::Infallible>(())
+        };
+        blocks.quantize_rows(rows, read).expect("nothing fails");
+    }
+
     #[test]
-    fn rows_in_parallel_give_candles_bytes() {
+    fn rows_in_parallel_give_the_bytes_of_one_after_the_other() {
         for format in FORMATS {
             let (rows, columns) = (300, 512);
             let values = random(rows, columns);
             let mut blocks = Blocks::zeros(format, rows, columns).expect("rows that fit");
-            blocks.quantize_rows(0, &values[..100 * columns]);
-            blocks.quantize_rows(100, &values[100 * columns..]);
-            let whole = Tensor::from_slice(&values, (rows, columns), &Device::Cpu).expect("a matrix");
-            let whole = QTensor::quantize(&whole, format.ggml().expect("a block format")).expect("candle's own");
-            assert_eq!(blocks.bytes(), &*whole.data().expect("bytes"), "{}", format.name());
+            fill(&mut blocks, 0..101, &values);
+            fill(&mut blocks, 101..rows, &values);
+            let mut in_order = vec![0; blocks.bytes().len()];
+            let row_bytes = format.bytes(columns);
+            for (values, bytes) in values.chunks(columns).zip(in_order.chunks_mut(row_bytes)) {
+                encode(format, values, bytes);
+            }
+            assert_eq!(blocks.bytes(), in_order, "{}", format.name());
             let mut copy = Blocks::zeros(format, rows, columns).expect("rows that fit");
             copy.bytes_mut().copy_from_slice(blocks.bytes());
             assert_eq!(copy.widen(7..9), blocks.widen(7..9));
+            let failing = blocks.quantize_rows(0..rows, |row, _| if row > 200 { Err(row) } else { Ok(()) });
+            assert!(failing.is_err_and(|row| row > 200), "a failing read is an error");
         }
     }
 

@@ -12,6 +12,7 @@
 //! errors go straight into the logits. A tied table is one table, in the head's format.
 
 pub(crate) mod blocks;
+mod encode;
 mod format;
 
 pub use format::Format;

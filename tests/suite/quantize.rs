@@ -194,7 +194,7 @@ fn fewer_bits_diverge_more_and_none_diverges_much() {
     let ids = tokenizer.encode_plain(TEXT).unwrap();
     let whole = |model: &Qwen2| {
         let mut rows = Vec::new();
-        model.all_logits(&ids, &interrupt, &mut |logits| rows.extend(logits)).unwrap();
+        model.all_logits(&ids, &interrupt, &mut |_| (), &mut |logits| rows.extend(logits)).unwrap();
         rows
     };
     let stepwise = |model: &Qwen2| {

@@ -1,4 +1,5 @@
-//! A checkpoint, quantized, to a GGUF file (version 3): sizes first, then one tensor after the other.
+//! A checkpoint, quantized, to a GGUF file (version 3): sizes first, then one tensor after the other, each compared with
+//! its size.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -14,7 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::quantization::{Format, Scheme, TensorPlan};
 
 /// Writes `checkpoint`, quantized as `scheme` says, to `path`, which appears when it is whole. What is there is replaced
-/// only if `replace` says so. `progress` is told how many tensors are written. Returns the file's bytes.
+/// only if `replace` says so. `progress` is told how many of the file's bytes are made. Returns the file's bytes.
 ///
 /// # Errors
 /// A checkpoint that is quantized already or cannot be read, too little space, a file that is there, an interrupt.
@@ -24,10 +25,11 @@ pub fn write(
     path: &Path,
     replace: bool,
     interrupt: &Interrupt,
-    progress: &mut dyn FnMut(usize, usize),
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<u64, crate::Error> {
     let failed = |source| Error::Write { path: path.to_owned(), source };
     checkpoint.quantize(scheme)?;
+    checkpoint.weights.stop_with(interrupt);
     if path.is_dir() {
         return Err(failed(std::io::ErrorKind::IsADirectory.into()).into());
     }
@@ -44,14 +46,20 @@ pub fn write(
     let temporary = temporary_file(dir).map_err(failed)?;
     let mut out = BufWriter::with_capacity(1 << 20, temporary);
     out.write_all(&head.bytes).map_err(failed)?;
-    for (index, tensor) in plan.iter().enumerate() {
+    let mut done = head.bytes.len() as u64;
+    for tensor in &plan {
         interrupt.check()?;
-        progress(index, plan.len());
-        write_tensor(checkpoint, tensor, &mut out, failed)?;
+        let mut part = Part { out: &mut out, bytes: 0, interrupt };
+        let mut on_values = |values| progress(done + tensor.held.bytes(values) as u64, total_bytes);
+        let outcome = write_tensor(checkpoint, tensor, &mut part, path, &mut on_values);
+        // An interrupt comes out of a write as its failure.
+        interrupt.check()?;
+        outcome?;
         let padding = padded_bytes(tensor) - tensor.bytes();
         out.write_all(&[0; DEFAULT_ALIGNMENT][..padding]).map_err(failed)?;
+        done += padded_bytes(tensor) as u64;
+        progress(done, total_bytes);
     }
-    progress(plan.len(), plan.len());
     let temporary = out.into_inner().map_err(|error| failed(error.into_error()))?;
     temporary.as_file().sync_all().map_err(failed)?;
     let persisted = match replace {
@@ -75,21 +83,53 @@ fn padded_bytes(tensor: &TensorPlan) -> usize {
     tensor.bytes().next_multiple_of(DEFAULT_ALIGNMENT)
 }
 
+/// Writes the bytes of one tensor, which are as many as the plan says.
 fn write_tensor(
     checkpoint: &Checkpoint,
     tensor: &TensorPlan,
-    out: &mut impl Write,
-    failed: impl Fn(std::io::Error) -> Error,
-) -> Result<(), crate::Error> {
+    out: &mut Part<'_, impl Write>,
+    path: &Path,
+    progress: &mut dyn FnMut(usize),
+) -> Result<(), Error> {
+    let failed = |source| Error::Write { path: path.to_owned(), source };
     let name = tensor.name.as_str();
-    if let Some(blocks) = checkpoint.weights.load_blocks(name, usize::MAX)? {
-        return Ok(out.write_all(blocks.bytes()).map_err(failed)?);
+    match checkpoint.weights.load_blocks(name, usize::MAX, progress)? {
+        Some(blocks) => out.write_all(blocks.bytes()).map_err(failed)?,
+        None => {
+            let floats = checkpoint.weights.load(name, tensor.held.float(), &Device::Cpu)?;
+            floats.write_bytes(out).map_err(|source| match source {
+                candle_core::Error::Io(source) => failed(source),
+                source => Error::Load { name: name.to_owned(), source },
+            })?;
+        }
     }
-    let floats = checkpoint.weights.load(name, tensor.held.float(), &Device::Cpu)?;
-    Ok(floats.write_bytes(out).map_err(|source| match source {
-        candle_core::Error::Io(source) => failed(source),
-        source => Error::Load { name: name.to_owned(), source },
-    })?)
+    let (written, planned) = (out.bytes, tensor.bytes() as u64);
+    match written == planned {
+        true => Ok(()),
+        false => Err(Error::Miscounted { path: path.to_owned(), name: name.to_owned(), written, planned }),
+    }
+}
+
+/// A file's bytes of one tensor, counted; writing stops once the interrupt asks for it.
+struct Part<'w, W> {
+    out: &'w mut W,
+    bytes: u64,
+    interrupt: &'w Interrupt,
+}
+
+impl<W: Write> Write for Part<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        /// Bytes between two looks at the interrupt.
+        const STEP_BYTES: usize = 16 << 20;
+        self.interrupt.check().map_err(std::io::Error::other)?;
+        let written = self.out.write(&bytes[..bytes.len().min(STEP_BYTES)])?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.out.flush()
+    }
 }
 
 /// A file of a name of its own beside the final one, gone if it is not renamed.
@@ -178,5 +218,51 @@ impl Head {
                 values.iter().for_each(|value| self.bytes.extend(value.to_le_bytes()));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checkpoint() -> Checkpoint {
+        let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/golden/ckpt/b_7x7_tied_single_bf16");
+        let mut checkpoint = Checkpoint::open(&dir, &[]).expect("a golden checkpoint");
+        let scheme = Scheme { quantization: crate::quantization::Quantization::Q8_0, vision: false };
+        checkpoint.quantize(scheme).expect("it is in floats");
+        checkpoint
+    }
+
+    #[test]
+    fn bytes_that_were_not_planned_are_an_error() {
+        let checkpoint = checkpoint();
+        let scheme = Scheme { quantization: crate::quantization::Quantization::Q8_0, vision: false };
+        let interrupt = Interrupt::default();
+        for planned in checkpoint.plan(Some(scheme)) {
+            let mut sink = std::io::sink();
+            let mut write = |tensor: &TensorPlan| {
+                let mut part = Part { out: &mut sink, bytes: 0, interrupt: &interrupt };
+                write_tensor(&checkpoint, tensor, &mut part, Path::new("x.gguf"), &mut |_| ())
+            };
+            write(&planned).expect("as planned");
+            let mut larger = planned.clone();
+            larger.shape[0] += 1;
+            let error = write(&larger).expect_err("a row too few").to_string();
+            assert!(
+                error.contains("`x.gguf`") && error.contains(&planned.name) && error.contains("planned"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_interrupt_ends_a_write_between_its_parts() {
+        let interrupt = Interrupt::default();
+        let mut out = Vec::new();
+        let mut part = Part { out: &mut out, bytes: 0, interrupt: &interrupt };
+        part.write_all(&[1; 100]).expect("room in memory");
+        interrupt.cell().store(2, std::sync::atomic::Ordering::Relaxed);
+        assert!(part.write_all(&[1; 100]).is_err());
+        assert_eq!((part.bytes, out.len()), (100, 100));
     }
 }

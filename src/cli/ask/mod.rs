@@ -53,7 +53,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     }
     // Gigabytes are not fetched for a plan alone, nor for what does not fit.
     let found = super::model::find(&args.model, args.offline.then_some("--offline"), &interrupt, printer)?;
-    let checkpoint = open(&found.source, &args)?;
+    let checkpoint = open(&found.source, &args, &interrupt)?;
     let tokenizer = Tokenizer::open(&found.source).map_err(Error::from)?;
     let request = Request { args: &args, question: &question, tokenizer: &tokenizer, checkpoint: &checkpoint };
     let pictures = match first_picture {
@@ -87,7 +87,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     announce::announce_long_work(&request, clip.as_ref(), views, &prompt, &devices, printer)?;
-    let fetched = found.fetch(&interrupt, printer)?.map(|source| open(&source, &args)).transpose()?;
+    let fetched = found.fetch(&interrupt, printer)?.map(|source| open(&source, &args, &interrupt)).transpose()?;
     let whole = fetched.as_ref().unwrap_or(&checkpoint);
 
     let frames = match &mut clip {
@@ -152,9 +152,10 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     })
 }
 
-/// The checkpoint as the request wants it.
-fn open(source: &Source, args: &AskArgs) -> Result<Checkpoint> {
+/// The checkpoint as the request wants it; loading from it ends at an interrupt.
+fn open(source: &Source, args: &AskArgs, interrupt: &Interrupt) -> Result<Checkpoint> {
     let mut checkpoint = Checkpoint::open(source, &args.overrides).map_err(Error::from)?;
+    checkpoint.weights.stop_with(interrupt);
     if let Some(scheme) = args.quantize.scheme() {
         checkpoint.quantize(scheme).map_err(Error::from)?;
     }

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &ModelQuantizeArgs, printer: &mut Printer) -> Result<Exi
         printer.note(&line);
     }
     let before = checkpoint.weights.total_bytes();
-    let mut progress = |done, total| printer.progress("quantizing", "tensors", done, total);
+    let mut progress = |done, total| printer.bytes_progress("quantizing", done, total);
     let bytes = gguf::write(&mut checkpoint, scheme, &args.output, args.force, &interrupt, &mut progress)?;
     printer.end_progress();
     printer.note(&format!(
