@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use candle_core::DType;
 use llava_video::checkpoint::{Checkpoint, Source};
 use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
-use llava_video::memory::{self, Demand, Split};
+use llava_video::memory::{self, Demand, Split, StageBytes};
 
-use super::support::{Run, device, fixtures, generate_checkpoint, golden, llava_video};
+use super::support::{CheckpointCopy, Run, device, fixtures, generate_checkpoint, golden, llava_video};
 
 fn model() -> PathBuf {
     golden().join("ckpt/a_9x9_untied_sharded_bf16")
@@ -118,4 +119,36 @@ fn too_little_memory_is_refused_before_loading() {
         "hint: ",
     ]);
     ask_tiny(&["--device", "cpu", "--gpu-layers", "1"]).fails_with(&["--gpu-layers needs a GPU", "cpu", "hint: "]);
+}
+
+/// Stored in f16, weights take two bytes each on the CPU, in the plan and in the process, as they do in bf16.
+#[test]
+fn f16_weights_are_held_as_they_are_stored() {
+    let converted = |dtype| {
+        let copy = CheckpointCopy::of(&model());
+        copy.edit_tensors(|tensors| tensors.values_mut().for_each(|tensor| *tensor = tensor.to_dtype(dtype).unwrap()));
+        copy
+    };
+    let planned = |path: &std::path::Path| {
+        let checkpoint = Checkpoint::open(path, &[]).unwrap();
+        let cpu = Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap();
+        let devices = DeviceMap::single(cpu, checkpoint.config.language.num_layers);
+        StageBytes::of(&checkpoint, checkpoint.embedding_rows, &devices).on(0, &devices, true)
+    };
+    let halves = converted(DType::F16);
+    // The values that f16 has, in f32: rounding is not what is compared.
+    let floats = CheckpointCopy::of(halves.path());
+    floats.edit_tensors(|tensors| {
+        tensors.values_mut().for_each(|tensor| *tensor = tensor.to_dtype(DType::F32).unwrap());
+    });
+    assert_eq!(planned(halves.path()), planned(&model()), "as for bf16");
+    let (in_halves, in_floats) = (planned(halves.path()) as f64, planned(floats.path()) as f64);
+    assert!(in_halves < 0.6 * in_floats, "{in_halves} against {in_floats}");
+    let ids = |path: &std::path::Path| {
+        let args = ["--frames", "3", "--device", device(), "--dtype", "f32", "--json", "--max-new-tokens", "24"];
+        let clip = fixtures().join("clips/nasty/plain_h264.mp4");
+        let ask = ["ask", clip.to_str().unwrap(), "Why?", "--model", path.to_str().unwrap()];
+        llava_video(ask.into_iter().chain(args)).json()["token_ids"].clone()
+    };
+    assert_eq!(ids(halves.path()), ids(floats.path()));
 }

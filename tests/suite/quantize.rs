@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::support::process::{PATIENCE, limit_file_size, signal, wait_for};
 use super::support::shapes::{self, SEVEN_B, original_tensors};
 use super::support::small_disk::SmallDisk;
-use super::support::wide::{self, LARGE, SMALL};
+use super::support::wide::{self, HUGE, LARGE, SMALL};
 use super::support::{CheckpointCopy, Run, command, device, fixtures, golden, llava_video, placement, run};
 
 const TEXT: &str = "a video of the moon and the sun, second by second, on and on: it is what it is.\n";
@@ -353,11 +353,11 @@ fn the_7b_model_takes_what_the_readme_says() {
     }
 }
 
-/// Stopped in the middle, `model quantize` leaves nothing behind.
+/// Stopped in the middle of a large table, `model quantize` ends within a second and leaves nothing behind.
 #[cfg(unix)]
 #[test]
 fn ctrl_c_leaves_no_part_of_a_file() {
-    let dir = wide::checkpoint(LARGE, true);
+    let dir = wide::checkpoint(HUGE, true);
     let out = tempfile::tempdir().unwrap();
     let files = || std::fs::read_dir(out.path()).unwrap().count();
     let args = ["model", "quantize", dir.path().to_str().unwrap(), "-o"];
@@ -366,8 +366,12 @@ fn ctrl_c_leaves_no_part_of_a_file() {
         assert_eq!(child.try_wait().unwrap(), None, "it ended before it could be interrupted");
         files() > 0
     });
+    // Into the first of the tables.
+    std::thread::sleep(std::time::Duration::from_millis(50));
     signal(&child, libc::SIGINT);
+    let asked = std::time::Instant::now();
     assert_eq!((child.wait().unwrap().code(), files()), (Some(130), 0));
+    assert!(asked.elapsed() < std::time::Duration::from_secs(1), "it took {:?} to end", asked.elapsed());
 }
 
 /// What a process takes at most while it quantizes and answers: the quantized weights and a fixed amount, far below the

@@ -23,6 +23,9 @@ pub(crate) const SMALL: Sizes = Sizes { hidden: 256, intermediate: 512, layers: 
 /// Half a gigabyte when quantized to eight bits; to be used sparse.
 pub(crate) const LARGE: Sizes = Sizes { hidden: 2048, intermediate: 8192, layers: 8, heads: 16, kv_heads: 2 };
 
+/// Tables of 134 million weights each, to be used sparse: one takes a slow quantizer longer than a second.
+pub(crate) const HUGE: Sizes = Sizes { hidden: 2048, intermediate: 65_536, layers: 3, heads: 16, kv_heads: 2 };
+
 /// A copy of the untied golden checkpoint with a decoder of these sizes. `sparse` leaves all weights zero, which takes no
 /// room on disk.
 pub(crate) fn checkpoint(sizes: Sizes, sparse: bool) -> CheckpointCopy {
