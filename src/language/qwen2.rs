@@ -305,6 +305,29 @@ mod tests {
     use super::*;
     use crate::checkpoint::Checkpoint;
 
+    /// A window of a large model takes minutes on a CPU: what is told moves with every layer, not with the window alone.
+    #[test]
+    fn progress_moves_with_every_layer() {
+        let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/fixtures/golden/ckpt/a_9x9_untied_sharded_bf16");
+        let checkpoint = Checkpoint::open(&dir, &[]).expect("a golden checkpoint");
+        let (config, weights) = (&checkpoint.config.language, &checkpoint.weights);
+        let cpu = Placement { device: Device::Cpu, dtype: DType::F32 };
+        let devices = DeviceMap::single(cpu, config.num_layers);
+        let model = Qwen2::load(config, weights, 10, &devices, &mut |_, _| Ok(())).expect("it loads");
+        let ids = vec![1; 10 * config.num_layers];
+        let expected: Vec<usize> = (0..config.num_layers).map(|layer| 10 * layer).collect();
+        let (interrupt, mut told) = (Interrupt::default(), Vec::new());
+        model.all_logits(&ids, &interrupt, &mut |done| told.push(done), &mut |_| ()).expect("it runs");
+        assert_eq!(told, expected);
+        told.clear();
+        let embeds = model.embed(&ids).expect("known ids");
+        let mut on_positions = |done, _| told.push(done);
+        model.prefill(&embeds, &mut model.new_cache(ids.len()), &interrupt, &mut on_positions).expect("it runs");
+        assert_eq!(told[..expected.len()], expected);
+        assert_eq!(told.last(), Some(&ids.len()));
+    }
+
     /// Between two CPU slots a forgotten transfer would compute the right numbers all the same; the slots notice.
     #[test]
     fn a_transfer_that_is_left_out_is_an_error() {
