@@ -20,10 +20,8 @@ use crate::vision::{Projector, VisionTower};
 pub enum Stage {
     /// Reading weights, counted in layers.
     Load,
-    /// The vision tower, counted in distinct frames.
+    /// The vision tower, counted in layers of distinct frames, or of tiles of pictures.
     Vision,
-    /// The vision tower, counted in tiles of pictures.
-    Tiles,
     /// Prefill, counted in positions.
     Prefill,
 }
@@ -174,13 +172,12 @@ impl LlavaVideo {
         let device_slot = self.devices.vision_slot();
         let placement = self.devices.placement(device_slot);
         let batch_frames = placement.vision_batch_frames();
-        let total = clip.distinct.len();
+        let mut meter = vision.meter(clip.distinct.len(), progress);
         let mut tokens = Vec::new();
         let mut slot = 0;
         for (batch_index, batch) in clip.distinct.chunks(batch_frames).enumerate() {
             let first_distinct = batch_index * batch_frames;
-            progress(Stage::Vision, first_distinct, total);
-            let projected = vision.project(batch, &placement.device, interrupt, trace)?;
+            let projected = vision.project(batch, &placement.device, interrupt, &mut meter, trace)?;
             // Repeats of these frames follow each other; they are pooled a batch at a time, too.
             let end = clip.slots.partition_point(|&distinct| distinct < first_distinct + batch.len());
             for slots in clip.slots[slot..end].chunks(batch_frames) {
@@ -190,7 +187,6 @@ impl LlavaVideo {
                 slot += slots.len();
             }
         }
-        progress(Stage::Vision, total, total);
         tokens.extend(vision.rule.after_clip(&vision.extra)?);
         let sequence = Tensor::cat(&tokens, 0)?;
         trace.record("video_sequence", &sequence)?;
@@ -214,21 +210,17 @@ impl LlavaVideo {
         let vision = self.vision.as_ref().expect("a model loaded with vision");
         let slot = self.devices.vision_slot();
         let placement = self.devices.placement(slot);
-        let total = pictures.iter().map(|picture| picture.tiles.len()).sum();
-        let mut done = 0;
+        let mut meter = vision.meter(pictures.iter().map(|picture| picture.tiles.len()).sum(), progress);
         let mut out = Vec::with_capacity(pictures.len());
         for picture in pictures {
             let mut projected = Vec::new();
             for batch in picture.tiles.chunks(placement.vision_batch_frames()) {
-                progress(Stage::Tiles, done, total);
-                projected.push(vision.project(batch, &placement.device, interrupt, trace)?);
-                done += batch.len();
+                projected.push(vision.project(batch, &placement.device, interrupt, &mut meter, trace)?);
             }
             let tokens = picture.layout.tokens(&Tensor::cat(&projected, 0)?, vision.extra.newline.as_ref())?;
             trace.record("picture_sequence", &tokens)?;
             out.push(Placed::new(tokens, slot));
         }
-        progress(Stage::Tiles, total, total);
         Ok(out)
     }
 
@@ -292,22 +284,44 @@ impl VisionStack {
         })
     }
 
+    /// Counts the tower's work on so many frames or tiles.
+    fn meter<'m, 'p>(&self, frames: usize, progress: &'m mut Progress<'p>) -> Meter<'m, 'p> {
+        progress(Stage::Vision, 0, frames * self.tower.num_layers());
+        Meter { done: 0, total: frames * self.tower.num_layers(), progress }
+    }
+
     /// Resized frames -> projected patch features `[T, P, D]`.
     fn project(
         &self,
         frames: &[Vec<u8>],
         device: &Device,
         interrupt: &Interrupt,
+        meter: &mut Meter<'_, '_>,
         trace: &mut Trace,
     ) -> Result<Tensor, Error> {
         let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
         let pixel_values = preprocess::pixel_values(&frames, self.image_size, device)?;
         trace.record("pixel_values", &pixel_values)?;
-        let features = self.tower.forward(&pixel_values, interrupt)?;
+        let features = self.tower.forward(&pixel_values, interrupt, &mut || meter.add(frames.len()))?;
         trace.record("vision_features", &features)?;
         let projected = self.projector.forward(&features)?;
         trace.record("projected", &projected)?;
         Ok(projected)
+    }
+}
+
+/// Layers of frames that went through the tower.
+struct Meter<'m, 'p> {
+    done: usize,
+    total: usize,
+    progress: &'m mut Progress<'p>,
+}
+
+impl Meter<'_, '_> {
+    /// One more layer is done, of so many frames.
+    fn add(&mut self, frames: usize) {
+        self.done += frames;
+        (self.progress)(Stage::Vision, self.done, self.total);
     }
 }
 

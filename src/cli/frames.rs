@@ -1,6 +1,6 @@
 //! `frames`: what would be sampled from a clip, one JSON object a line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use image::RgbImage;
@@ -10,9 +10,9 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::args::FramesArgs;
-use super::exit::Exit;
+use super::exit::{Exit, UsageError};
 use super::output::Printer;
-use super::pictures::{self, ContactSheet, Look};
+use super::pictures::{self, Grid, Look, SheetFile};
 use super::request::PlannedClip;
 use super::signals;
 
@@ -22,6 +22,11 @@ const MODEL_VIEW_SIDE: usize = 384;
 /// Lines are printed once all frames are there, so that a clip that fails leaves nothing on stdout.
 pub(crate) fn run(args: &FramesArgs, printer: &mut Printer) -> Result<Exit> {
     let interrupt = signals::install()?;
+    let sheet_file = args.contact_sheet.as_deref().map(|file| SheetFile::parse(file, printer.stdout_is_terminal()));
+    let sheet_file = sheet_file.transpose()?;
+    if args.out.as_deref() == Some(Path::new("-")) {
+        return Err(UsageError("--out takes a directory, not standard output".to_owned()).into());
+    }
     let mut clip = PlannedClip::open(&args.clip, &interrupt, printer)?;
     if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create `{}`", dir.display()))?;
@@ -31,21 +36,28 @@ pub(crate) fn run(args: &FramesArgs, printer: &mut Printer) -> Result<Exit> {
         Look::Frame => (clip.info().width, clip.info().height),
         Look::Model(side) => (side as u32, side as u32),
     };
-    let mut sheet = args.contact_sheet.as_ref().map(|_| ContactSheet::new(clip.plan.indices.len(), size));
-    let shown = clip.read(View::Native, &interrupt, printer, |frame| show(frame, look, args, sheet.as_ref()))?;
+    let grid = sheet_file.map(|_| Grid::new(clip.plan.indices.len(), size));
+    let shown = clip.read(View::Native, &interrupt, printer, |frame| show(frame, look, args, grid))?;
     let shown = shown.into_iter().collect::<Result<Vec<_>>>()?;
-    for (slot, (&index, time)) in clip.plan.indices.iter().zip(clip.label_secs()).enumerate() {
+    let (mut lines, mut tiles) = (Vec::new(), Vec::new());
+    for (&index, time_secs) in clip.plan.indices.iter().zip(clip.label_secs()) {
         let found = shown.binary_search_by_key(&index, |shown| shown.index);
         let Shown { facts, thumbnail, .. } =
             found.map(|at| &shown[at]).map_err(|_| anyhow!("frame {index} is missing"))?;
-        if let (Some(sheet), Some(thumbnail)) = (&mut sheet, thumbnail) {
-            sheet.put(slot, thumbnail, &format!("#{index} {}", label_text(time)));
+        tiles.extend(thumbnail.as_ref().map(|picture| (picture, format!("#{index} {}", label_text(time_secs)))));
+        let (lost_frames, warnings) = (clip.info().lost_frames, printer.warnings());
+        lines.push(serde_json::to_string(&Line { index, time_secs, facts, lost_frames, warnings })?);
+    }
+    let sheet = grid.map(|grid| grid.sheet(&tiles));
+    match (sheet, sheet_file) {
+        (Some(sheet), Some(SheetFile::Stdout)) => {
+            printer.file(&pictures::png(&sheet)?)?;
+            return Ok(Exit::Done);
         }
-        printer.line(&serde_json::to_string(&Line { index, time, facts })?)?;
+        (Some(sheet), Some(SheetFile::Path(path, format))) => pictures::save(&sheet, path, format)?,
+        _ => {}
     }
-    if let (Some(sheet), Some(file)) = (&sheet, &args.contact_sheet) {
-        sheet.save(file)?;
-    }
+    lines.iter().try_for_each(|line| printer.line(line))?;
     Ok(Exit::Done)
 }
 
@@ -56,26 +68,29 @@ struct Shown {
     thumbnail: Option<RgbImage>,
 }
 
-fn show(frame: Frame, look: Look, args: &FramesArgs, sheet: Option<&ContactSheet>) -> Result<Shown> {
+fn show(frame: Frame, look: Look, args: &FramesArgs, grid: Option<Grid>) -> Result<Shown> {
     let index = frame.index;
     let mut facts = describe(&frame);
-    let wants_picture = args.out.is_some() || sheet.is_some();
+    let wants_picture = args.out.is_some() || grid.is_some();
     let picture = wants_picture.then(|| look.picture(frame));
     if let (Some(dir), Some(picture)) = (&args.out, &picture) {
-        facts.file = Some(pictures::write_png(dir, index, picture)?);
+        facts.path = Some(pictures::write_png(dir, index, picture)?);
     }
-    let thumbnail = picture.and_then(|picture| Some(sheet?.thumbnail(&picture)));
+    let thumbnail = picture.and_then(|picture| Some(grid?.thumbnail(&picture)));
     Ok(Shown { index, facts, thumbnail })
 }
 
-/// One sampled frame; a frame that is sampled twice has two lines.
+/// One sampled frame, as `docs/json.md` describes it; a frame that is sampled twice has two lines.
 #[derive(Serialize)]
 struct Line<'f> {
     index: usize,
     /// Seconds, as the model is told.
-    time: f64,
+    time_secs: f64,
     #[serde(flatten)]
     facts: &'f FrameFacts,
+    /// Frames of the clip that could not be decoded.
+    lost_frames: usize,
+    warnings: &'f [String],
 }
 
 /// What there is to know about a picture.
@@ -89,8 +104,7 @@ struct FrameFacts {
     /// Of the packed RGB24 bytes.
     sha256: String,
     /// The picture that was written, if any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<PathBuf>,
+    path: Option<PathBuf>,
 }
 
 fn describe(frame: &Frame) -> FrameFacts {
@@ -107,6 +121,6 @@ fn describe(frame: &Frame) -> FrameFacts {
         height: frame.height,
         rgb_mean: sums.map(|sum| (sum as f64 / pixels * 1e4).round() / 1e4),
         sha256: Sha256::digest(&frame.rgb).iter().map(|byte| format!("{byte:02x}")).collect(),
-        file: None,
+        path: None,
     }
 }

@@ -11,6 +11,7 @@ mod model;
 mod output;
 mod pictures;
 mod probe;
+mod progress;
 mod record;
 mod request;
 mod score;
@@ -51,7 +52,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Probe(args) => probe::run(&args, &mut printer),
         Command::Model(command) => model::run(&command, &mut printer),
         Command::Score(args) => score::run(&args, &mut printer),
-        Command::Completions { shell } => completions::script(shell).and_then(|script| printer.script(&script)),
+        Command::Completions { shell } => {
+            completions::script(shell).and_then(|script| printer.file(&script)).map(|()| Exit::Done)
+        }
     };
     match outcome {
         Ok(exit) => exit.into(),

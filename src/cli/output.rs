@@ -1,15 +1,23 @@
-//! The only file that prints: answers to stdout, everything else to stderr.
+//! The only file that prints, with `progress.rs`: answers to stdout, everything else to stderr.
 
 #![expect(clippy::print_stderr, reason = "this file owns both streams")]
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::exit::{ClosedPipe, Exit};
+use super::progress;
+
+/// The progress of a stage that is counted in units, in bytes, or in shares of a whole that mean nothing by themselves.
+const UNITS: &str = "{msg:<9} {wide_bar} {pos}/{len} {prefix} {elapsed}";
+const BYTES: &str = "{msg:<9} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
+const SHARE: &str = "{msg:<9} {wide_bar} {percent:>3} % {elapsed}";
+
+#[cfg(test)]
+pub(super) const TEMPLATES: [&str; 3] = [UNITS, BYTES, SHARE];
 
 /// Both streams, and how talkative to be.
 pub(crate) struct Printer {
@@ -17,6 +25,7 @@ pub(crate) struct Printer {
     quiet: bool,
     stdout_is_terminal: bool,
     progress: Option<(&'static str, ProgressBar)>,
+    warnings: Vec<String>,
 }
 
 /// Prints what clap has to say: help and version to stdout, mistakes to stderr.
@@ -28,7 +37,8 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 
 impl Printer {
     pub(crate) fn new(verbose: bool, quiet: bool) -> Self {
-        Self { verbose, quiet, stdout_is_terminal: std::io::stdout().is_terminal(), progress: None }
+        let stdout_is_terminal = std::io::stdout().is_terminal();
+        Self { verbose, quiet, stdout_is_terminal, progress: None, warnings: Vec::new() }
     }
 
     /// A piece of the answer, shown at once.
@@ -46,15 +56,26 @@ impl Printer {
         write_stdout(format!("{line}\n").as_bytes())
     }
 
-    /// A script, as it is.
-    pub(crate) fn script(&mut self, script: &[u8]) -> Result<Exit> {
-        write_stdout(script)?;
-        Ok(Exit::Done)
+    /// A whole file, as it is.
+    pub(crate) fn file(&mut self, bytes: &[u8]) -> Result<()> {
+        self.end_progress();
+        write_stdout(bytes)
+    }
+
+    /// Whether stdout is a terminal, which a file would drive.
+    pub(crate) fn stdout_is_terminal(&self) -> bool {
+        self.stdout_is_terminal
     }
 
     /// Something that the user should know and that stops nothing.
     pub(crate) fn warning(&mut self, message: &str) {
         self.stderr_line("warning: ", message);
+        self.warnings.push(message.to_owned());
+    }
+
+    /// All warnings so far, for `--json`; `-q` keeps them off stderr only.
+    pub(crate) fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
     /// Something worth knowing.
@@ -100,34 +121,28 @@ impl Printer {
     }
 
     /// Progress of a long stage; shown on a terminal only.
-    pub(crate) fn progress(&mut self, stage: &'static str, unit: &str, done: usize, total: usize) {
-        let template = format!("{{msg:<9}} {{bar:30}} {{pos}}/{{len}} {unit} {{elapsed}}");
-        self.show_progress(stage, &template, done as u64, total as u64);
+    pub(crate) fn progress(&mut self, stage: &'static str, unit: &'static str, done: usize, total: usize) {
+        self.show_progress(stage, unit, UNITS, done as u64, total as u64);
+    }
+
+    /// Progress of a stage whose steps are nothing to the user; shown on a terminal only.
+    pub(crate) fn share_progress(&mut self, stage: &'static str, done: usize, total: usize) {
+        self.show_progress(stage, "", SHARE, done as u64, total as u64);
     }
 
     /// Progress of a stage that is counted in bytes; shown on a terminal only.
     pub(crate) fn bytes_progress(&mut self, stage: &'static str, done: u64, total: u64) {
-        let template = "{msg:<9} {bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
-        self.show_progress(stage, template, done, total);
+        self.show_progress(stage, "", BYTES, done, total);
     }
 
-    fn show_progress(&mut self, stage: &'static str, template: &str, done: u64, total: u64) {
+    fn show_progress(&mut self, stage: &'static str, unit: &'static str, template: &str, done: u64, total: u64) {
         if self.quiet {
             return;
         }
         let is_current = self.progress.as_ref().is_some_and(|(current, _)| *current == stage);
         if !is_current {
             self.end_progress();
-            let bar = ProgressBar::new(total);
-            if let Ok(style) = ProgressStyle::with_template(template) {
-                bar.set_style(style);
-            }
-            bar.set_message(stage);
-            // What was there before is no speed.
-            bar.set_position(done);
-            bar.reset_eta();
-            bar.enable_steady_tick(Duration::from_millis(200));
-            self.progress = Some((stage, bar));
+            self.progress = Some((stage, progress::bar(stage, unit, template, total, done)));
         }
         if let Some((_, bar)) = &self.progress {
             bar.set_length(total);

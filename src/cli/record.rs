@@ -1,21 +1,19 @@
-//! `--json` and `--timings`: one answer with everything that led to it.
+//! `ask --json` and `--timings`: one answer, or the plan of one, with everything that led to it. `docs/json.md` has the keys.
 
 use std::time::{Duration, Instant};
 
 use llava_video::device::DeviceMap;
 use llava_video::generate::StopReason;
+use llava_video::memory::{MemoryPlan, Need, SlotPlan};
 use llava_video::quantization::Quantization;
 use serde_json::{Value, json};
 
 use super::ask::AskedPicture;
 use super::request::PlannedClip;
 
-/// Everything that `--json` prints.
-pub(crate) struct Record<'a> {
-    pub(crate) answer: &'a str,
-    pub(crate) stop_reason: StopReason,
-    /// Generated ids, the stop id included.
-    pub(crate) token_ids: &'a [u32],
+/// What is asked of which model.
+pub(crate) struct Asked<'a> {
+    pub(crate) question: &'a str,
     /// All positions of the prompt, visual tokens included.
     pub(crate) prompt_tokens: usize,
     pub(crate) visual_tokens: usize,
@@ -26,40 +24,83 @@ pub(crate) struct Record<'a> {
     pub(crate) devices: &'a DeviceMap,
     /// As asked for with this run; a GGUF file is quantized as it is.
     pub(crate) quantize: Option<Quantization>,
+}
+
+/// What came of it.
+pub(crate) struct Outcome<'a> {
+    pub(crate) answer: &'a str,
+    pub(crate) stop_reason: StopReason,
+    /// Generated ids, the stop id included.
+    pub(crate) token_ids: &'a [u32],
     /// Only where the answer was sampled.
     pub(crate) seed: Option<u64>,
     pub(crate) timings: &'a Timings,
 }
 
-impl Record<'_> {
-    pub(crate) fn to_json(&self) -> String {
-        let mut record = json!({
-            "answer": self.answer,
-            "stop_reason": self.stop_reason,
-            "token_ids": self.token_ids,
-            "prompt_tokens": self.prompt_tokens,
-            "visual_tokens": self.visual_tokens,
-            "completion_tokens": self.token_ids.len(),
-            "frames": self.clip.map_or_else(Vec::new, frames),
-            "video": self.clip.map(video),
-            "model": self.model,
-            "device": self.devices.device_names(),
-            "dtype": self.devices.dtype_name(),
-            "quantize": self.quantize.map(Quantization::name),
-            "timings": self.timings.to_json(),
+impl Asked<'_> {
+    /// What `--json` prints.
+    pub(crate) fn answered(&self, outcome: &Outcome<'_>, warnings: &[String]) -> Value {
+        let Outcome { answer, stop_reason, token_ids, seed, timings } = outcome;
+        let result = json!({
+            "question": self.question,
+            "answer": answer,
+            "stop_reason": stop_reason,
+            "token_ids": token_ids,
+            "completion_tokens": token_ids.len(),
+            "seed": seed,
+            "timings": timings.to_json(),
         });
-        if !self.pictures.is_empty() {
-            record["pictures"] = self.pictures.iter().map(AskedPicture::to_json).collect();
+        self.and_request(result, warnings)
+    }
+
+    /// What `--dry-run --json` prints.
+    pub(crate) fn planned(&self, memory: &MemoryPlan, warnings: &[String]) -> Value {
+        let result = json!({
+            "question": self.question,
+            "fits": memory.fits(),
+            "devices": memory.slots.iter().map(slot).collect::<Vec<_>>(),
+        });
+        self.and_request(result, warnings)
+    }
+
+    /// Adds what led to a result.
+    fn and_request(&self, mut result: Value, warnings: &[String]) -> Value {
+        let request = [
+            ("prompt_tokens", json!(self.prompt_tokens)),
+            ("visual_tokens", json!(self.visual_tokens)),
+            ("frames", self.clip.map_or_else(Vec::new, frames).into()),
+            ("video", self.clip.map(video).into()),
+            ("pictures", self.pictures.iter().map(AskedPicture::to_json).collect()),
+            ("model", json!(self.model)),
+            ("device", json!(self.devices.device_names())),
+            ("dtype", json!(self.devices.dtype_name())),
+            ("quantize", json!(self.quantize.map(Quantization::name))),
+            ("warnings", json!(warnings)),
+        ];
+        for (key, value) in request {
+            result[key] = value;
         }
-        if let Some(seed) = self.seed {
-            record["seed"] = json!(seed);
-        }
-        record.to_string()
+        result
     }
 }
 
+/// One device's part of a memory plan.
+fn slot(slot: &SlotPlan) -> Value {
+    let Need { weights, kv_cache, activations, base } = slot.need;
+    json!({
+        "device": slot.device,
+        "layers": slot.layers,
+        "weight_bytes": weights,
+        "kv_cache_bytes": kv_cache,
+        "activation_bytes": activations + base,
+        "bytes": slot.need.total(),
+        "free_bytes": slot.free,
+        "fits": slot.free.map(|free| slot.need.total() <= free),
+    })
+}
+
 fn frames(clip: &PlannedClip) -> Vec<Value> {
-    let frame = |(index, time_secs): (&usize, f64)| json!({ "index": index, "time_secs": time_secs });
+    let frame = |(&index, time_secs): (&usize, f64)| json!({ "index": index, "time_secs": time_secs, "pts_secs": clip.pts_secs(index) });
     clip.plan.indices.iter().zip(clip.label_secs()).map(frame).collect()
 }
 
@@ -70,6 +111,7 @@ fn video(clip: &PlannedClip) -> Value {
         "duration_secs": info.duration_secs(),
         "avg_fps": info.avg_fps,
         "frame_count": info.frame_count,
+        "lost_frames": info.lost_frames,
         "width": info.width,
         "height": info.height,
     })

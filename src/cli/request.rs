@@ -1,5 +1,6 @@
 //! What several commands need from their arguments: the clip's frames and the text of the question.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,9 @@ use anyhow::{Context, Result, bail};
 use llava_video::Error;
 use llava_video::interrupt::Interrupt;
 use llava_video::video::isolated::{IsolatedClip, Launcher, View};
-use llava_video::video::{self, ClipInfo, ClipOptions, Frame, FramePlan, ReadError};
+use llava_video::video::{self, Access, ClipInfo, ClipOptions, Frame, FramePlan, ReadError, SamplePolicy};
 
-use super::args::{ClipArgs, DECODE_WORKER, Selection};
+use super::args::{ClipArgs, DECODE_WORKER, DEFAULT_FRAMES, Selection};
 use super::exit::UsageError;
 use super::file_url;
 use super::output::Printer;
@@ -31,6 +32,8 @@ pub(crate) struct PlannedClip {
     name: PathBuf,
     selection: Selection,
     pub(crate) plan: FramePlan,
+    /// Presentation times of the frames that were read, by frame number, where the container has them.
+    pts_secs: BTreeMap<usize, f64>,
     /// What was read from a stream; goes with the clip.
     _spool: Option<Spool>,
 }
@@ -48,14 +51,32 @@ impl PlannedClip {
         let name = stream.as_ref().map_or(path.as_path(), Stream::name).to_owned();
         let spool = stream.map(|stream| Spool::fill(stream, interrupt, printer)).transpose()?;
         let place = spool.as_ref().map_or(path.as_path(), Spool::path);
-        let mut clip = IsolatedClip::open_as(place, &name, &options, args.timeout(), &launcher, &keep_going)
+        let clip = IsolatedClip::open_as(place, &name, &options, args.timeout(), &launcher, &keep_going)
             .map_err(|error| or_interrupted(error, interrupt))?;
-        clip.take_warnings().iter().for_each(|warning| printer.warning(warning));
         clip.unconfined().iter().for_each(|what| printer.detail(&format!("decoding: {what}")));
         let plan = FramePlan { indices: Vec::new(), label_secs: Vec::new() };
-        let mut planned = Self { clip, path, name, selection, plan, _spool: spool };
+        let pts_secs = BTreeMap::new();
+        let mut planned = Self { clip, path, name, selection, plan, pts_secs, _spool: spool };
+        planned.say_what_was_taken(printer);
+        planned.show_warnings(printer);
         planned.plan_frames(interrupt)?;
         Ok(planned)
+    }
+
+    /// A directory is not obviously a video: says that its pictures are taken for one.
+    fn say_what_was_taken(&self, printer: &mut Printer) {
+        if matches!(self.info().access, Access::Files) && !self.info().is_picture() {
+            let (count, rate) = (self.info().frame_count, self.info().avg_fps);
+            let pictures = if count == 1 { "picture is" } else { "pictures are" };
+            let dir = self.path.display();
+            printer.note(&format!("`{dir}`: its {count} {pictures} taken as a video of {rate} frames per second"));
+        }
+    }
+
+    /// Shows what the clip warns of, each with the name of the file.
+    fn show_warnings(&mut self, printer: &mut Printer) {
+        let name = self.name.display();
+        self.clip.take_warnings().iter().for_each(|warning| printer.warning(&format!("{name}: {warning}")));
     }
 
     /// Plans the selected frames from what is known of the clip now.
@@ -65,10 +86,13 @@ impl PlannedClip {
         let mut before =
             |secs: &[f64]| self.clip.frames_before(secs, &keep_going).map_err(|error| or_interrupted(error, interrupt));
         self.plan = match &self.selection {
-            Selection::Part { start_secs, end_secs, policy } => {
+            Selection::Part { start_secs, end_secs, max_frames, fps } => {
                 let first = if *start_secs > 0.0 { before(&[start_secs - MOMENT_TOLERANCE_SECS])?[0] } else { 0 };
                 let end = if end_secs.is_finite() { before(&[end_secs - MOMENT_TOLERANCE_SECS])?[0] } else { count };
-                video::plan_part(first..end, rate, policy)
+                // A picture is one frame, unless more of it are asked for.
+                let default = if self.clip.info().is_picture() { 1 } else { DEFAULT_FRAMES };
+                let policy = SamplePolicy { max_frames: max_frames.unwrap_or(default), fps: *fps };
+                video::plan_part(first..end, rate, &policy)
             }
             Selection::Moments(moments) => {
                 let after: Vec<f64> = moments.iter().map(|secs| secs + MOMENT_TOLERANCE_SECS).collect();
@@ -120,6 +144,11 @@ impl PlannedClip {
         self.plan.label_secs.iter().map(as_told).collect()
     }
 
+    /// Presentation time of a frame that was read, in seconds; `None` where the container has none.
+    pub(crate) fn pts_secs(&self, index: usize) -> Option<f64> {
+        self.pts_secs.get(&index).copied()
+    }
+
     /// Decodes each distinct planned frame once, in order, and collects what `on_frame` makes of it. A clip that turns
     /// out to hold another number of frames than its container says is planned anew and read again.
     pub(crate) fn read<T>(
@@ -133,14 +162,17 @@ impl PlannedClip {
             let total = self.distinct_frames();
             let mut out = Vec::with_capacity(total);
             let keep_going = || interrupt.signal().is_none();
+            let mut pts_secs = BTreeMap::new();
             let mut sink = |frame: Frame| {
+                pts_secs.extend(frame.pts_secs.map(|secs| (frame.index, secs)));
                 out.push(on_frame(frame));
                 printer.progress("decoding", "frames", out.len(), total);
                 Ok::<(), Infallible>(())
             };
             let outcome = self.clip.read(&self.plan.indices, view, &keep_going, &mut sink);
             printer.end_progress();
-            self.clip.take_warnings().iter().for_each(|warning| printer.warning(warning));
+            self.pts_secs = pts_secs;
+            self.show_warnings(printer);
             match outcome {
                 Ok(()) => return Ok(out),
                 Err(ReadError::Clip(video::Error::Recounted { .. })) => {
@@ -179,7 +211,7 @@ pub(crate) fn question(argument: &OsStr, interrupt: &Interrupt, printer: &mut Pr
         let text = argument.to_str().ok_or_else(|| UsageError("the question is not UTF-8".to_owned()))?;
         text.to_owned()
     };
-    match question.is_empty() {
+    match question.trim().is_empty() {
         true => Err(UsageError("the question is empty".to_owned()).into()),
         false => Ok(question),
     }

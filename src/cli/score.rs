@@ -1,5 +1,8 @@
 //! `score`: how well the language model predicts a text, as one number.
 
+use std::io::Read;
+use std::path::Path;
+
 use anyhow::{Context, Result, bail};
 use llava_video::Error;
 use llava_video::checkpoint::LanguageCheckpoint;
@@ -8,7 +11,7 @@ use llava_video::hub;
 use llava_video::language::Qwen2;
 use llava_video::prompt::Tokenizer;
 use llava_video::score::{Score, score};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::ScoreArgs;
 use super::exit::{Exit, UsageError};
@@ -16,10 +19,14 @@ use super::output::Printer;
 use super::signals;
 
 pub(crate) fn run(args: &ScoreArgs, printer: &mut Printer) -> Result<Exit> {
+    let name = match args.text_only == Path::new("-") {
+        true => "standard input".to_owned(),
+        false => format!("`{}`", args.text_only.display()),
+    };
+    let text = read_text(&args.text_only).with_context(|| format!("cannot read {name}"))?;
+    let text = String::from_utf8(text).with_context(|| format!("{name} is not UTF-8 text"))?;
+    // Only now: while standard input is awaited, Ctrl-C ends the process by itself.
     let interrupt = signals::install()?;
-    let path = &args.text_only;
-    let text = std::fs::read(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let text = String::from_utf8(text).with_context(|| format!("`{}` is not UTF-8 text", path.display()))?;
     let mut placements = Placement::open_all(&args.device, args.dtype).map_err(Error::from)?;
     if matches!(&args.device, DeviceRequest::List(names) if names.len() > 1) {
         return Err(UsageError("score runs on one device".to_owned()).into());
@@ -37,7 +44,8 @@ pub(crate) fn run(args: &ScoreArgs, printer: &mut Printer) -> Result<Exit> {
     }
     let ids = tokenizer.encode_plain(&text).map_err(Error::from)?;
     if ids.len() < 2 {
-        bail!("`{}` has {} tokens; at least 2 are needed", path.display(), ids.len());
+        let tokens = if ids.len() == 1 { "token" } else { "tokens" };
+        bail!("{name} has {} {tokens}; at least 2 are needed", ids.len());
     }
     let LanguageCheckpoint { config, vocab_len, weights, .. } = &checkpoint;
     let devices = DeviceMap::single(placement.clone(), config.num_layers);
@@ -53,23 +61,35 @@ pub(crate) fn run(args: &ScoreArgs, printer: &mut Printer) -> Result<Exit> {
         bail!("windows of {} tokens leave nothing to predict", args.context);
     };
     printer.line(&match args.json {
-        true => record(args, &score, &placement),
+        true => record(args, &score, &placement, printer.warnings()).to_string(),
         false => format!("{:.4}", score.perplexity()),
     })?;
     Ok(Exit::Done)
 }
 
-fn record(args: &ScoreArgs, score: &Score, placement: &Placement) -> String {
+/// A file, or standard input where it is `-`.
+fn read_text(path: &Path) -> std::io::Result<Vec<u8>> {
+    if path != Path::new("-") {
+        return std::fs::read(path);
+    }
+    let mut text = Vec::new();
+    std::io::stdin().lock().read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// What `--json` prints; `docs/json.md` has the keys.
+fn record(args: &ScoreArgs, score: &Score, placement: &Placement, warnings: &[String]) -> Value {
     json!({
         "perplexity": score.perplexity(),
         "mean_nats": score.mean_nats,
         "predicted_tokens": score.predicted,
         "windows": score.windows,
-        "context": args.context,
+        "window_tokens": args.context,
+        "path": args.text_only.to_string_lossy(),
         "model": args.model,
         "quantize": args.quantize.quantize.map(|quantization| quantization.name()),
         "device": placement.device_name(),
         "dtype": placement.dtype_name(),
+        "warnings": warnings,
     })
-    .to_string()
 }

@@ -161,6 +161,7 @@ impl Clip {
         let (pixel_format, color_space, color_range) = colour(&source);
         let info = ClipInfo {
             frame_count: index.presented.len(),
+            lost_frames: promised - index.presented.len(),
             avg_fps: 0.0,
             width: shown.0,
             height: shown.1,

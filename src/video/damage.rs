@@ -12,12 +12,8 @@ const MAX_NAMED: usize = 3;
 /// `promised` is the number of frames the container speaks of, which may be more than it has.
 pub(super) fn report(index: &Index, promised: usize, outcome: &Outcome) -> Vec<String> {
     let mut report = Vec::new();
-    let lost = lost_frames(index, promised, outcome);
-    let has_errors = outcome.error_count > 0 || outcome.fault.is_some() || index.corrupt_count > 0;
-    let is_short = outcome.frame_count < promised;
-    // Frames can be missing without an error and without a loss: two fields in two packets make one frame.
-    if (has_errors && is_short) || promised > index.presented.len() {
-        report.push(describe(&lost, promised, outcome.frame_count));
+    if lost_count(index, promised, outcome) > 0 {
+        report.push(describe(&lost_frames(index, promised, outcome), promised, outcome.frame_count));
     } else if outcome.error_count > 0 {
         report.push(format!("{} could not be decoded in full", counted(outcome.error_count, "packet")));
     }
@@ -32,6 +28,16 @@ pub(super) fn report(index: &Index, promised: usize, outcome: &Outcome) -> Vec<S
         ));
     }
     report
+}
+
+/// How many of the `promised` frames a decode of the whole clip lost.
+pub(super) fn lost_count(index: &Index, promised: usize, outcome: &Outcome) -> usize {
+    let has_errors = outcome.error_count > 0 || outcome.fault.is_some() || index.corrupt_count > 0;
+    // Frames can be missing without an error and without a loss: two fields in two packets make one frame.
+    match has_errors || promised > index.presented.len() {
+        true => promised.saturating_sub(outcome.frame_count),
+        false => 0,
+    }
 }
 
 /// Ranges (first, last) of the frames the container speaks of that were not decoded.
@@ -103,6 +109,9 @@ mod tests {
         let entries = (0..100).map(|pts| entry(pts, pts == 0)).collect();
         let index = Index::new(entries, 1, CountSource::Packets);
         assert!(report(&index, 100, &outcome(0..100, 0)).is_empty());
+        assert_eq!(lost_count(&index, 111, &outcome(0..40, 3)), 71);
+        assert_eq!(lost_count(&index, 100, &outcome((0..20).chain(30..50).chain(51..100), 1)), 11);
+        assert_eq!(lost_count(&index, 100, &outcome((0..100).step_by(2), 0)), 0);
         // Half the packets make a frame each, without an error: field pairs.
         assert!(report(&index, 100, &outcome((0..100).step_by(2), 0)).is_empty());
         assert_eq!(

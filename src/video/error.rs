@@ -1,5 +1,6 @@
 //! What can go wrong between a path and its frames, in words for the person who typed the path.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 /// A clip that cannot be used, or not as asked.
@@ -156,6 +157,29 @@ pub enum Error {
         /// How long the clip lasts.
         lasts_secs: f64,
     },
+    /// A directory that holds videos, with or without pictures beside them: one of its files must be named.
+    #[error(
+        "{}: holds {videos} video{} (`{}`{}){}",
+        path.display(),
+        if *videos == 1 { "" } else { "s" },
+        name.display(),
+        if *videos == 1 { "" } else { ", ..." },
+        match pictures {
+            0 => String::new(),
+            1 => " beside 1 picture".to_owned(),
+            n => format!(" beside {n} pictures"),
+        }
+    )]
+    VideosInDirectory {
+        /// The path as given.
+        path: PathBuf,
+        /// How many files are videos by their names.
+        videos: usize,
+        /// The name of the first of them.
+        name: OsString,
+        /// How many files are pictures.
+        pictures: usize,
+    },
     /// A directory that holds no pictures.
     #[error("{}: the directory holds no pictures", path.display())]
     NoImages {
@@ -198,6 +222,7 @@ impl Error {
         let text = match self {
             Error::Reported { hint, .. } => return hint.clone(),
             Error::Url { .. } => "download it first",
+            Error::VideosInDirectory { .. } => "name one of its videos, or a directory that holds pictures alone",
             Error::NoImages { .. } => "png, jpg, webp and bmp files count as pictures",
             Error::TimedOut { .. } => "allow more time with `--decode-timeout SECS`",
             Error::Launch { .. } => {

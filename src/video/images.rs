@@ -17,6 +17,13 @@ use super::{ClipOptions, Error, Frame, ReadError, View};
 /// Endings of the files that count as pictures, in lower case.
 const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
 
+/// Endings of files that are likely videos, in lower case: among pictures they make it unclear what is meant.
+const VIDEO_ENDINGS: [&str; 36] = [
+    "3g2", "3gp", "apng", "asf", "avi", "divx", "dv", "f4v", "flv", "gif", "h264", "h265", "hevc", "ivf", "m1v",
+    "m2ts", "m2v", "m4v", "mj2", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "obu", "ogm", "ogv", "rm",
+    "ts", "vob", "webm", "wmv", "y4m",
+];
+
 /// Pictures in order.
 #[derive(Debug)]
 pub struct ImageClip {
@@ -27,21 +34,39 @@ pub struct ImageClip {
 }
 
 impl ImageClip {
-    /// Lists the pictures of a directory.
+    /// Lists the pictures of a directory. What else lies in it is left out with a warning, but videos are refused: the
+    /// directory may as well be a collection of them.
     ///
     /// # Errors
-    /// [`Error::NoImages`] if there are none, [`Error::Io`] or [`Error::BadImage`] if it or the first cannot be read.
+    /// [`Error::VideosInDirectory`], [`Error::NoImages`] if there are no pictures, [`Error::Io`] or [`Error::BadImage`]
+    /// if it or the first cannot be read.
     pub fn open_directory(path: &Path, options: &ClipOptions) -> Result<Self, Error> {
         let read = || {
             let entries = std::fs::read_dir(path)?.collect::<Result<Vec<_>, _>>()?;
-            Ok(entries.into_iter().map(|entry| entry.path()).filter(|file| is_image_name(file)).collect())
+            Ok(entries.into_iter().map(|entry| entry.path()).filter(|file| !is_hidden(file)).collect())
         };
-        let mut files: Vec<PathBuf> = read().map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        alphanumeric_sort::sort_path_slice(&mut files);
-        if files.is_empty() {
+        let files: Vec<PathBuf> = read().map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        let (mut pictures, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| is_named(file, &ENDINGS));
+        let videos = others.iter().filter(|file| is_named(file, &VIDEO_ENDINGS));
+        if let Some(video) = videos.clone().min() {
+            let name = video.file_name().unwrap_or_default().to_owned();
+            let (videos, pictures) = (videos.count(), pictures.len());
+            return Err(Error::VideosInDirectory { path: path.to_owned(), videos, name, pictures });
+        }
+        if pictures.is_empty() {
             return Err(Error::NoImages { path: path.to_owned() });
         }
-        Self::new(files, "images", options)
+        alphanumeric_sort::sort_path_slice(&mut pictures);
+        let mut clip = Self::new(pictures, "images", options)?;
+        clip.warnings.extend(match others.as_slice() {
+            [] => None,
+            [other] => Some(format!("`{}` is not a picture and is left out", name_of(other))),
+            [other, ..] => {
+                let (count, name) = (others.len(), name_of(other));
+                Some(format!("{count} entries, `{name}` among them, are not pictures and are left out"))
+            }
+        });
+        Ok(clip)
     }
 
     /// Takes one picture for a clip of one frame.
@@ -121,9 +146,10 @@ impl ImageClip {
         let (width, height) = (picture.width(), picture.height());
         self.check_size(index, width, height)?;
         if matches!(picture, DynamicImage::ImageLuma16(_)) {
-            let path = self.files[index].display();
+            let is_single = self.info.container == SINGLE_IMAGE;
+            let which = if is_single { "it".to_owned() } else { format!("`{}`", name_of(&self.files[index])) };
             self.warnings
-                .push(format!("`{path}` is 16-bit grey; as in the reference, every value above 255 becomes white"));
+                .push(format!("{which} is 16-bit grey; as in the reference, every value above 255 becomes white"));
         }
         Ok(Frame { index, pts_secs: None, width, height, rgb: to_rgb(picture) })
     }
@@ -170,10 +196,18 @@ fn to_rgb(picture: DynamicImage) -> Vec<u8> {
 /// `ClipInfo::container` of a single picture.
 pub const SINGLE_IMAGE: &str = "image";
 
-fn is_image_name(path: &Path) -> bool {
-    let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
+}
+
+/// Whether this is a file whose name has one of `endings`.
+fn is_named(path: &Path, endings: &[&str]) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
-    !hidden && path.is_file() && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+    path.is_file() && ending.is_some_and(|ending| endings.contains(&ending.as_str()))
+}
+
+fn name_of(path: &Path) -> std::path::Display<'_> {
+    Path::new(path.file_name().unwrap_or_default()).display()
 }
 
 /// Whether a file begins like a picture of a kind that can be read.

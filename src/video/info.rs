@@ -32,6 +32,8 @@ pub enum Access {
 pub struct ClipInfo {
     /// Number of presented frames.
     pub frame_count: usize,
+    /// Frames that the container speaks of beside these, and that could not be decoded, as far as is known yet.
+    pub lost_frames: usize,
     /// Average frames per second.
     pub avg_fps: f64,
     /// Width in pixels, as shown.
@@ -79,6 +81,7 @@ impl ClipInfo {
     pub(super) fn unknown() -> Self {
         Self {
             frame_count: 0,
+            lost_frames: 0,
             avg_fps: 0.0,
             width: 0,
             height: 0,

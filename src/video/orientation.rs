@@ -42,6 +42,20 @@ impl Orientation {
         Orientation { transpose, mirror_x, mirror_y }
     }
 
+    /// The turn in words, for reports; `None` where nothing is turned.
+    pub fn in_words(self) -> Option<&'static str> {
+        match (self.transpose, self.mirror_x, self.mirror_y) {
+            (false, false, false) => None,
+            (false, true, true) => Some("rotated 180°"),
+            (true, true, false) => Some("rotated 90° clockwise"),
+            (true, false, true) => Some("rotated 90° counterclockwise"),
+            (false, true, false) => Some("mirrored left to right"),
+            (false, false, true) => Some("mirrored top to bottom"),
+            (true, false, false) => Some("mirrored along the diagonal from top left"),
+            (true, true, true) => Some("mirrored along the diagonal from top right"),
+        }
+    }
+
     /// The shown size of a stored size.
     pub fn size(self, width: u32, height: u32) -> (u32, u32) {
         if self.transpose { (height, width) } else { (width, height) }

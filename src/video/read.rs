@@ -245,6 +245,7 @@ impl Clip {
                 self.damaged(report.join("; "))?;
             }
             self.warnings.extend(report);
+            self.info.lost_frames = damage::lost_count(&self.index, self.promised, outcome);
         }
         let had = std::mem::replace(&mut self.info.frame_count, outcome.frame_count);
         self.info.count_source = CountSource::Decoded;

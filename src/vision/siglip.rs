@@ -90,16 +90,28 @@ impl VisionTower {
         })
     }
 
-    /// `[T, 3, S, S]` -> `[T, P, D_v]`. All frames run at once: the caller bounds T.
+    /// Number of encoder layers.
+    pub fn num_layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// `[T, 3, S, S]` -> `[T, P, D_v]`. All frames run at once: the caller bounds T. `on_layer` is called after each
+    /// layer.
     ///
     /// # Errors
     /// An interrupt or a failing device.
-    pub fn forward(&self, pixel_values: &Tensor, interrupt: &Interrupt) -> std::result::Result<Tensor, crate::Error> {
+    pub fn forward(
+        &self,
+        pixel_values: &Tensor,
+        interrupt: &Interrupt,
+        on_layer: &mut dyn FnMut(),
+    ) -> std::result::Result<Tensor, crate::Error> {
         let patches = self.patches(&pixel_values.to_dtype(self.dtype)?)?;
         let mut x = self.patch_embedding.forward(&patches)?.broadcast_add(&self.position_embedding)?;
         for layer in &self.layers {
             interrupt.check()?;
             x = self.layer(layer, &x)?;
+            on_layer();
         }
         Ok(x)
     }

@@ -199,7 +199,70 @@ fn stdout_is_the_answer_and_one_newline() {
     let text = llava_video(quick(&[]));
     let record = llava_video(quick(&["--json"])).json();
     assert_eq!(text.stdout_of_success(), format!("{}\n", record["answer"].as_str().unwrap()));
-    assert_eq!(text.stderr, "", "nothing on stderr where it is not a terminal and all is well");
+    let cut = "note: the answer was cut off after 12 tokens; `--max-new-tokens` allows more\n";
+    assert_eq!((record["stop_reason"].as_str(), text.stderr.as_str()), (Some("length"), cut));
+    assert_eq!(llava_video(quick(&["-q"])).stderr, "");
+}
+
+#[test]
+fn an_answer_that_ends_by_itself_is_not_called_cut() {
+    let clip = fixtures().join("demo/clip1-h264.mp4");
+    let args = ["ask", clip.to_str().unwrap(), "describe this video", "-m", "demo", "--device", device(), "-n", "8"];
+    let whole = llava_video(args);
+    assert!(!whole.stderr.contains("cut off"), "{whole:?}");
+    let tokens = llava_video(args.iter().chain(&["--json"])).json()["completion_tokens"].to_string();
+    // The stop id counts: as many tokens as the answer has are enough.
+    assert!(!llava_video(args.iter().chain(&["--max-new-tokens", &tokens])).stderr.contains("cut off"));
+    assert!(llava_video(args.iter().chain(&["--max-new-tokens", "2"])).stderr.contains("cut off after 2 tokens"));
+}
+
+#[test]
+fn the_environment_may_name_the_model() {
+    let args = quick(&["--json"]);
+    let without: Vec<&String> = args[..3].iter().chain(&args[5..]).collect();
+    let model = tiny();
+    let record = run(command().args(&without).env("LLAVA_VIDEO_MODEL", &model)).json();
+    assert_eq!(record, with_timings_of(llava_video(&args).json(), &record));
+    // What is typed counts more.
+    let typed = run(command().args(&args).env("LLAVA_VIDEO_MODEL", "./no/such/model")).json();
+    assert_eq!(typed["model"], model.to_str().unwrap());
+}
+
+/// A record with another's timings, which are never the same.
+fn with_timings_of(mut record: Value, other: &Value) -> Value {
+    record["timings"] = other["timings"].clone();
+    record
+}
+
+#[test]
+fn a_question_of_blanks_is_none() {
+    for blank in [" ", "\t", "\n \n", "\u{3000}"] {
+        let mut args = quick(&[]);
+        args[2] = blank.to_owned();
+        let run = llava_video(&args);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{blank:?}: {run:?}");
+        assert!(run.stderr.contains("the question is empty"), "{run:?}");
+        args[2] = "-".to_owned();
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        assert_eq!(ask_on_stdin(blank.as_bytes(), &args).code, Some(2), "{blank:?}");
+    }
+}
+
+#[test]
+fn help_is_grouped_and_has_examples() {
+    let help = llava_video(["ask", "--help"]);
+    let help = help.stdout_of_success();
+    let place = |part: &str| help.find(part).unwrap_or_else(|| panic!("{part}: {help}"));
+    let in_order =
+        ["Arguments:", "\nFrames:", "\nModel:", "\nPrompt:", "\nDevices and memory:", "\nAnswer:", "\nOutput:"];
+    for group in in_order.iter().chain(&["\nExamples:", "-m, --model", "-n, --frames", "LLAVA_VIDEO_MODEL", "1m30s"]) {
+        place(group);
+    }
+    assert!(place("\nFrames:") < place("--fps") && place("--fps") < place("\nModel:"), "{help}");
+    for command in ["frames", "probe", "score"] {
+        let help = llava_video([command, "--help"]);
+        assert!(help.stdout_of_success().contains("Examples:\n  llava-video "), "{help:?}");
+    }
 }
 
 #[test]
@@ -207,19 +270,23 @@ fn the_json_record_holds_everything() {
     let record = llava_video(quick(&["--json", "--fps", "2", "--frames", "8"])).json();
     let keys: Vec<&str> = record.as_object().unwrap().keys().map(String::as_str).collect();
     let expected = [
+        "question",
         "answer",
         "stop_reason",
         "token_ids",
+        "completion_tokens",
+        "seed",
+        "timings",
         "prompt_tokens",
         "visual_tokens",
-        "completion_tokens",
         "frames",
         "video",
+        "pictures",
         "model",
         "device",
         "dtype",
         "quantize",
-        "timings",
+        "warnings",
     ];
     assert_eq!(keys, expected);
     assert_eq!(
@@ -232,7 +299,8 @@ fn the_json_record_holds_everything() {
     assert_eq!(video["duration_secs"].as_f64().unwrap(), duration);
     let frames = record["frames"].as_array().unwrap();
     assert_eq!(frames.len(), 8, "2 frames a second of 5.28 s are more than 8, so the plan is the uniform one");
-    assert_eq!(frames[7], json!({ "index": 131, "time_secs": 5.24 }));
+    assert_eq!(frames[7], json!({ "index": 131, "time_secs": 5.24, "pts_secs": 5.24 }));
+    assert_eq!((&record["question"], &record["warnings"]), (&json!("What is this?"), &json!([])));
     assert!(record["timings"]["total_secs"].as_f64().unwrap() > 0.0);
     assert!(record["timings"]["prefill_tokens_per_sec"].as_f64().unwrap() > 0.0);
 }

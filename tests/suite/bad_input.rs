@@ -25,7 +25,7 @@ fn ask_model(model: &Path) -> Run {
 
 #[test]
 fn videos_that_are_none() {
-    let dir = tempfile::tempdir().unwrap();
+    let (dir, empty) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let file = |name: &str, bytes: &[u8]| {
         let path = dir.path().join(name);
         std::fs::write(&path, bytes).unwrap();
@@ -38,7 +38,8 @@ fn videos_that_are_none() {
         (file("notes.mp4", b"These are my notes.\n"), vec!["notes.mp4", "not a video"]),
         (nasty.join("audio_only.mp3"), vec!["audio_only.mp3", "no video stream"]),
         (nasty.join("cover_art.m4a"), vec!["cover_art.m4a", "no video stream"]),
-        (dir.path().to_owned(), vec![dir.path().to_str().unwrap(), "holds no pictures"]),
+        (dir.path().to_owned(), vec![dir.path().to_str().unwrap(), "holds 2 videos"]),
+        (empty.path().to_owned(), vec![empty.path().to_str().unwrap(), "holds no pictures"]),
         (PathBuf::from("https://example.com/a.mp4"), vec!["https://example.com/a.mp4", "hint: download it first"]),
     ] {
         ask(&path, &tiny(), &[]).fails_with(&parts);

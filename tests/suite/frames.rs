@@ -72,7 +72,7 @@ fn check(facts: &Value, plan: &Value, is_uniform_8: bool, lines: &[Value]) -> Re
         return Err(format!("indices {indices:?}"));
     }
     let labels =
-        lines.iter().map(|line| format!("{:.2}s", line["time"].as_f64().unwrap())).collect::<Vec<_>>().join(",");
+        lines.iter().map(|line| format!("{:.2}s", line["time_secs"].as_f64().unwrap())).collect::<Vec<_>>().join(",");
     if labels != plan["time"].as_str().unwrap() {
         return Err(format!("times {labels}, expected {}", plan["time"]));
     }
@@ -119,7 +119,7 @@ fn frames_are_decords_to_the_bit() {
                 flags.extend(["--fps", &fps]);
             }
             let lines = lines(&path, &flags);
-            let label = |line: &Value| format!("{:.2}s", line["time"].as_f64().unwrap());
+            let label = |line: &Value| format!("{:.2}s", line["time_secs"].as_f64().unwrap());
             let labels = lines.iter().map(label).collect::<Vec<_>>().join(",");
             assert_eq!(labels, plan["frame_time"].as_str().unwrap(), "{file}");
         }
@@ -199,14 +199,14 @@ fn pictures_show_the_frames() {
     let shown = lines(&path, &["--frames", "3", "--out", out, "--contact-sheet", sheet]);
     for line in &shown {
         use sha2::{Digest, Sha256};
-        let picture = image::open(line["file"].as_str().unwrap()).unwrap().to_rgb8();
+        let picture = image::open(line["path"].as_str().unwrap()).unwrap().to_rgb8();
         let digest: String = Sha256::digest(picture.as_raw()).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(line["sha256"], digest.as_str());
     }
     let sheet = image::open(sheet).unwrap();
     assert!(sheet.width() > 600 && sheet.height() > 200, "{}x{}", sheet.width(), sheet.height());
     let squares = lines(&path, &["--frames", "1", "--out", out, "--model-view"]);
-    let square = image::open(squares[0]["file"].as_str().unwrap()).unwrap();
+    let square = image::open(squares[0]["path"].as_str().unwrap()).unwrap();
     assert_eq!((square.width(), square.height()), (384, 384));
     let file = path.to_str().unwrap();
     llava_video(["frames", file, "--frames", "1", "--out", "/dev/null/x"]).fails_with(&["/dev/null/x"]);
@@ -230,5 +230,59 @@ fn probe_tells_what_is_used() {
     assert_eq!((&facts["codec"], &facts["frame_count"], &facts["avg_fps"]), (&"h264".into(), &60.into(), &30.0.into()));
     assert_eq!((&facts["width"], &facts["height"], &facts["transposed"]), (&240.into(), &320.into(), &true.into()));
     let text = llava_video(["probe", path.to_str().unwrap()]);
-    assert!(text.stdout_of_success().lines().any(|line| line.starts_with("frame_count_from")));
+    let lines: Vec<&str> = text.stdout_of_success().lines().collect();
+    for line in [
+        "size          240x320, rotated 90° counterclockwise",
+        "frames        60 (container index)",
+        "rate          30 frames per second (average frame rate)",
+        "duration      2 s",
+    ] {
+        assert!(lines.contains(&line), "{line}: {lines:?}");
+    }
+}
+
+#[test]
+fn probe_shows_people_no_long_numbers_and_nothing_unknown() {
+    for (path, facts) in clips() {
+        if facts["expect"] != "frames" {
+            continue;
+        }
+        let run = llava_video(["probe", path.to_str().unwrap()]);
+        for line in run.stdout_of_success().lines() {
+            let decimals = line.split(' ').filter_map(|word| word.split_once('.')).map(|(_, decimals)| decimals.len());
+            assert!(line.starts_with("codec") || decimals.max().unwrap_or(0) <= 3, "{line}");
+            for word in ["null", "true", "false", "unknown", "0:1", "NaN"] {
+                assert!(!line.contains(word), "{}: {line}", path.display());
+            }
+            assert!(line.chars().count() <= 100, "{line}");
+        }
+    }
+}
+
+#[test]
+fn a_contact_sheet_goes_where_it_is_told_in_the_format_that_its_name_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = fixtures().join("clips/nasty/plain_h264.mp4");
+    let sheet = |file: &str| {
+        let file = dir.path().join(file);
+        lines(&clip, &["--frames", "4", "--contact-sheet", file.to_str().unwrap()]);
+        std::fs::read(file).unwrap()
+    };
+    let png = sheet("sheet.png");
+    assert!(png.starts_with(b"\x89PNG") && sheet("sheet.JPG").starts_with(b"\xff\xd8\xff"));
+    // On standard output the picture stands alone.
+    let mut command = super::support::command();
+    let printed = command.args(["frames", clip.to_str().unwrap(), "-n", "4", "--contact-sheet", "-"]).output().unwrap();
+    assert!(printed.status.success() && printed.stdout == png, "{:?}", printed.stderr);
+    assert!(!Path::new("-").exists());
+    let gif = dir.path().join("sheet.gif");
+    for (wrong, part) in [
+        (["--contact-sheet", gif.to_str().unwrap()], "sheet.gif`: expected a .png or .jpg file"),
+        (["--out", "-"], "--out takes a directory"),
+    ] {
+        let run = llava_video(["frames", clip.to_str().unwrap()].iter().chain(&wrong));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:?}");
+        assert!(run.stderr.contains(part), "{run:?}");
+    }
+    assert!(!gif.exists());
 }

@@ -16,7 +16,7 @@ fn means(args: &[&str]) -> Vec<(u64, f64, i64)> {
     let line = |line: &str| {
         let line: serde_json::Value = serde_json::from_str(line).unwrap();
         let red = line["rgb_mean"][0].as_f64().unwrap().round() as i64;
-        (line["index"].as_u64().unwrap(), line["time"].as_f64().unwrap(), red)
+        (line["index"].as_u64().unwrap(), line["time_secs"].as_f64().unwrap(), red)
     };
     run.stdout_of_success().lines().map(line).collect()
 }
@@ -39,7 +39,57 @@ fn a_directory_is_a_clip_in_natural_order() {
 
     let model = golden().join("ckpt/a_9x9_untied_sharded_bf16");
     let ask = ["ask", path, "What?", "--model", model.to_str().unwrap(), "--max-new-tokens", "2", "--frames", "4"];
-    assert_eq!(llava_video(ask).code, Some(0));
+    let asked = llava_video(ask.iter().chain(&["--json", "--image-fps", "2"]));
+    assert!(asked.stderr.contains("its 4 pictures are taken as a video of 2 frames per second"), "{asked:?}");
+    assert_eq!(asked.json()["warnings"], json!([format!("{path}: `notes.txt` is not a picture and is left out")]));
+}
+
+#[test]
+fn a_directory_with_videos_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
+    let refused = |part: &str| {
+        llava_video(["frames", path]).fails_with(&[path, part, "hint: name one of its videos"]);
+        ask(&[path, "Why?"], &["--frames", "2"]).fails_with(&[path, part]);
+    };
+    std::fs::copy(fixtures().join("clips/nasty/two_frames.mp4"), dir.path().join("b.MP4")).unwrap();
+    refused("holds 1 video (`b.MP4`)");
+    for name in ["1.png", "2.png", "3.jpg"] {
+        picture(&dir.path().join(name), 8, 8, [1, 2, 3]);
+    }
+    refused("holds 1 video (`b.MP4`) beside 3 pictures");
+    std::fs::copy(fixtures().join("clips/nasty/anim.gif"), dir.path().join("a.gif")).unwrap();
+    refused("holds 2 videos (`a.gif`, ...) beside 3 pictures");
+    // A directory of that name is no video, and what is hidden is not there.
+    for name in ["a.gif", "b.MP4"] {
+        std::fs::remove_file(dir.path().join(name)).unwrap();
+    }
+    std::fs::create_dir(dir.path().join("old.mp4")).unwrap();
+    std::fs::write(dir.path().join(".trash.mkv"), "").unwrap();
+    let run = llava_video(["frames", path]);
+    assert!(run.code == Some(0) && run.stderr.contains("`old.mp4` is not a picture and is left out"), "{run:?}");
+}
+
+#[test]
+fn a_warning_names_the_picture_once() {
+    let grey = fixtures().join("pictures");
+    let grey = |name: &str| grey.join(name);
+    let name = std::fs::read_dir(fixtures().join("pictures")).unwrap().map(|entry| entry.unwrap().file_name());
+    let name = name.map(|name| name.into_string().unwrap()).find(|name| name.starts_with("i16")).unwrap();
+    let warning = |args: &[&str]| {
+        let run = llava_video(["frames"].iter().chain(args));
+        run.stderr.lines().find_map(|line| line.strip_prefix("warning: ").map(str::to_owned)).unwrap()
+    };
+    let file = grey(&name).to_str().unwrap().to_owned();
+    assert!(warning(&[&file]).starts_with(&format!("{file}: it is 16-bit grey")), "{}", warning(&[&file]));
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::copy(&file, dir.path().join(&name)).unwrap();
+    let path = dir.path().to_str().unwrap();
+    assert!(warning(&[path, "-n", "1"]).starts_with(&format!("{path}: `{name}` is 16-bit grey")));
+    let mut piped = command();
+    piped.args(["frames", "-"]).stdin(std::fs::File::open(&file).unwrap());
+    let piped = run(&mut piped);
+    assert!(piped.stderr.contains("warning: standard input: it is 16-bit grey"), "{piped:?}");
 }
 
 #[cfg(unix)]
@@ -61,6 +111,7 @@ fn a_picture_is_a_clip_of_one_frame() {
             _ => picture(&path, 20, 10, [200, 1, 2]),
         }
         assert_eq!(means(&[path.to_str().unwrap(), "--frames", "2"]), [(0, 0.0, 200), (0, 0.0, 200)], "{name}");
+        assert_eq!(means(&[path.to_str().unwrap()]), [(0, 0.0, 200)], "{name}: one line unless more are asked for");
     }
 }
 
@@ -150,6 +201,8 @@ fn what_is_no_picture_is_refused() {
         (&[&path, "Why?"], &["--time-instruction", "newline"], "--time-instruction"),
         (&[&path, "Why?"], &["--fps", "1"], "--fps"),
         (&[&path, "Why?"], &["--at", "0"], "--at"),
+        (&[&path, "Why?"], &["--frames", "8"], "a.png` is a picture; --frames does not apply"),
+        (&[&path, &path, "Why?"], &["-n", "8"], "--frames"),
         (&["what", "is", "this"], &["--no-video"], "quotes"),
         (&[&path], &[], "Usage"),
     ] {
@@ -202,7 +255,7 @@ fn animations_are_videos() {
     for name in ["anim.gif", "anim.apng"] {
         let path = fixtures().join("clips/nasty").join(name);
         let record = ask(&[path.to_str().unwrap(), "Why?"], &["--frames", "2", "--json"]).json();
-        assert!(record.get("pictures").is_none() && record["frames"].as_array().unwrap().len() == 2, "{record}");
+        assert!(record["pictures"] == json!([]) && record["frames"].as_array().unwrap().len() == 2, "{record}");
         assert!(means(&[path.to_str().unwrap(), "--frames", "8"])[7].0 > 1, "{name}");
     }
 }

@@ -13,16 +13,16 @@ use llava_video::prompt::TimeInstruction;
 use llava_video::quantization::{Quantization, Scheme};
 
 use super::ClipArgs;
+use super::help::heading::{ANSWER, DEVICES, MODEL, OUTPUT, PROMPT};
 use super::models;
 use super::values::{at_least_one, config_override, not_negative, positive, probability};
 
-pub(super) const ASK_USAGE: &str = "\
-llava-video ask [OPTIONS] VIDEO QUESTION
-       llava-video ask [OPTIONS] PICTURE... QUESTION
-       llava-video ask [OPTIONS] --no-video QUESTION";
+/// The environment's default for `--model`.
+pub(super) const MODEL_VARIABLE: &str = "LLAVA_VIDEO_MODEL";
 
 /// Where the model runs.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = DEVICES)]
 pub(crate) struct DeviceArgs {
     /// Where to compute: auto, cpu, cuda, cuda:INDEX or metal; several with commas share the model's layers.
     #[arg(long, default_value = "auto", value_parser = DeviceRequest::from_str)]
@@ -47,79 +47,80 @@ pub(crate) struct AskArgs {
     #[command(flatten)]
     pub(crate) clip: ClipArgs,
 
-    /// The question, last of all; `-` reads it from standard input. Before it, more pictures if the first is one.
+    /// The question, always last; `-` reads it from standard input. More pictures may come before it.
     #[arg(value_name = "QUESTION", required_unless_present = "no_video", value_hint = ValueHint::FilePath)]
     rest: Vec<OsString>,
 
-    /// Checkpoint: a directory, a GGUF file, a repository of the hub, which is downloaded on first use, or `demo`, a small
-    /// model inside this program that knows moving shapes.
-    #[arg(long, value_name = "DIR|FILE|REPO[@REV]|demo", default_value = DEFAULT_MODEL, add = models::usable())]
+    /// Checkpoint: a directory, a GGUF file, a repository of the hub (downloaded on first use), or `demo`, a small
+    /// built-in model that knows moving shapes.
+    #[arg(short, long, value_name = "DIR|FILE|REPO[@REV]|demo", default_value = DEFAULT_MODEL, env = MODEL_VARIABLE)]
+    #[arg(help_heading = MODEL, add = models::usable())]
     pub(crate) model: String,
 
-    /// Download nothing, as HF_HUB_OFFLINE=1 does.
-    #[arg(long)]
+    /// Download nothing, like HF_HUB_OFFLINE=1.
+    #[arg(long, help_heading = MODEL)]
     pub(crate) offline: bool,
 
     #[command(flatten)]
     pub(crate) quantize: QuantizeArgs,
 
-    /// Tell the model when its frames were taken, and where in the prompt.
-    #[arg(long, value_enum, default_value_t, value_name = "WHERE")]
+    /// Tell the model the times of its frames, and where in the prompt.
+    #[arg(long, value_enum, default_value_t, value_name = "WHERE", help_heading = PROMPT)]
     pub(crate) time_instruction: TimeInstruction,
 
-    /// System message; empty leaves the block out. [default: the chat template's sentence]
-    #[arg(long, value_name = "TEXT")]
+    /// System message; an empty one leaves the block out. [default: the chat template's]
+    #[arg(long, value_name = "TEXT", help_heading = PROMPT)]
     pub(crate) system: Option<String>,
 
-    /// Ask the language model alone.
-    #[arg(long)]
+    /// Ask the language model alone, without a video.
+    #[arg(long, help_heading = PROMPT)]
     pub(crate) no_video: bool,
 
     #[command(flatten)]
     pub(crate) devices: DeviceArgs,
 
-    /// Print what memory the request takes on each device, and stop before anything is loaded.
-    #[arg(long, conflicts_with_all = ["json", "timings", "dump_tensors"])]
+    /// Print the memory that the request takes on each device, and load nothing.
+    #[arg(long, conflicts_with_all = ["timings", "dump_tensors"], help_heading = OUTPUT)]
     pub(crate) dry_run: bool,
 
     /// Most tokens to generate.
-    #[arg(long, value_name = "N", default_value = "4096", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value = "4096", value_parser = at_least_one, help_heading = ANSWER)]
     pub(crate) max_new_tokens: usize,
 
     /// Randomness of the answer; 0 always takes the likeliest token.
-    #[arg(long, value_name = "T", default_value = "0", value_parser = not_negative)]
+    #[arg(long, value_name = "T", default_value = "0", value_parser = not_negative, help_heading = ANSWER)]
     pub(crate) temperature: f64,
 
     /// Above temperature 0: sample from the likeliest tokens that reach this probability mass. [default: the checkpoint's]
-    #[arg(long, value_name = "P", value_parser = probability)]
+    #[arg(long, value_name = "P", value_parser = probability, help_heading = ANSWER)]
     pub(crate) top_p: Option<f64>,
 
     /// Above temperature 0: sample from this many likeliest tokens. [default: the checkpoint's]
-    #[arg(long, value_name = "K", value_parser = at_least_one)]
+    #[arg(long, value_name = "K", value_parser = at_least_one, help_heading = ANSWER)]
     pub(crate) top_k: Option<usize>,
 
     /// Make tokens that came before less likely, at any temperature; 1 is off. [default: the checkpoint's]
-    #[arg(long, value_name = "X", value_parser = positive)]
+    #[arg(long, value_name = "X", value_parser = positive, help_heading = ANSWER)]
     pub(crate) repetition_penalty: Option<f64>,
 
-    /// Seed of the random choice above temperature 0. [default: drawn anew each time]
-    #[arg(long, value_name = "N")]
+    /// Seed of the random choice above temperature 0. [default: a new one each time]
+    #[arg(long, value_name = "N", help_heading = ANSWER)]
     pub(crate) seed: Option<u64>,
 
     /// Override a key of the checkpoint's config.json, such as mm_spatial_pool_mode=average; repeatable.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = config_override)]
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = config_override, help_heading = MODEL)]
     pub(crate) overrides: Vec<ConfigOverride>,
 
     /// Print one JSON object instead of the answer alone.
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(crate) json: bool,
 
-    /// Print how long each stage took, on stderr.
-    #[arg(long)]
+    /// Print on stderr how long each stage took.
+    #[arg(long, help_heading = OUTPUT)]
     pub(crate) timings: bool,
 
     /// Write the tensors of every stage to a safetensors file, to compare with the reference.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub(crate) dump_tensors: Option<PathBuf>,
 }
 
@@ -135,8 +136,9 @@ impl AskArgs {
 
 /// In how many bits weights are held.
 #[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = MODEL)]
 pub(crate) struct QuantizeArgs {
-    /// Hold the language model's weights in fewer bits; smaller and faster, less exact.
+    /// Hold the language model's weights in fewer bits: smaller and faster, less exact.
     #[arg(long, value_enum, value_name = "FORMAT")]
     pub(crate) quantize: Option<Quantization>,
 

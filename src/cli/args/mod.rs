@@ -2,6 +2,7 @@
 
 mod ask;
 mod clip;
+mod help;
 mod model;
 mod models;
 mod values;
@@ -16,11 +17,13 @@ use llava_video::device::{DeviceRequest, DtypeRequest, built_in_features};
 use llava_video::hub::DEFAULT_MODEL;
 use llava_video::video::ffmpeg_versions;
 
-use ask::ASK_USAGE;
+use ask::MODEL_VARIABLE;
+use help::EXIT_CODES;
+use help::heading::{DEVICES, MODEL, OUTPUT};
 use values::at_least_one;
 
 pub(crate) use ask::{AskArgs, DeviceArgs, QuantizeArgs};
-pub(crate) use clip::{ClipArgs, Selection};
+pub(crate) use clip::{ClipArgs, DEFAULT_FRAMES, Selection};
 pub(crate) use model::{InfoArgs, ListArgs, ModelCommand, ModelQuantizeArgs, PullArgs, RmArgs, VerifyArgs};
 
 /// Program, FFmpeg and features, as `--version` prints them.
@@ -35,8 +38,6 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 /// The argument that makes the program a child which reads one clip.
 pub(crate) const DECODE_WORKER: &str = "decode-worker";
 
-const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C), 143 terminated.";
-
 const COMPLETIONS_HELP: &str = "\
 To install, with llava-video on the PATH:
   bash  llava-video completions bash > ~/.local/share/bash-completion/completions/llava-video
@@ -45,7 +46,8 @@ To install, with llava-video on the PATH:
 
 /// Answers questions about videos with the LLaVA-Video models, on your own machine.
 #[derive(Debug, Parser)]
-#[command(name = "llava-video", version = VERSION.as_str(), after_help = EXIT_CODES, max_term_width = 100, args_override_self = true)]
+#[command(name = "llava-video", version = VERSION.as_str(), after_help = help::PROGRAM, max_term_width = 100)]
+#[command(args_override_self = true)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -66,19 +68,19 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Answer a question about a video, or about pictures.
-    #[command(after_help = EXIT_CODES, override_usage = ASK_USAGE)]
+    #[command(after_help = help::ASK, override_usage = help::ASK_USAGE)]
     Ask(Box<AskArgs>),
     /// Print which frames of a video would be sampled, as one JSON object a line; no model is needed.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = help::FRAMES)]
     Frames(FramesArgs),
-    /// Print what is known of a video: stream, rate, number of frames and how they were found.
-    #[command(after_help = EXIT_CODES)]
+    /// Print the facts of a video: stream, size, rate, number of frames, and where they come from.
+    #[command(after_help = help::PROBE)]
     Probe(ProbeArgs),
     /// Fetch, list, describe, check, quantize and remove checkpoints.
     #[command(subcommand, after_help = EXIT_CODES)]
     Model(ModelCommand),
     /// Print the perplexity of a text under a checkpoint's language model.
-    #[command(after_help = EXIT_CODES)]
+    #[command(after_help = help::SCORE)]
     Score(ScoreArgs),
     /// Print a completion script for a shell.
     #[command(after_help = COMPLETIONS_HELP)]
@@ -90,12 +92,13 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct ScoreArgs {
-    /// The text, UTF-8: scored by the language model alone.
+    /// The text, in UTF-8; `-` reads it from standard input. The language model alone scores it.
     #[arg(long, value_name = "FILE")]
     pub(crate) text_only: PathBuf,
 
     /// Checkpoint: a directory, a GGUF file, or a repository that is in the hub cache; also a plain Qwen2 model.
-    #[arg(long, value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL, add = models::usable())]
+    #[arg(short, long, value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL, env = MODEL_VARIABLE)]
+    #[arg(help_heading = MODEL, add = models::usable())]
     pub(crate) model: String,
 
     #[command(flatten)]
@@ -106,15 +109,15 @@ pub(crate) struct ScoreArgs {
     pub(crate) context: usize,
 
     /// Where to compute: auto, cpu, cuda, cuda:INDEX or metal.
-    #[arg(long, default_value = "auto", value_parser = DeviceRequest::from_str)]
+    #[arg(long, default_value = "auto", value_parser = DeviceRequest::from_str, help_heading = DEVICES)]
     pub(crate) device: DeviceRequest,
 
     /// Arithmetic of the model.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_enum, default_value_t, help_heading = DEVICES)]
     pub(crate) dtype: DtypeRequest,
 
     /// Print one JSON object instead of the number.
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(crate) json: bool,
 }
 
@@ -123,16 +126,17 @@ pub(crate) struct FramesArgs {
     #[command(flatten)]
     pub(crate) clip: ClipArgs,
 
-    /// Write each sampled frame to this directory as a PNG.
-    #[arg(long, value_name = "DIR")]
+    /// Write each sampled frame to this directory, as a PNG.
+    #[arg(long, value_name = "DIR", help_heading = OUTPUT)]
     pub(crate) out: Option<PathBuf>,
 
-    /// Write all sampled frames to one PNG, in a grid with their numbers and times.
-    #[arg(long, value_name = "FILE.png")]
+    /// Write all sampled frames to one PNG or JPEG, in a grid with their numbers and times; `-` prints the PNG on
+    /// standard output instead of the lines.
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub(crate) contact_sheet: Option<PathBuf>,
 
-    /// Pictures show what the vision tower gets: the whole frame squeezed to 384x384.
-    #[arg(long)]
+    /// Write pictures as the vision tower sees them: the whole frame squeezed to 384x384.
+    #[arg(long, help_heading = OUTPUT)]
     pub(crate) model_view: bool,
 }
 
@@ -142,7 +146,7 @@ pub(crate) struct ProbeArgs {
     pub(crate) clip: ClipArgs,
 
     /// Print one JSON object.
-    #[arg(long)]
+    #[arg(long, help_heading = OUTPUT)]
     pub(crate) json: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use llava_video::checkpoint::GenerationDefaults;
-use llava_video::generate::{SamplingParams, TextStream};
+use llava_video::generate::{SamplingParams, StopReason, TextStream};
 use llava_video::prompt::Tokenizer;
 
 use crate::cli::args::AskArgs;
@@ -39,6 +39,19 @@ impl Answer {
             _ => {}
         }
         Ok(self.text)
+    }
+}
+
+/// Why an answer ends before its end, if a limit ended it.
+pub(super) fn cut_short(stop_reason: StopReason, tokens: usize) -> Option<String> {
+    match stop_reason {
+        StopReason::Length => {
+            Some(format!("the answer was cut off after {tokens} tokens; `--max-new-tokens` allows more"))
+        }
+        StopReason::Context => {
+            Some(format!("the answer was cut off after {tokens} tokens: the model's context is full"))
+        }
+        StopReason::Stop | StopReason::Interrupted => None,
     }
 }
 

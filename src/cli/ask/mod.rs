@@ -25,7 +25,7 @@ use super::exit::{Exit, UsageError};
 use super::file_url;
 use super::memory::Budget;
 use super::output::Printer;
-use super::record::{Record, Timings};
+use super::record::{Outcome, Timings};
 use super::request::{self as arguments, PlannedClip};
 use super::signals;
 use super::stream::Stream;
@@ -78,7 +78,14 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     request.describe(&devices, clip.as_ref(), &prompt, printer);
     pictures.iter().for_each(|picture| printer.detail(&picture.describe()));
     if args.dry_run {
-        printer.line(memory.to_string().trim_end())?;
+        let plan = match args.json {
+            true => request
+                .asked(&prompt, clip.as_ref(), &pictures, &devices)
+                .planned(&memory, printer.warnings())
+                .to_string(),
+            false => memory.to_string(),
+        };
+        printer.line(plan.trim_end())?;
     }
     if !memory.fits() {
         return Err(request.refusal(&budget, &memory, clip.as_ref()));
@@ -127,21 +134,13 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
 
     let text = answer.finish((!args.json).then_some(&mut *printer), !token_ids.is_empty())?;
     if args.json {
-        let record = Record {
-            answer: &text,
-            stop_reason,
-            token_ids: &token_ids,
-            prompt_tokens: prompt.tokens,
-            visual_tokens: prompt.visual_tokens,
-            clip: clip.as_ref(),
-            pictures: &pictures,
-            model: &args.model,
-            devices: &devices,
-            quantize: args.quantize.quantize,
-            seed: (sampling.temperature > 0.0).then_some(sampling.seed),
-            timings: &timings,
-        };
-        printer.line(&record.to_json())?;
+        let seed = (sampling.temperature > 0.0).then_some(sampling.seed);
+        let outcome = Outcome { answer: &text, stop_reason, token_ids: &token_ids, seed, timings: &timings };
+        let asked = request.asked(&prompt, clip.as_ref(), &pictures, &devices);
+        printer.line(&asked.answered(&outcome, printer.warnings()).to_string())?;
+    }
+    if let Some(why) = answer::cut_short(stop_reason, token_ids.len()) {
+        printer.note(&why);
     }
     if args.timings {
         printer.table(&timings.table());
@@ -223,8 +222,7 @@ impl Run<'_> {
 fn progress(printer: &mut Printer) -> impl FnMut(Stage, usize, usize) {
     |stage, done, total| match stage {
         Stage::Load => printer.progress("loading", "layers", done, total),
-        Stage::Vision => printer.progress("vision", "frames", done, total),
-        Stage::Tiles => printer.progress("vision", "tiles", done, total),
+        Stage::Vision => printer.share_progress("vision", done, total),
         Stage::Prefill => printer.progress("prefill", "tokens", done, total),
     }
 }

@@ -26,7 +26,7 @@ use crate::cli::args::AskArgs;
 use crate::cli::exit::UsageError;
 use crate::cli::memory::{Budget, most_frames_below};
 use crate::cli::output::Printer;
-use crate::cli::record::Timings;
+use crate::cli::record::{Asked, Timings};
 use crate::cli::request::PlannedClip;
 
 /// What the vision tower has to look at.
@@ -100,7 +100,7 @@ impl Request<'_> {
         let is_told_times = self.args.time_instruction != TimeInstruction::None;
         if let Some(flag) = self.args.clip.time_flag().or(is_told_times.then_some("--time-instruction")) {
             let path = first.path().display();
-            return Err(UsageError(format!("{flag} is for videos, and `{path}` is a picture")).into());
+            return Err(UsageError(format!("`{path}` is a picture; {flag} does not apply")).into());
         }
         let rule = model::picture_tokens(self.checkpoint)?;
         let mut reader = PictureReader { args: &self.args.clip, rule: &rule, interrupt, timings, printer };
@@ -131,6 +131,26 @@ impl Request<'_> {
             Conversation { system: (!system.is_empty()).then(|| system.to_owned()), turns: vec![Turn::User(parts)] };
         let prompt = prompt::encode(&conversation, self.tokenizer).map_err(Error::from)?;
         Ok(SizedPrompt { tokens: prompt.len(visual_tokens), visual_tokens, prompt })
+    }
+
+    /// What `--json` says of the request.
+    pub(super) fn asked<'r>(
+        &'r self,
+        prompt: &SizedPrompt,
+        clip: Option<&'r PlannedClip>,
+        pictures: &'r [AskedPicture],
+        devices: &'r DeviceMap,
+    ) -> Asked<'r> {
+        Asked {
+            question: self.question,
+            prompt_tokens: prompt.tokens,
+            visual_tokens: prompt.visual_tokens,
+            clip,
+            pictures,
+            model: &self.args.model,
+            devices,
+            quantize: self.args.quantize.quantize,
+        }
     }
 
     fn fits(&self, sized: &SizedPrompt) -> bool {

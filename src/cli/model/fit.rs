@@ -72,7 +72,7 @@ impl Fit {
             json!({
                 "device": self.device,
                 "dtype": self.dtype,
-                "frames": frames,
+                "sampled_frames": frames,
                 "bytes": bytes,
                 "free_bytes": self.free_bytes,
                 "fits": bytes.map_or(Some(false), |bytes| self.has_room(bytes)),
@@ -80,22 +80,28 @@ impl Fit {
         };
         self.needs.iter().map(one).collect()
     }
+}
 
-    /// What is counted.
-    pub(super) fn label(&self) -> String {
-        format!("memory on {} in {}", self.device, self.dtype)
-    }
-
-    /// Needs and what is free.
-    pub(super) fn in_words(&self) -> String {
-        let need = |&(frames, bytes): &(usize, Option<u64>)| match bytes {
-            Some(bytes) if self.has_room(bytes) == Some(false) => {
-                format!("{} for {frames} frames (does not fit)", shown(bytes))
-            }
-            Some(bytes) => format!("{} for {frames} frames", shown(bytes)),
-            None => format!("{frames} frames are beyond the context"),
+/// A table of needs by device, arithmetic and number of frames; `!` marks what does not fit what is free.
+pub(super) fn table(fits: &[Fit]) -> Vec<String> {
+    let frames = FRAMES.map(|frames| format!("{:>12}", format!("{frames} frames")));
+    let mut lines = vec![format!("{:<10}{:<6}{}{:>12}", "memory", "", frames.concat(), "free")];
+    for fit in fits {
+        let need = |&(_, bytes): &(usize, Option<u64>)| match bytes {
+            Some(bytes) if fit.has_room(bytes) == Some(false) => format!("{:>12}", format!("! {}", shown(bytes))),
+            Some(bytes) => format!("{:>12}", shown(bytes)),
+            None => format!("{:>12}", "too long"),
         };
-        let free = self.free_bytes.map_or_else(|| "unknown".to_owned(), shown);
-        format!("{}; free: {free}", self.needs.iter().map(need).collect::<Vec<_>>().join(", "))
+        let needs: String = fit.needs.iter().map(need).collect();
+        let free = fit.free_bytes.map_or_else(|| "unknown".to_owned(), shown);
+        lines.push(format!("{:<10}{:<6}{needs}{free:>12}", fit.device, fit.dtype));
     }
+    let needs = || fits.iter().flat_map(|fit| fit.needs.iter().map(move |(_, bytes)| (fit, *bytes)));
+    if needs().any(|(fit, bytes)| bytes.is_some_and(|bytes| fit.has_room(bytes) == Some(false))) {
+        lines.push("! needs more than is free".to_owned());
+    }
+    if needs().any(|(_, bytes)| bytes.is_none()) {
+        lines.push("too long: the frames leave no room for an answer in the context".to_owned());
+    }
+    lines
 }

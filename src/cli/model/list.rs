@@ -20,13 +20,14 @@ pub(super) fn run(args: &ListArgs, printer: &mut Printer) -> Result<Exit> {
     let not_cached = KNOWN.iter().filter(|known| !cached.iter().any(|repo| repo.id == known.id));
     if args.json {
         let object = json!({
-            "cache": settings.cache_dir.to_string_lossy(),
+            "cache_dir": settings.cache_dir.to_string_lossy(),
             "cached": cached.iter().map(repo_json).collect::<Vec<_>>(),
             "available": not_cached
-                .map(|known| json!({ "id": known.id, "parameters": known.parameters, "bytes": known.weight_bytes() }))
+                .map(|known| json!({ "model": known.id, "parameters": known.parameters, "bytes": known.weight_bytes() }))
                 .collect::<Vec<_>>(),
-            "built_in": [{ "id": demo::NAME, "bytes": demo::size_bytes() }],
+            "built_in": [{ "model": demo::NAME, "bytes": demo::size_bytes() }],
             "other_repositories": others,
+            "warnings": printer.warnings(),
         });
         printer.line(&object.to_string())?;
         return Ok(Exit::Done);
@@ -79,7 +80,7 @@ fn repo_json(repo: &CachedRepo) -> serde_json::Value {
         })
     };
     json!({
-        "id": repo.id,
+        "model": repo.id,
         "bytes": repo.bytes,
         "incomplete_bytes": repo.incomplete_bytes,
         "snapshots": repo.snapshots.iter().map(snapshot).collect::<Vec<_>>(),

@@ -22,7 +22,12 @@ pub(super) fn run(args: &VerifyArgs, printer: &mut Printer) -> Result<Exit> {
     let damaged: Vec<&str> = files.iter().filter(|file| is_damaged(file)).map(|file| file.name.as_str()).collect();
     if args.json {
         printer.line(
-            &json!({ "model": repo.to_string(), "files": files.iter().map(to_json).collect::<Vec<_>>() }).to_string(),
+            &json!({
+                "model": repo.to_string(),
+                "files": files.iter().map(to_json).collect::<Vec<_>>(),
+                "warnings": printer.warnings(),
+            })
+            .to_string(),
         )?;
     } else {
         for file in files {

@@ -215,6 +215,7 @@ pub(crate) fn command() -> Command {
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).env("HF_HOME", no_cache).env("HF_HUB_OFFLINE", "1");
+    command.env_remove("LLAVA_VIDEO_MODEL");
     command
 }
 

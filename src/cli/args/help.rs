@@ -1,0 +1,96 @@
+//! What `--help` shows around the flags: headings, usage, examples and exit codes.
+
+/// Headings under which flags are grouped.
+pub(super) mod heading {
+    pub(in super::super) const FRAMES: &str = "Frames";
+    pub(in super::super) const MODEL: &str = "Model";
+    pub(in super::super) const PROMPT: &str = "Prompt";
+    pub(in super::super) const ANSWER: &str = "Answer";
+    pub(in super::super) const DEVICES: &str = "Devices and memory";
+    pub(in super::super) const OUTPUT: &str = "Output";
+}
+
+/// The exit codes, after whatever examples a command has.
+macro_rules! with_exit_codes {
+    ($($examples:literal)?) => {
+        concat!(
+            $("Examples:", $examples, "\n\n",)?
+            "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C), 143 terminated."
+        )
+    };
+}
+
+pub(super) const EXIT_CODES: &str = with_exit_codes!();
+
+pub(super) const PROGRAM: &str = with_exit_codes!(
+    r#"
+  llava-video ask clip.mp4 "What is the man holding?"
+  llava-video frames clip.mp4 -n 8 --contact-sheet sheet.png
+  llava-video model pull"#
+);
+
+pub(super) const ASK_USAGE: &str = "\
+llava-video ask [OPTIONS] VIDEO QUESTION
+       llava-video ask [OPTIONS] PICTURE... QUESTION
+       llava-video ask [OPTIONS] --no-video QUESTION";
+
+pub(super) const ASK: &str = with_exit_codes!(
+    r#"
+  llava-video ask clip.mp4 "What is the man holding?"
+  llava-video ask clip.mp4 "What happens here?" --start 1m30s --end 1:45 -n 32
+  llava-video ask clip.mp4 "describe this video" --quantize q4_k --json | jq -r .answer
+  llava-video ask before.png after.png "What has changed?"
+  llava-video ask shapes.mp4 "Which direction does the square move?" -m demo"#
+);
+
+pub(super) const FRAMES: &str = with_exit_codes!(
+    r#"
+  llava-video frames clip.mp4 -n 8
+  llava-video frames clip.mp4 --contact-sheet sheet.png
+  llava-video frames clip.mp4 --at 2,0:10,1m30s --out pictures"#
+);
+
+pub(super) const PROBE: &str = with_exit_codes!(
+    r#"
+  llava-video probe clip.mp4
+  llava-video probe clip.mp4 --json | jq .frame_count"#
+);
+
+pub(super) const SCORE: &str = with_exit_codes!(
+    r#"
+  llava-video score --text-only book.txt --quantize q4_k
+  zcat book.txt.gz | llava-video score --text-only - --json"#
+);
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::Cli;
+    use super::*;
+
+    /// The words of a command as a shell splits it, of what stands between pipes.
+    fn words(command: &str) -> Vec<String> {
+        let mut words = Vec::new();
+        for (place, part) in command.split('"').enumerate() {
+            match place % 2 {
+                0 => words.extend(part.split_whitespace().map(str::to_owned)),
+                _ => words.push(part.to_owned()),
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn every_example_is_a_command_that_parses() {
+        let mut count = 0;
+        for help in [PROGRAM, ASK, FRAMES, PROBE, SCORE] {
+            for line in help.lines().filter(|line| line.starts_with("  ")) {
+                let ours = line.split(" | ").map(str::trim).find(|part| part.starts_with("llava-video ")).expect(line);
+                assert!(Cli::try_parse_from(words(ours)).is_ok(), "{ours}");
+                count += 1;
+            }
+        }
+        assert!(count >= 12, "{count}");
+    }
+}
