@@ -5,13 +5,13 @@
 //! models--owner--name/blobs/DIGEST.incomplete         what has arrived of them so far
 //! models--owner--name/snapshots/COMMIT/config.json    a relative link to a blob
 //! models--owner--name/refs/main                       the commit that a branch or tag meant when it was asked for
-//! models--owner--name/trees/COMMIT.json               a commit's files with their checksums, where links do not tell them
+//! models--owner--name/trees/COMMIT.json               a commit's files with checksums, where links do not tell them
 //! .locks/models--owner--name/DIGEST.lock              held while a blob is downloaded
-//! .locks/models--owner--name.lock                     shared by downloads, held alone by a removal; of this program only
+//! .locks/models--owner--name.lock                     shared by downloads, held alone by a removal; ours only
 //! ```
 //!
-//! A blob or link appears under its final name only when it is whole. Where the file system has no links, a snapshot holds
-//! the files themselves, as Python does it.
+//! A blob or link appears under its final name only when it is whole. Where the file system has no links, a snapshot
+//! holds the files themselves, as Python does it.
 
 use std::fs;
 use std::io::ErrorKind;

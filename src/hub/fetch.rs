@@ -1,5 +1,5 @@
-//! One file from the hub to its place in the cache: continued where it was cut, watched for stalls, checked, then put in
-//! place as a whole. Or only the head of a weight file, which the rest is appended to later.
+//! One file from the hub to its place in the cache: continued where it was cut, watched for stalls, checked, then put
+//! in place as a whole. Or only the head of a weight file, which the rest is appended to later.
 
 use std::io::Read;
 use std::sync::atomic::Ordering;

@@ -34,7 +34,8 @@ pub const KNOWN: [Known; 7] = [
     Known { id: "llava-hf/llava-onevision-qwen2-7b-ov-hf", parameters: PARAMETERS_7B },
 ];
 
-/// The model that a name was likely meant to be: one of these, named with a slip or without its owner, or the demo model.
+/// The model that a name was likely meant to be: one of these, named with a slip or without its owner, or the demo
+/// model.
 pub(super) fn likely_meant(name: &str) -> Option<&'static str> {
     let name = name.split('@').next()?.to_lowercase();
     let distance = |other: &str| {

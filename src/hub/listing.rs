@@ -57,8 +57,8 @@ pub(super) struct Lfs {
 }
 
 impl Listing {
-    /// Asks the hub what there is at `revision`. Files without a checksum in the listing, as some mirrors answer, are asked
-    /// for one by one where `is_wanted`.
+    /// Asks the hub what there is at `revision`. Files without a checksum in the listing, as some mirrors answer, are
+    /// asked for one by one where `is_wanted`.
     pub(super) fn ask(
         client: &Client,
         repo: &RepoName,
@@ -110,7 +110,8 @@ fn listed(sibling: &Sibling) -> Result<Option<RemoteFile>, String> {
     }
 }
 
-/// `HEAD /OWNER/NAME/resolve/COMMIT/FILE`: the entity tag is the checksum, the linked one where the file is kept elsewhere.
+/// `HEAD /OWNER/NAME/resolve/COMMIT/FILE`: the entity tag is the checksum, the linked one where the file is kept
+/// elsewhere.
 fn ask_for_one(client: &Client, repo: &RepoName, commit: &str, name: String) -> Result<RemoteFile, Failure> {
     let asked = Asked { repo, file: Some(&name) };
     let answer = client.head(&resolve_path(repo, commit, &name), &asked)?;

@@ -1,10 +1,10 @@
 //! Checkpoints from the hub, and the cache they are kept in: fetched, found, listed, checked and removed.
 //!
 //! The protocol is the hub's own: a repository is listed with sizes and checksums
-//! (`/api/models/REPO/revision/REV?blobs=true`), a file is asked for at `/REPO/resolve/COMMIT/FILE`, which redirects large
-//! ones to a storage host that must not see the token. The cache is the one that Python's huggingface_hub and hf-hub
-//! use, so that what one of them has fetched, all can use. Nothing in it has its final name before its checksum was
-//! found right.
+//! (`/api/models/REPO/revision/REV?blobs=true`), a file is asked for at `/REPO/resolve/COMMIT/FILE`, which redirects
+//! large ones to a storage host that must not see the token. The cache is the one that Python's huggingface_hub and
+//! hf-hub use, so that what one of them has fetched, all can use. Nothing in it has its final name before its checksum
+//! was found right.
 //!
 //! Facts about the protocol and the layout: huggingface_hub 2.4.0 (`file_download.py`, `constants.py`), hf-hub 0.5.
 

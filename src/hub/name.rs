@@ -49,8 +49,8 @@ pub struct RepoName {
 }
 
 impl RepoName {
-    /// Reads `owner/name[@revision]`, `@revision` of the default model, or the address of a repository's page on the hub
-    /// as a browser shows it.
+    /// Reads `owner/name[@revision]`, `@revision` of the default model, or the address of a repository's page on the
+    /// hub as a browser shows it.
     ///
     /// # Errors
     /// [`Error::NoSuchModel`] for anything else.
@@ -120,8 +120,8 @@ fn page_path(text: &str) -> Option<&str> {
     PAGE_HOSTS.contains(&host).then_some(path)
 }
 
-/// The repository of a page, and the revision that the page shows: `owner/name`, `owner/name/tree/REVISION`, or a file's
-/// page or address.
+/// The repository of a page, and the revision that the page shows: `owner/name`, `owner/name/tree/REVISION`, or a
+/// file's page or address.
 fn of_page(path: &str) -> Option<(String, Option<String>)> {
     let path = path.split(['?', '#']).next()?.trim_end_matches('/');
     let parts: Vec<&str> = path.split('/').collect();

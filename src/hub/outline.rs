@@ -21,8 +21,8 @@ pub struct Outline {
     pub missing_bytes: u64,
 }
 
-/// Fetches the small files of `repo`, and of its weight files the heads, which tell each tensor's shape and dtype. The next
-/// pull goes on from there.
+/// Fetches the small files of `repo`, and of its weight files the heads, which tell each tensor's shape and dtype. The
+/// next pull goes on from there.
 ///
 /// # Errors
 /// As [`super::pull`]; offline, that the repository is not cached.

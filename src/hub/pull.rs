@@ -29,8 +29,8 @@ pub struct Pulled {
 
 /// Brings everything that the loader needs of `repo` into the cache.
 ///
-/// A commit that is cached whole, or any cached revision when offline, needs no network. Interrupting it leaves what has
-/// arrived, and the next pull goes on from there.
+/// A commit that is cached whole, or any cached revision when offline, needs no network. Interrupting it leaves what
+/// has arrived, and the next pull goes on from there.
 ///
 /// # Errors
 /// Any [`Error`] of this module.

@@ -30,7 +30,8 @@ struct Doomed {
 }
 
 impl Removal {
-    /// Plans the removal of what `repo` names: with a revision the commit that it means now, else all of the repository.
+    /// Plans the removal of what `repo` names: with a revision the commit that it means now, else all of the
+    /// repository.
     ///
     /// # Errors
     /// [`Error::NotCached`], or a cache that cannot be read.

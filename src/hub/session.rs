@@ -25,8 +25,8 @@ const POLL: Duration = Duration::from_millis(50);
 /// How often progress is told and interrupts are looked for.
 const TICK: Duration = Duration::from_millis(100);
 
-/// How long interrupted work waits for its threads. One that waits for the network is left behind: what it has written is
-/// whole, and it writes nothing more.
+/// How long interrupted work waits for its threads. One that waits for the network is left behind: what it has written
+/// is whole, and it writes nothing more.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// Files that are fetched at the same time.
@@ -253,7 +253,8 @@ impl Session {
         awaited.iter().fold((0, 0), |(here, total), file| (here + file.here, total + file.size))
     }
 
-    /// Does `work` for all `files`, a few at a time, and returns the results in their order; the first failure ends all.
+    /// Does `work` for all `files`, a few at a time, and returns the results in their order; the first failure ends
+    /// all.
     pub(super) fn for_each<T: Send>(
         &self,
         files: &[RemoteFile],

@@ -1,7 +1,7 @@
 //! A listing as the cache keeps it: `trees/COMMIT.json`, in the form of Python's huggingface_hub (`_tree_cache.py`).
 //!
-//! A link tells a file's checksum by the name of the blob it leads to. A file system without links leaves the files under
-//! their own names, and then this is where their checksums are.
+//! A link tells a file's checksum by the name of the blob it leads to. A file system without links leaves the files
+//! under their own names, and then this is where their checksums are.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,7 +31,8 @@ struct Entry {
 }
 
 impl Tree {
-    /// What a listing tells; `None` unless it tells size and checksum of every file, since others take it for all there is.
+    /// What a listing tells; `None` unless it tells size and checksum of every file, since others take it for all there
+    /// is.
     pub(super) fn of(siblings: &[Sibling]) -> Option<Self> {
         let entry = |sibling: &Sibling| {
             let lfs = sibling.lfs.as_ref();
