@@ -68,8 +68,8 @@ impl PlannedClip {
         if matches!(self.info().access, Access::Files) && !self.info().is_picture() {
             let (count, rate) = (self.info().frame_count, self.info().avg_fps);
             let pictures = if count == 1 { "picture is" } else { "pictures are" };
-            let dir = self.path.display();
-            printer.note(&format!("`{dir}`: its {count} {pictures} taken as a video of {rate} frames per second"));
+            let (dir, frames) = (self.path.display(), if rate == 1.0 { "frame" } else { "frames" });
+            printer.note(&format!("`{dir}`: its {count} {pictures} taken as a video of {rate} {frames} per second"));
         }
     }
 

@@ -156,6 +156,7 @@ fn wrong_usage_exits_with_2() {
         &["--time-instruction", "above"],
         &["--set", "novalue"],
         &["--no-such-flag"],
+        &["--dump-tensors", "-"],
         &["-q", "-v"],
     ] {
         let run = llava_video(["ask", clip, "Why?", "--model", model].iter().chain(wrong));

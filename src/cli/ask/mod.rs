@@ -36,6 +36,9 @@ pub(crate) use pictures::AskedPicture;
 
 pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     let started = Instant::now();
+    if args.dump_tensors.as_deref() == Some(Path::new("-")) {
+        return Err(UsageError("--dump-tensors takes a file, not standard output".to_owned()).into());
+    }
     let interrupt = signals::install()?;
     let (files, question) = inputs(&args, &interrupt, printer)?;
     let mut timings = Timings::default();

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result};
 use llava_video::Error;
 use llava_video::checkpoint::{Checkpoint, Layout, Source};
+use llava_video::hub::ModelName;
 use llava_video::model;
 use llava_video::quantization::{Quantization, Scheme, TensorPlan, fallbacks};
 use llava_video::size::shown;
@@ -25,12 +26,16 @@ pub(super) fn run(args: &InfoArgs, printer: &mut Printer) -> Result<Exit> {
         printer.note(&format!("{} of weights are not downloaded yet", shown(bytes)));
     }
     let facts = Facts::of(&checkpoint)?;
+    let name = match ModelName::parse(&args.model).map_err(Error::from)? {
+        ModelName::Repo(repo) => repo.to_string(),
+        ModelName::Demo | ModelName::Local(_) => args.model.clone(),
+    };
     let fits = fit::on_this_machine(&checkpoint)?;
     if args.json {
-        printer.line(&record(&args.model, &checkpoint, &facts, &fits, printer.warnings()).to_string())?;
+        printer.line(&record(&name, &checkpoint, &facts, &fits, printer.warnings()).to_string())?;
         return Ok(Exit::Done);
     }
-    let mut lines = vec![("model", args.model.clone())];
+    let mut lines = vec![("model", name)];
     if let Source::Path(path) = &checkpoint.source {
         lines.push(("path", path.display().to_string()));
     }
