@@ -164,7 +164,7 @@ fn moments_take_the_frame_shown_then() {
     }
     // Index over rate is not when such a frame is shown, so that the model is told the time that was asked for.
     let times = |path: &Path, at: &str| -> Vec<f64> {
-        lines(path, &["--at", at]).iter().map(|line| line["time"].as_f64().unwrap()).collect()
+        lines(path, &["--at", at]).iter().map(|line| line["time_secs"].as_f64().unwrap()).collect()
     };
     for varying in [&mp4, &mkv] {
         assert_eq!(times(varying, at[1]), [0.41, 2.34, 4.44, 4.6], "{}", varying.display());
