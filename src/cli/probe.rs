@@ -101,7 +101,7 @@ fn times(info: &ClipInfo) -> Vec<(&'static str, String)> {
     facts.push(("duration", secs(info.duration_secs())));
     facts.extend(info.start_secs.filter(|&start| start != 0.0).map(|start| ("starts at", secs(start))));
     let differs = |span: &f64| secs(*span) != secs(info.duration_secs());
-    facts.extend(info.span_secs.filter(differs).map(|span| ("time stamps", format!("span {}", secs(span)))));
+    facts.extend(info.span_secs.filter(differs).map(|span| ("timestamps", format!("span {}", secs(span)))));
     facts
 }
 

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use llava_video::Error;
 use llava_video::interrupt::Interrupt;
+use llava_video::size::counted;
 use llava_video::video::isolated::{IsolatedClip, Launcher, View};
 use llava_video::video::{self, Access, ClipInfo, ClipOptions, Frame, FramePlan, ReadError, SamplePolicy};
 
@@ -38,6 +39,11 @@ pub(crate) struct PlannedClip {
     _spool: Option<Spool>,
 }
 
+/// A flag that means nothing for a picture.
+pub(crate) fn does_not_apply(picture: &Path, flag: &str) -> UsageError {
+    UsageError(format!("`{}` is a picture; {flag} does not apply", picture.display()))
+}
+
 impl PlannedClip {
     /// Opens the clip and plans its frames; nothing is decoded into pictures yet.
     pub(crate) fn open(args: &ClipArgs, interrupt: &Interrupt, printer: &mut Printer) -> Result<Self> {
@@ -56,6 +62,10 @@ impl PlannedClip {
         clip.unconfined().iter().for_each(|what| printer.detail(&format!("decoding: {what}")));
         let plan = FramePlan { indices: Vec::new(), label_secs: Vec::new() };
         let pts_secs = BTreeMap::new();
+        // Before anything is planned: all that could be said of a moment then is that it lies past the end.
+        if let Some(flag) = args.time_flag().filter(|_| clip.info().is_picture()) {
+            return Err(does_not_apply(&name, flag).into());
+        }
         let mut planned = Self { clip, path, name, selection, plan, pts_secs, _spool: spool };
         planned.say_what_was_taken(printer);
         planned.show_warnings(printer);
@@ -67,9 +77,9 @@ impl PlannedClip {
     fn say_what_was_taken(&self, printer: &mut Printer) {
         if matches!(self.info().access, Access::Files) && !self.info().is_picture() {
             let (count, rate) = (self.info().frame_count, self.info().avg_fps);
-            let pictures = if count == 1 { "picture is" } else { "pictures are" };
-            let (dir, frames) = (self.path.display(), if rate == 1.0 { "frame" } else { "frames" });
-            printer.note(&format!("`{dir}`: its {count} {pictures} taken as a video of {rate} {frames} per second"));
+            let (dir, pictures) = (self.path.display(), counted(count, "picture"));
+            let frames = if rate == 1.0 { "frame" } else { "frames" };
+            printer.note(&format!("`{dir}`: taking its {pictures} as a video of {rate} {frames} per second"));
         }
     }
 

@@ -11,6 +11,7 @@ use llava_video::hub;
 use llava_video::language::Qwen2;
 use llava_video::prompt::Tokenizer;
 use llava_video::score::{Score, score};
+use llava_video::size::counted;
 use serde_json::{Value, json};
 
 use super::args::ScoreArgs;
@@ -44,8 +45,7 @@ pub(crate) fn run(args: &ScoreArgs, printer: &mut Printer) -> Result<Exit> {
     }
     let ids = tokenizer.encode_plain(&text).map_err(Error::from)?;
     if ids.len() < 2 {
-        let tokens = if ids.len() == 1 { "token" } else { "tokens" };
-        bail!("{name} has {} {tokens}; at least 2 are needed", ids.len());
+        bail!("{name} has {}; at least 2 are needed", counted(ids.len(), "token"));
     }
     let LanguageCheckpoint { config, vocab_len, weights, .. } = &checkpoint;
     let devices = DeviceMap::single(placement.clone(), config.num_layers);

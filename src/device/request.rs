@@ -69,7 +69,7 @@ pub enum DtypeRequest {
     /// f32 on the CPU, bf16 on GPUs.
     #[default]
     Auto,
-    /// 32-bit floats: what the reference's golden outputs were made in.
+    /// 32-bit floats: the answers that this program promises, token for token those of the reference.
     F32,
     /// bfloat16: what the checkpoints are trained and stored in.
     Bf16,

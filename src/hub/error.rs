@@ -18,6 +18,12 @@ pub enum Error {
         /// The name as given.
         name: String,
     },
+    /// A path to nothing.
+    #[error("model `{}`: no such file or directory", path.display())]
+    NoSuchPath {
+        /// The path as given.
+        path: PathBuf,
+    },
     /// A repository that is not in the cache, where nothing may be fetched.
     #[error("model `{repo}` is not in the hub cache (looked in {})", cache.display())]
     NotCached {

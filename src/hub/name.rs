@@ -27,7 +27,7 @@ impl ModelName {
     /// is; anything else must be what [`RepoName::parse`] reads.
     ///
     /// # Errors
-    /// [`Error::NoSuchModel`] for what is neither.
+    /// [`Error::NoSuchPath`] for a path to nothing, [`Error::NoSuchModel`] for what could be neither.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if text == demo::NAME {
             return Ok(Self::Demo);
@@ -36,8 +36,16 @@ impl ModelName {
         if path.is_dir() || path.is_file() {
             return Ok(Self::Local(path.to_owned()));
         }
-        RepoName::parse(text).map(Self::Repo)
+        match is_plainly_a_path(text) {
+            true => Err(Error::NoSuchPath { path: path.to_owned() }),
+            false => RepoName::parse(text).map(Self::Repo),
+        }
     }
+}
+
+/// Whether a name can only be meant as a path: no repository's looks like it.
+fn is_plainly_a_path(text: &str) -> bool {
+    text.starts_with(['.', '/', '~']) || text.to_ascii_lowercase().ends_with(".gguf")
 }
 
 /// A repository of the hub at a revision: a branch, a tag or a commit.
@@ -168,6 +176,16 @@ mod tests {
         assert!(is_repository_id(DEFAULT_MODEL));
         for path in ["model", "./model", "../model", "a/b/c", "/model", "owner/", "owner/na me", "~/model", "a--b/c"] {
             assert!(RepoName::parse(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_to_nothing_is_called_one() {
+        for path in ["./model", "/nowhere/model", "~/model", "missing.gguf", "models/missing.GGUF"] {
+            assert!(matches!(ModelName::parse(path), Err(Error::NoSuchPath { .. })), "{path}");
+        }
+        for name in ["model", "a/b/c", "@"] {
+            assert!(matches!(ModelName::parse(name), Err(Error::NoSuchModel { .. })), "{name}");
         }
     }
 

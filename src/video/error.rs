@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::size::counted;
+
 /// A clip that cannot be used, or not as asked.
 ///
 /// Messages name the file and the cause in one line, lower case, without a final period. [`Error::hint`] adds
@@ -159,15 +161,14 @@ pub enum Error {
     },
     /// A directory that holds videos, with or without pictures beside them: one of its files must be named.
     #[error(
-        "{}: holds {videos} video{} (`{}`{}){}",
+        "{}: holds {} (`{}`{}){}",
         path.display(),
-        if *videos == 1 { "" } else { "s" },
+        counted(*videos, "video"),
         name.display(),
         if *videos == 1 { "" } else { ", ..." },
         match pictures {
             0 => String::new(),
-            1 => " beside 1 picture".to_owned(),
-            n => format!(" beside {n} pictures"),
+            n => format!(" beside {}", counted(*n, "picture")),
         }
     )]
     VideosInDirectory {

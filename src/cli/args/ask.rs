@@ -15,7 +15,7 @@ use llava_video::quantization::{Quantization, Scheme};
 use super::ClipArgs;
 use super::help::heading::{ANSWER, DEVICES, MODEL, OUTPUT, PROMPT};
 use super::models;
-use super::values::{at_least_one, config_override, not_negative, positive, probability};
+use super::values::{at_least_one, config_override, not_negative, positive, probability, size, whole_number};
 
 /// The environment's default for `--model`.
 pub(super) const MODEL_VARIABLE: &str = "LLAVA_VIDEO_MODEL";
@@ -33,11 +33,11 @@ pub(crate) struct DeviceArgs {
     pub(crate) dtype: DtypeRequest,
 
     /// Decoder layers to put on the GPU; the rest runs on the CPU.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole_number::<usize>)]
     pub(crate) gpu_layers: Option<usize>,
 
     /// Memory to plan with on each device, such as 8GB. [default: what is free]
-    #[arg(long, value_name = "SIZE", value_parser = ByteSize::from_str)]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(crate) memory_limit: Option<ByteSize>,
 }
 
@@ -104,7 +104,7 @@ pub(crate) struct AskArgs {
     pub(crate) repetition_penalty: Option<f64>,
 
     /// Seed of the random choice above temperature 0. [default: a new one each time]
-    #[arg(long, value_name = "N", help_heading = ANSWER)]
+    #[arg(long, value_name = "N", value_parser = whole_number::<u64>, help_heading = ANSWER)]
     pub(crate) seed: Option<u64>,
 
     /// Override a key of the checkpoint's config.json, such as mm_spatial_pool_mode=average; repeatable.

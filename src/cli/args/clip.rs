@@ -83,10 +83,14 @@ impl ClipArgs {
         }
     }
 
-    /// A flag that was given and that only videos have a meaning for.
+    /// `--frames`, if it was given.
+    pub(crate) fn frames_flag(&self) -> Option<&'static str> {
+        self.frames.map(|_| "--frames")
+    }
+
+    /// A flag that was given and that only makes sense where time passes.
     pub(crate) fn time_flag(&self) -> Option<&'static str> {
         let given = [
-            ("--frames", self.frames.is_some()),
             ("--fps", self.fps.is_some()),
             ("--start", self.start.is_some()),
             ("--end", self.end.is_some()),

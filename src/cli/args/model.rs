@@ -7,6 +7,7 @@ use llava_video::hub::DEFAULT_MODEL;
 use llava_video::quantization::Quantization;
 
 use super::models;
+use super::values::whole_number;
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ModelCommand {
@@ -41,7 +42,7 @@ pub(crate) struct PullArgs {
     pub(crate) offline: bool,
 
     /// Give up after this many failures in a row without a byte of progress. [default: 8]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole_number::<u32>)]
     pub(crate) retries: Option<u32>,
 }
 

@@ -1,9 +1,22 @@
 //! Values of flags: numbers in their ranges, moments, and overrides of the config.
 
+use std::str::FromStr;
+
+use bytesize::ByteSize;
 use llava_video::checkpoint::{ConfigOverride, is_known_key};
 
 pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a whole number above 0".to_owned())
+}
+
+/// A number of which any is fine, 0 included.
+pub(super) fn whole_number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "expected a whole number of 0 or more".to_owned())
+}
+
+/// An amount of memory, in decimal or binary units.
+pub(super) fn size(text: &str) -> Result<ByteSize, String> {
+    text.parse().map_err(|_| "expected a size such as 8GB".to_owned())
 }
 
 /// A moment in seconds, written as seconds, with colons (`1:02:03.5`), or with units (`1h2m3.5s`).
@@ -130,6 +143,23 @@ mod tests {
             if let Ok(secs) = moment(&text) {
                 proptest::prop_assert!(secs.is_finite() && secs >= 0.0, "{text}: {secs}");
             }
+        }
+    }
+
+    #[test]
+    fn sizes_have_a_number_and_a_unit() {
+        assert_eq!(size("8GB"), Ok(ByteSize::gb(8)));
+        assert_eq!(size("1.5 GiB"), Ok(ByteSize::mib(1536)));
+        for wrong in ["8QB", "GB", "", "-1GB"] {
+            assert_eq!(size(wrong), Err("expected a size such as 8GB".to_owned()), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn counts_may_be_nothing() {
+        assert_eq!(whole_number::<u64>("0"), Ok(0));
+        for wrong in ["a", "-1", "1.5", ""] {
+            assert_eq!(whole_number::<u64>(wrong), Err("expected a whole number of 0 or more".to_owned()), "{wrong}");
         }
     }
 

@@ -27,7 +27,7 @@ use crate::cli::exit::UsageError;
 use crate::cli::memory::{Budget, most_frames_below};
 use crate::cli::output::Printer;
 use crate::cli::record::{Asked, Timings};
-use crate::cli::request::PlannedClip;
+use crate::cli::request::{PlannedClip, does_not_apply};
 
 /// What the vision tower has to look at.
 #[derive(Debug, Clone, Copy)]
@@ -98,9 +98,8 @@ impl Request<'_> {
         printer: &mut Printer,
     ) -> Result<Vec<AskedPicture>> {
         let is_told_times = self.args.time_instruction != TimeInstruction::None;
-        if let Some(flag) = self.args.clip.time_flag().or(is_told_times.then_some("--time-instruction")) {
-            let path = first.path().display();
-            return Err(UsageError(format!("`{path}` is a picture; {flag} does not apply")).into());
+        if let Some(flag) = self.args.clip.frames_flag().or(is_told_times.then_some("--time-instruction")) {
+            return Err(does_not_apply(first.path(), flag).into());
         }
         let rule = model::picture_tokens(self.checkpoint)?;
         let mut reader = PictureReader { args: &self.args.clip, rule: &rule, interrupt, timings, printer };
