@@ -4,7 +4,7 @@ use anyhow::Result;
 use llava_video::Error;
 use llava_video::checkpoint::{Checkpoint, ConfigOverride};
 use llava_video::device::{self, DeviceMap, DeviceName, DeviceRequest, Placement};
-use llava_video::memory::{self, Demand, MemoryPlan, Split};
+use llava_video::memory::{self, Demand, MemoryPlan, Room, Split};
 use llava_video::quantization::{Quantization, Scheme};
 
 use super::args::DeviceArgs;
@@ -50,44 +50,62 @@ impl Budget<'_> {
     }
 
     fn divide(&self, split: &Split<'_>, demand: Demand) -> (DeviceMap, MemoryPlan) {
-        memory::place(self.checkpoint, self.vocab_len, split, demand, &|placement| self.free_bytes(placement))
+        memory::place(self.checkpoint, self.vocab_len, split, demand, &|placement| self.room(placement))
     }
 
-    fn free_bytes(&self, placement: &Placement) -> Option<u64> {
-        self.args.memory_limit.map(|limit| limit.as_u64()).or_else(|| placement.free_bytes())
+    fn room(&self, placement: &Placement) -> Option<Room> {
+        let limit = self.args.memory_limit.map(|limit| Room::Limit(limit.as_u64()));
+        limit.or_else(|| placement.free_bytes().map(Room::Free))
     }
 
-    /// The error for a plan that does not fit, with what would: fewer frames, fewer bits, other devices. `frames` is the
-    /// number that is asked for, if frames are sampled, and `demand_of` what another number takes.
+    /// The error for a plan that does not fit, with what would: fewer frames, fewer bits, both where neither is enough,
+    /// other devices. `frames` is the number that is asked for, if frames are sampled, and `demand_of` what another
+    /// number takes.
     pub(crate) fn refusal(
         &self,
         plan: &MemoryPlan,
         frames: Option<usize>,
         demand_of: &dyn Fn(usize) -> Result<Demand>,
     ) -> anyhow::Error {
-        let fits = |frames| Ok(self.place(demand_of(frames)?)?.1.fits());
-        let mut ways_out = Vec::new();
-        if let Some(Ok(Some(fewer))) = frames.map(|frames| most_frames_below(frames, fits)) {
-            ways_out.push(format!("fewer frames (`--frames {fewer}`)"));
-        }
+        let fewer_frames = frames.and_then(|frames| self.fewer_frames(frames, demand_of));
+        let mut ways_out: Vec<String> =
+            fewer_frames.map(|fewer| format!("fewer frames (`--frames {fewer}`)")).into_iter().collect();
         ways_out.extend(self.fewer_bits(plan.demand));
+        if ways_out.is_empty() {
+            ways_out.extend(frames.and_then(|frames| self.fewer_of_both(frames, demand_of)));
+        }
         ways_out.extend(self.other_devices(plan.demand));
         Error::from(memory::Error::does_not_fit(plan, ways_out)).into()
     }
 
-    /// The quantization that loses least and fits; only headers are read for it.
+    /// The most frames below `frames` that fit.
+    fn fewer_frames(&self, frames: usize, demand_of: &dyn Fn(usize) -> Result<Demand>) -> Option<usize> {
+        most_frames_below(frames, |frames| Ok(self.place(demand_of(frames)?)?.1.fits())).ok()?
+    }
+
+    /// The quantization that loses least and fits.
     fn fewer_bits(&self, demand: Demand) -> Option<String> {
-        if self.scheme.is_some() {
-            return None;
-        }
-        let fits = |quantization: Quantization| {
+        let fits = |budget: &Budget<'_>| budget.place(demand).is_ok_and(|(_, plan)| plan.fits()).then_some(());
+        let (quantization, ()) = self.quantized(fits).next()?;
+        Some(format!("fewer bits (`--quantize {}`)", quantization.name()))
+    }
+
+    /// The quantization that leaves room for the most frames, of several the one that loses least.
+    fn fewer_of_both(&self, frames: usize, demand_of: &dyn Fn(usize) -> Result<Demand>) -> Option<String> {
+        let fitting = self.quantized(|budget| budget.fewer_frames(frames, demand_of));
+        let (quantization, fewer) = fitting.reduce(|best, other| if other.1 > best.1 { other } else { best })?;
+        Some(format!("fewer frames in fewer bits (`--frames {fewer} --quantize {}`)", quantization.name()))
+    }
+
+    /// What `find` finds with each quantization, those that lose least first; none if one is chosen already. Only
+    /// headers are read for it.
+    fn quantized<T>(&self, find: impl Fn(&Budget<'_>) -> Option<T>) -> impl Iterator<Item = (Quantization, T)> {
+        let choices = self.scheme.is_none().then_some(Quantization::ALL).into_iter().flatten();
+        choices.filter_map(move |quantization| {
             let mut checkpoint = Checkpoint::open(&self.checkpoint.source, self.overrides).ok()?;
             checkpoint.quantize(Scheme { quantization, vision: false }).ok()?;
-            let (_, plan) = Budget { checkpoint: &checkpoint, ..*self }.place(demand).ok()?;
-            plan.fits().then_some(quantization)
-        };
-        let quantization = Quantization::ALL.into_iter().find_map(fits)?;
-        Some(format!("fewer bits (`--quantize {}`)", quantization.name()))
+            Some((quantization, find(&Budget { checkpoint: &checkpoint, ..*self })?))
+        })
     }
 
     /// The most layers that fit on the GPUs with the rest on the CPU, else the CPU alone.

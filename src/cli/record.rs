@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use llava_video::device::DeviceMap;
 use llava_video::generate::StopReason;
-use llava_video::memory::{MemoryPlan, Need, SlotPlan};
+use llava_video::memory::{MemoryPlan, Need, Room, SlotPlan};
 use llava_video::quantization::Quantization;
 use serde_json::{Value, json};
 
@@ -94,8 +94,8 @@ fn slot(slot: &SlotPlan) -> Value {
         "kv_cache_bytes": kv_cache,
         "activation_bytes": activations + base,
         "bytes": slot.need.total(),
-        "free_bytes": slot.free,
-        "fits": slot.free.map(|free| slot.need.total() <= free),
+        "free_bytes": slot.room.map(Room::bytes),
+        "fits": slot.room.map(|room| slot.need.total() <= room.bytes()),
     })
 }
 

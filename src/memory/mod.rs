@@ -51,6 +51,24 @@ impl Need {
     }
 }
 
+/// What a request may take of a device's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Room {
+    /// As many bytes as are free.
+    Free(u64),
+    /// As many bytes as the user allows.
+    Limit(u64),
+}
+
+impl Room {
+    /// How much that is.
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::Free(bytes) | Self::Limit(bytes) => bytes,
+        }
+    }
+}
+
 /// One device's part of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotPlan {
@@ -60,8 +78,8 @@ pub struct SlotPlan {
     pub layers: usize,
     /// What it has to hold.
     pub need: Need,
-    /// What it has free; `None` where that cannot be found out.
-    pub free: Option<u64>,
+    /// What may be taken of it; `None` where that cannot be found out.
+    pub room: Option<Room>,
 }
 
 /// The memory of one request over all its devices.
@@ -74,13 +92,13 @@ pub struct MemoryPlan {
 }
 
 impl MemoryPlan {
-    /// Counts what `demand` takes when its stages run where `devices` says; `free` tells what each slot has.
+    /// Counts what `demand` takes when its stages run where `devices` says; `room` tells what each slot has.
     pub fn new(
         checkpoint: &Checkpoint,
         vocab_len: usize,
         devices: &DeviceMap,
         demand: Demand,
-        free: &dyn Fn(SlotId) -> Option<u64>,
+        room: &dyn Fn(SlotId) -> Option<Room>,
     ) -> Self {
         let stages = StageBytes::of(checkpoint, vocab_len, devices);
         let slot_plan = |(slot, placement): (SlotId, &crate::device::Placement)| {
@@ -94,7 +112,7 @@ impl MemoryPlan {
                     activations: activations::peak_bytes(checkpoint, devices, slot, &demand),
                     base: placement.base_bytes(),
                 },
-                free: free(slot),
+                room: room(slot),
             }
         };
         let mut slots: Vec<SlotPlan> = devices.slots().iter().enumerate().map(slot_plan).collect();
@@ -104,7 +122,7 @@ impl MemoryPlan {
 
     /// Whether every device has room, as far as it is known.
     pub fn fits(&self) -> bool {
-        self.slots.iter().all(|slot| slot.free.is_none_or(|free| slot.need.total() <= free))
+        self.slots.iter().all(|slot| slot.room.is_none_or(|room| slot.need.total() <= room.bytes()))
     }
 }
 
@@ -129,16 +147,23 @@ fn merge_same_device(slots: &mut Vec<SlotPlan>) {
 impl fmt::Display for MemoryPlan {
     /// A table with one line per device.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let is_limited = self.slots.iter().any(|slot| matches!(slot.room, Some(Room::Limit(_))));
         writeln!(
             f,
             "{:<10}{:>8}{:>12}{:>12}{:>14}{:>12}{:>12}",
-            "device", "layers", "weights", "KV cache", "activations", "total", "free"
+            "device",
+            "layers",
+            "weights",
+            "KV cache",
+            "activations",
+            "total",
+            if is_limited { "limit" } else { "free" }
         )?;
-        for SlotPlan { device, layers, need, free } in &self.slots {
-            let free = free.map_or_else(|| "unknown".to_owned(), shown);
+        for SlotPlan { device, layers, need, room } in &self.slots {
+            let room = room.map_or_else(|| "unknown".to_owned(), |room| shown(room.bytes()));
             let [weights, cache, working, total] =
                 [need.weights, need.kv_cache, need.activations + need.base, need.total()].map(shown);
-            writeln!(f, "{device:<10}{layers:>8}{weights:>12}{cache:>12}{working:>14}{total:>12}{free:>12}")?;
+            writeln!(f, "{device:<10}{layers:>8}{weights:>12}{cache:>12}{working:>14}{total:>12}{room:>12}")?;
         }
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! Which decoder layers go to which of the opened devices, by the memory that each has free.
 
-use super::{Demand, MemoryPlan, Need, StageBytes, activations};
+use super::{Demand, MemoryPlan, Need, Room, StageBytes, activations};
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceMap, Placement, SlotId, share_by_room};
-use crate::size::shown;
+use crate::size::{shown, shown_apart};
 
 /// A request that cannot be placed on its devices.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Error {
-    /// More than a device has free.
+    /// More than a device has free, or than the user allows.
     #[error("not enough memory: {needs}")]
     DoesNotFit {
         /// What each device that is too small needs and has.
@@ -22,16 +22,19 @@ impl Error {
     /// The error for a plan that does not fit.
     pub fn does_not_fit(plan: &MemoryPlan, ways_out: Vec<String>) -> Self {
         let short = plan.slots.iter().filter_map(|slot| {
-            let free = slot.free.filter(|&free| free < slot.need.total())?;
+            let room = slot.room.filter(|room| room.bytes() < slot.need.total())?;
             let Need { weights, kv_cache, activations, base } = slot.need;
+            let (needed, there) = shown_apart(slot.need.total(), room.bytes());
+            let has = match room {
+                Room::Free(_) => format!("has {there} free"),
+                Room::Limit(_) => format!("may take {there}"),
+            };
             Some(format!(
-                "{} needs {} (weights {}, KV cache {}, activations {}) and has {} free",
+                "{} needs {needed} (weights {}, KV cache {}, activations {}) and {has}",
                 slot.device,
-                shown(slot.need.total()),
                 shown(weights),
                 shown(kv_cache),
-                shown(activations + base),
-                shown(free)
+                shown(activations + base)
             ))
         });
         Self::DoesNotFit { needs: short.collect::<Vec<_>>().join("; "), ways_out }
@@ -68,7 +71,7 @@ pub enum Split<'a> {
 }
 
 /// Divides the layers and counts the memory. Several devices share layers by the room that each has left beside what
-/// else it must hold; `free` tells what a device has.
+/// else it must hold; `available` tells what may be taken of a device.
 ///
 /// # Panics
 /// Without any device.
@@ -77,11 +80,11 @@ pub fn place(
     vocab_len: usize,
     split: &Split<'_>,
     demand: Demand,
-    free: &dyn Fn(&Placement) -> Option<u64>,
+    available: &dyn Fn(&Placement) -> Option<Room>,
 ) -> (DeviceMap, MemoryPlan) {
     let num_layers = checkpoint.config.language.num_layers;
     let planned = |devices: DeviceMap| {
-        let plan = MemoryPlan::new(checkpoint, vocab_len, &devices, demand, &|slot| free(devices.placement(slot)));
+        let plan = MemoryPlan::new(checkpoint, vocab_len, &devices, demand, &|slot| available(devices.placement(slot)));
         (devices, plan)
     };
     let (sharing, layers, rest) = match *split {
@@ -109,7 +112,7 @@ pub fn place(
             + placement.base_bytes()
             + activations::peak_bytes(checkpoint, &even, slot, &demand);
         // Devices that do not tell count alike.
-        free(placement).unwrap_or(u64::MAX >> 8).saturating_sub(beside)
+        available(placement).map_or(u64::MAX >> 8, Room::bytes).saturating_sub(beside)
     };
     planned(map(share_by_room(layers, &sharing.iter().enumerate().map(room).collect::<Vec<_>>())))
 }

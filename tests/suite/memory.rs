@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use candle_core::DType;
 use llava_video::checkpoint::{Checkpoint, Source};
 use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
-use llava_video::memory::{self, Demand, Split, StageBytes};
+use llava_video::memory::{self, Demand, Room, Split, StageBytes};
 
 use super::support::{CheckpointCopy, Run, device, fixtures, generate_checkpoint, golden, llava_video};
 
@@ -56,9 +56,13 @@ fn a_dry_run_prints_the_plan_of_a_model_of_real_size() {
     let refused = ask(dir, &["--device", "cpu", "--frames", "40", "--memory-limit", "16.8GB", "--dry-run"]);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stdout.starts_with("device"), "the plan is what was asked for: {}", refused.stdout);
-    for part in
-        ["error: not enough memory: cpu needs 18.0 GB", "weights 16.1 GB", "has 16.8 GB free", "hint: ", "`--frames "]
-    {
+    for part in [
+        "error: not enough memory: cpu needs 18.0 GB",
+        "weights 16.1 GB",
+        "and may take 16.8 GB",
+        "hint: ",
+        "`--frames ",
+    ] {
         assert!(refused.stderr.contains(part), "`{part}` is missing: {}", refused.stderr);
     }
     assert!(refused.stderr.contains(", or fewer bits (`--quantize q8_0`)"), "{}", refused.stderr);
@@ -69,6 +73,15 @@ fn a_dry_run_prints_the_plan_of_a_model_of_real_size() {
     let frames = refused.stderr.split("`--frames ").nth(1).unwrap().split('`').next().unwrap();
     let fits = ask(dir, &["--device", "cpu", "--frames", frames, "--memory-limit", "16.8GB", "--dry-run"]);
     assert_eq!(fits.code, Some(0), "{}", fits.stderr);
+
+    // Where neither fewer frames nor fewer bits are enough, both together are.
+    let narrow = ["--device", "cpu", "--frames", "40", "--memory-limit", "6GB", "--dry-run"];
+    let refused = ask(dir, &narrow);
+    let hint = refused.stderr.split("what would fit: fewer frames in fewer bits (`").nth(1).unwrap_or_default();
+    let flags: Vec<&str> = hint.split('`').next().unwrap().split(' ').collect();
+    assert!(matches!(flags[..], ["--frames", _, "--quantize", "q4_k"]), "{}", refused.stderr);
+    let both: Vec<&str> = narrow.into_iter().chain(flags).collect();
+    assert_eq!(ask(dir, &both).code, Some(0), "{hint}");
 }
 
 /// As `--gpu-layers 1` has it with a GPU, here with a second CPU slot of another arithmetic in its place.
@@ -104,7 +117,7 @@ fn devices_share_by_the_room_beside_what_else_they_hold() {
     let demand =
         Demand { distinct_frames: None, tiles_at_once: 0, visual_tokens: 0, prompt_tokens: 8, cache_positions: 9 };
     let place = |split: &Split<'_>, free: u64| {
-        memory::place(&checkpoint, checkpoint.embedding_rows, split, demand, &|_| Some(free)).0
+        memory::place(&checkpoint, checkpoint.embedding_rows, split, demand, &|_| Some(Room::Free(free))).0
     };
     assert_eq!(place(&Split::Over(&placements), 1 << 40).slots().len(), 2);
     assert_eq!(place(&Split::ByNeed(&placements), 1 << 40).slots().len(), 1, "one has room for all");
@@ -115,7 +128,7 @@ fn devices_share_by_the_room_beside_what_else_they_hold() {
 fn too_little_memory_is_refused_before_loading() {
     ask_tiny(&["--device", "cpu", "--memory-limit", "1MB"]).fails_with(&[
         "not enough memory",
-        "has 1.0 MB free",
+        "may take 1.0 MB",
         "hint: ",
     ]);
     ask_tiny(&["--device", "cpu", "--gpu-layers", "1"]).fails_with(&["--gpu-layers needs a GPU", "cpu", "hint: "]);

@@ -366,7 +366,7 @@ fn names_that_the_hf_layout_does_not_have_are_refused() {
         tensors.insert("model.language_model.norm.weight".to_owned(), tensor);
     });
     for name in [norm, "model.language_model.norm.weight"] {
-        assert!(twice.contains(name) && twice.contains("the same tensor"), "{twice}");
+        assert!(twice.contains(name) && twice.contains("two names of one tensor"), "{twice}");
     }
 }
 

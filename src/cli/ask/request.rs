@@ -23,7 +23,6 @@ use llava_video::vision::preprocess;
 
 use super::pictures::{AskedPicture, PictureReader};
 use crate::cli::args::AskArgs;
-use crate::cli::exit::UsageError;
 use crate::cli::memory::{Budget, most_frames_below};
 use crate::cli::output::Printer;
 use crate::cli::record::{Asked, Timings};

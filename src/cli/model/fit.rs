@@ -4,7 +4,7 @@ use anyhow::Result;
 use llava_video::Error;
 use llava_video::checkpoint::Checkpoint;
 use llava_video::device::{DeviceMap, DeviceRequest, DtypeRequest, Placement};
-use llava_video::memory::{Demand, MemoryPlan};
+use llava_video::memory::{Demand, MemoryPlan, Room};
 use llava_video::model;
 use llava_video::prompt::Tokenizer;
 use llava_video::size::shown;
@@ -51,7 +51,7 @@ pub(super) fn on_this_machine(checkpoint: &Checkpoint) -> Result<Vec<Fit>> {
                     prompt_tokens,
                     cache_positions,
                 };
-                let plan = MemoryPlan::new(checkpoint, vocab_len, &devices, demand, &|_| free_bytes);
+                let plan = MemoryPlan::new(checkpoint, vocab_len, &devices, demand, &|_| free_bytes.map(Room::Free));
                 (prompt_tokens < context).then(|| plan.slots.iter().map(|slot| slot.need.total()).sum())
             };
             let needs = FRAMES.iter().map(|&frames| (frames, need(frames))).collect();
