@@ -36,6 +36,7 @@ mod odd_streams;
 mod parity;
 mod pictures;
 mod preprocess;
+mod program;
 mod progress;
 mod prompts;
 mod quantize;
