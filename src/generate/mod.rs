@@ -24,6 +24,9 @@ pub enum StopReason {
     Interrupted,
 }
 
+/// Positions of a model whose context has no stated end: beyond any memory, and few enough to count their bytes.
+const MOST_POSITIONS: usize = u32::MAX as usize;
+
 /// When to stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopRule {
@@ -36,14 +39,14 @@ pub struct StopRule {
 }
 
 impl StopRule {
-    /// The rule for a prompt of `prompt_tokens` positions in a context of `context_length` (`None`: unlimited).
+    /// The rule for a prompt of `prompt_tokens` positions in a context of `context_length` (`None`: not stated).
     pub fn new(
         eos_token_ids: impl IntoIterator<Item = u32>,
         max_new_tokens: usize,
         prompt_tokens: usize,
         context_length: Option<usize>,
     ) -> Self {
-        let room = context_length.map_or(usize::MAX, |length| length.saturating_sub(prompt_tokens));
+        let room = context_length.unwrap_or(MOST_POSITIONS).saturating_sub(prompt_tokens);
         Self {
             eos_token_ids: eos_token_ids.into_iter().collect(),
             max_new_tokens: max_new_tokens.min(room),
@@ -130,6 +133,13 @@ mod tests {
         let outcome = outcome.expect("a scripted run");
         assert_eq!(outcome.0, seen);
         outcome
+    }
+
+    #[test]
+    fn a_context_without_an_end_still_has_countable_positions() {
+        let rule = StopRule::new([7], usize::MAX, 50, None);
+        assert_eq!(rule.max_new_tokens + 50, MOST_POSITIONS);
+        assert!(rule.shortened_to_context);
     }
 
     #[test]

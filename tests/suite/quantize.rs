@@ -56,6 +56,21 @@ fn scheme(quantization: Quantization) -> Scheme {
 }
 
 #[test]
+fn weights_that_are_no_numbers_are_not_quantized() {
+    let copy = wide::checkpoint(SMALL, false);
+    let name = "model.layers.0.mlp.down_proj.weight";
+    copy.edit_tensors(|tensors| {
+        let tensor = tensors[name].clone();
+        tensors.insert(name.to_owned(), ((&tensor - &tensor).unwrap() / 0.0).unwrap());
+    });
+    ask(copy.path(), &["--quantize", "q4_k"]).fails_with(&[name, "not finite numbers"]);
+    let out = tempfile::tempdir().unwrap();
+    let file = out.path().join("nan.gguf");
+    quantize(copy.path(), &file, &[]).fails_with(&[name, "not finite numbers"]);
+    assert!(!file.exists());
+}
+
+#[test]
 fn a_file_gives_the_ids_that_quantizing_at_load_gives() {
     let checkpoint = wide::checkpoint(SMALL, false);
     let out = tempfile::tempdir().unwrap();
