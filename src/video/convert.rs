@@ -19,9 +19,9 @@ use super::plane;
 struct Scaler {
     context: NonNull<ffi::SwsContext>,
     kind: Kind,
-    /// Where swscale writes; its lines are padded. (With lines of exactly `3 * width` bytes swscale leaves the last
+    /// Where swscale writes; its lines are padded. (With RGB lines of exactly `3 * width` bytes swscale leaves the last
     /// `width % 8` columns unwritten.)
-    rgb: Picture,
+    output: Picture,
 }
 
 // SAFETY: the context belongs to the scaler alone, and is not tied to a thread.
@@ -51,28 +51,34 @@ pub(super) struct Converter {
     /// Shown size in pixels; pictures of another size are scaled to it.
     size: (u32, u32),
     scaler: Option<Scaler>,
+    /// Makes chroma as fine along the rows as down them, where it is not and the two are to be swapped.
+    evener: Option<Scaler>,
     turned: plane::Turner,
 }
 
 impl Converter {
     /// A converter to pictures of `size` pixels (width, height; as shown, after `orientation`).
     pub(super) fn new(orientation: Orientation, size: (u32, u32)) -> Converter {
-        Converter { orientation, size, scaler: None, turned: plane::Turner::new(orientation) }
+        Converter { orientation, size, scaler: None, evener: None, turned: plane::Turner::new(orientation) }
     }
 
     /// The picture as rows of packed RGB, `3 * width * height` bytes.
     pub(super) fn rgb(&mut self, picture: &Picture) -> Result<Vec<u8>, Fault> {
-        // Like FFmpeg's own filter chain, turn the planes first where that can be done, since chroma that is
-        // interpolated down the rows is not the chroma that is interpolated along them.
+        let rgb24 = ffi::AVPixelFormat::AV_PIX_FMT_RGB24;
+        let picture = match plane::even_format(picture.format()) {
+            Some(even) if self.orientation.transpose => even_chroma(&mut self.evener, picture, even)?,
+            _ => picture,
+        };
+        // Like decord's filter graph, turn the planes first where that can be done, since chroma that is interpolated
+        // down the rows is not the chroma that is interpolated along them.
         match self.turned.turn(picture)? {
             Some(turned) => {
-                let (width, height) = self.size;
-                scale(&mut self.scaler, turned, (width, height))?;
+                scale(&mut self.scaler, turned, self.size, rgb24)?;
                 self.copy(Orientation::NONE)
             }
             None => {
                 let stored_size = self.orientation.size(self.size.0, self.size.1);
-                scale(&mut self.scaler, picture, stored_size)?;
+                scale(&mut self.scaler, picture, stored_size, rgb24)?;
                 self.copy(self.orientation)
             }
         }
@@ -84,7 +90,7 @@ impl Converter {
             return Err(OUT_OF_MEMORY);
         };
         let (width, height) = (self.size.0 as usize, self.size.1 as usize);
-        let (rows, stride) = plane::rows(&scaler.rgb, 0, scaler.rgb.height(), 3 * scaler.rgb.width())?;
+        let (rows, stride) = plane::rows(&scaler.output, 0, scaler.output.height(), 3 * scaler.output.width())?;
         if orientation == Orientation::NONE {
             // Nearly always; memory that is written once need not be cleared first.
             let mut rgb = Vec::with_capacity(3 * width * height);
@@ -97,19 +103,42 @@ impl Converter {
     }
 }
 
-/// Scales `picture` into the picture of `scaler`, which is made anew if it is for another kind.
-fn scale(scaler: &mut Option<Scaler>, picture: &Picture, (width, height): (u32, u32)) -> Result<(), Fault> {
+/// `picture` in the format `even`, its chroma as fine as its luma.
+fn even_chroma<'a>(
+    evener: &'a mut Option<Scaler>,
+    picture: &Picture,
+    even: ffi::AVPixelFormat,
+) -> Result<&'a Picture, Fault> {
+    let size = (picture.width() as u32, picture.height() as u32);
+    let output = scale(evener, picture, size, even)?;
+    // decord keeps the samples, but takes them for limited range unless the format itself says otherwise.
+    let range = match even {
+        ffi::AVPixelFormat::AV_PIX_FMT_YUVJ444P => ffi::AVColorRange::AVCOL_RANGE_JPEG,
+        _ => ffi::AVColorRange::AVCOL_RANGE_MPEG,
+    };
+    output.set_colour(picture.color_space(), range as c_int);
+    Ok(output)
+}
+
+/// Scales `picture` to the size and format given with `scaler`, which is made anew if it is for others.
+fn scale<'a>(
+    scaler: &'a mut Option<Scaler>,
+    picture: &Picture,
+    (width, height): (u32, u32),
+    format: ffi::AVPixelFormat,
+) -> Result<&'a mut Picture, Fault> {
     let kind = kind_of(picture)?;
-    let fits = |scaler: &Scaler| {
-        scaler.kind == kind && (scaler.rgb.width() as u32, scaler.rgb.height() as u32) == (width, height)
+    let fits = |Scaler { kind: old, output, .. }: &Scaler| {
+        (*old, output.format()) == (kind, format as c_int)
+            && (output.width() as u32, output.height() as u32) == (width, height)
     };
     let ready = match scaler.take() {
         Some(old) if fits(&old) => old,
-        _ => new_scaler(kind, width, height)?,
+        _ => new_scaler(kind, width, height, format)?,
     };
     let scaler = scaler.insert(ready);
     let (from, from_lines) = (picture.planes(), picture.line_bytes());
-    let (to, to_lines) = (scaler.rgb.planes(), scaler.rgb.line_bytes());
+    let (to, to_lines) = (scaler.output.planes(), scaler.output.line_bytes());
     // SAFETY: the context was made for the size and format of both pictures; both own all the lines they name.
     check(unsafe {
         ffi::sws_scale(
@@ -122,7 +151,7 @@ fn scale(scaler: &mut Option<Scaler>, picture: &Picture, (width, height): (u32, 
             to_lines.as_ptr(),
         )
     })?;
-    Ok(())
+    Ok(&mut scaler.output)
 }
 
 /// What of a picture matters to the scaler.
@@ -139,15 +168,14 @@ fn kind_of(picture: &Picture) -> Result<Kind, Fault> {
     })
 }
 
-fn new_scaler(kind: Kind, width: u32, height: u32) -> Result<Scaler, Fault> {
-    let rgb24 = ffi::AVPixelFormat::AV_PIX_FMT_RGB24;
+fn new_scaler(kind: Kind, width: u32, height: u32, format: ffi::AVPixelFormat) -> Result<Scaler, Fault> {
     let too_large = Fault(ffi::AVERROR(ffi::EINVAL));
     let to_width = c_int::try_from(width).map_err(|_| too_large)?;
     let to_height = c_int::try_from(height).map_err(|_| too_large)?;
-    let rgb = Picture::allocate(rgb24 as c_int, to_width, to_height)?;
+    let output = Picture::allocate(format as c_int, to_width, to_height)?;
     // SAFETY: allocates; NULL is handled.
     let context = NonNull::new(unsafe { ffi::sws_alloc_context() }).ok_or(OUT_OF_MEMORY)?;
-    let scaler = Scaler { context, kind, rgb };
+    let scaler = Scaler { context, kind, output };
     let mut settings = vec![
         (c"sws_flags", Flags::BILINEAR.bits()),
         (c"srcw", kind.width),
@@ -155,7 +183,7 @@ fn new_scaler(kind: Kind, width: u32, height: u32) -> Result<Scaler, Fault> {
         (c"src_format", kind.format as c_int),
         (c"dstw", to_width),
         (c"dsth", to_height),
-        (c"dst_format", rgb24 as c_int),
+        (c"dst_format", format as c_int),
     ];
     // FFmpeg's scale filter puts the chroma of this one format half-way between rows, which matters when the size
     // changes.
@@ -201,6 +229,9 @@ fn set_colour(scaler: &Scaler) {
     // SAFETY: returns a static table for every number, the BT.601 one where it knows no better.
     let table = unsafe { ffi::sws_getCoefficients(space) };
     let from_full = scaler.kind.full_range.map_or(from_full, c_int::from);
+    // Samples that stay YUV stay in their range.
+    let to_rgb = scaler.output.format() == ffi::AVPixelFormat::AV_PIX_FMT_RGB24 as c_int;
+    let to_full = if to_rgb { to_full } else { from_full };
     // A refusal leaves the context usable, so it is not looked at.
     // SAFETY: a valid context and table.
     unsafe {

@@ -339,13 +339,13 @@ impl Picture {
         unsafe { number(&raw const (*self.0.as_ptr()).color_range) }
     }
 
-    /// Takes the colour matrix and range of another picture.
-    pub(super) fn set_colour_of(&mut self, other: &Picture) {
+    /// Sets FFmpeg's numbers of the colour matrix and range.
+    pub(super) fn set_colour(&mut self, space: c_int, range: c_int) {
         let frame = self.0.as_ptr();
         // SAFETY: a valid frame of ours, and fields of the size of a C int, which takes any number.
         unsafe {
-            (&raw mut (*frame).colorspace).cast::<c_int>().write(other.color_space());
-            (&raw mut (*frame).color_range).cast::<c_int>().write(other.color_range());
+            (&raw mut (*frame).colorspace).cast::<c_int>().write(space);
+            (&raw mut (*frame).color_range).cast::<c_int>().write(range);
         }
     }
 

@@ -71,12 +71,30 @@ struct Plane {
     shift: u8,
 }
 
+/// AV_PIX_FMT_FLAG_PAL, _BITSTREAM, _HWACCEL and _BAYER of libavutil/pixdesc.h.
+const UNMOVABLE: u64 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 8;
+
+/// The format to convert to before a quarter turn, for formats whose chroma is subsampled more in one direction than
+/// in the other; `None` for all others.
+///
+/// These are the formats that decord 0.6.0's filter graph (FFmpeg 4.1) puts in front of its transposition.
+pub(super) fn even_format(format: c_int) -> Option<ffi::AVPixelFormat> {
+    use ffi::AVPixelFormat::*;
+    let description = description(format)?;
+    if description.flags & UNMOVABLE != 0 || description.log2_chroma_w == description.log2_chroma_h {
+        return None;
+    }
+    Some(match pixel_format(format)? {
+        AV_PIX_FMT_YUVJ422P | AV_PIX_FMT_YUVJ440P | AV_PIX_FMT_YUVJ411P => AV_PIX_FMT_YUVJ444P,
+        _ if description.comp[0].depth > 8 => AV_PIX_FMT_YUV444P16LE,
+        _ => AV_PIX_FMT_YUV444P,
+    })
+}
+
 /// The planes of formats whose pixels can be moved about whole: no packed or uneven subsampling, no bit streams, no
 /// palettes, no hardware.
 fn planes(format: c_int) -> Option<Vec<Plane>> {
     let description = description(format)?;
-    // AV_PIX_FMT_FLAG_PAL, _BITSTREAM, _HWACCEL and _BAYER of libavutil/pixdesc.h.
-    const UNMOVABLE: u64 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 8;
     let shift = description.log2_chroma_w;
     if description.flags & UNMOVABLE != 0 || shift != description.log2_chroma_h {
         return None;
@@ -123,7 +141,7 @@ impl Turner {
             Some(old) if fits(&old) => old,
             _ => Picture::allocate(picture.format(), width, height)?,
         };
-        turned.set_colour_of(picture);
+        turned.set_colour(picture.color_space(), picture.color_range());
         for (index, plane) in planes.iter().enumerate() {
             let part = |length: c_int| (length + (1 << plane.shift) - 1) >> plane.shift;
             let (from, from_stride) = rows(picture, index, part(picture.height()), part(picture.width()) * plane.step)?;
@@ -139,6 +157,19 @@ impl Turner {
 mod tests {
     use super::*;
     use ffi::AVPixelFormat::*;
+
+    #[test]
+    fn formats_to_turn_by_way_of() {
+        let even = |format: ffi::AVPixelFormat| even_format(format as c_int);
+        for format in [AV_PIX_FMT_YUV422P, AV_PIX_FMT_YUV411P, AV_PIX_FMT_YUV440P, AV_PIX_FMT_UYVY422] {
+            assert_eq!(even(format), Some(AV_PIX_FMT_YUV444P), "{format:?}");
+        }
+        assert_eq!(even(AV_PIX_FMT_YUVJ422P), Some(AV_PIX_FMT_YUVJ444P));
+        assert_eq!(even(AV_PIX_FMT_YUV422P10LE), Some(AV_PIX_FMT_YUV444P16LE));
+        for format in [AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV444P10LE, AV_PIX_FMT_PAL8, AV_PIX_FMT_RGB24] {
+            assert_eq!(even(format), None, "{format:?}");
+        }
+    }
 
     #[test]
     fn formats_that_can_be_turned() {
