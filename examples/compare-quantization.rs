@@ -4,9 +4,10 @@
 //! [--device NAME]`
 //!
 //! QUESTIONS.json is a list of objects with `clip` (a file, relative to the list's folder), `question`, and optionally
-//! `frames` (default 110), `time_instruction` (`inline` or `newline`) and `answer` (what is right). First the checkpoint as
-//! it is, in f32, on the CPU unless `--device` names another device, answers each question greedily, and the distribution of every next token is kept: 4 bytes for
-//! each id of the vocabulary and token generated. Then each quantization is led along the same tokens, and printed:
+//! `frames` (default 110), `time_instruction` (`inline` or `newline`) and `answer` (what is right). First the
+//! checkpoint as it is, in f32, on the CPU unless `--device` names another device, answers each question greedily, and
+//! the distribution of every next token is kept: 4 bytes for each id of the vocabulary and token generated. Then each
+//! quantization is led along the same tokens, and printed:
 //!
 //! - bytes of the weights, and KL divergence from the kept distributions in nats, mean and largest over all tokens;
 //! - the share of tokens whose likeliest id is the same, before the repetition penalty;

@@ -1,4 +1,5 @@
-//! The demo model: a small checkpoint inside the program, of the architecture of the real one, trained for a small world.
+//! The demo model: a small checkpoint inside the program, of the architecture of the real one, trained for a small
+//! world.
 //!
 //! It goes the way of any other checkpoint. How it was made, and what it gets right, is told in `tools/demo-model`.
 

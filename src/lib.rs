@@ -20,9 +20,9 @@
 //! D width of the decoder, N_v visual tokens of a clip.
 //!
 //! [`hub`] brings a checkpoint here, [`demo`] is one inside the program, [`checkpoint`] knows what is on disk,
-//! [`quantization`] in how many bits weights are held, [`device`] where things run, [`memory`] whether they fit, [`model`]
-//! puts the stages together, [`score`] measures how well text is predicted. The library never prints and never exits; the
-//! binary's `cli` does.
+//! [`quantization`] in how many bits weights are held, [`device`] where things run, [`memory`] whether they fit,
+//! [`model`] puts the stages together, [`score`] measures how well text is predicted. The library never prints and
+//! never exits; the binary's `cli` does.
 
 mod attention;
 mod cgroup;

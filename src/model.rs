@@ -102,8 +102,8 @@ pub fn vocab_len(checkpoint: &Checkpoint, tokenizer: &Tokenizer) -> usize {
 }
 
 /// Ids of the prompt that the repetition penalty counts. The HF class generates from `input_ids`, so transformers'
-/// `RepetitionPenaltyLogitsProcessor` sees the whole prompt, the placeholder of visual tokens included. The original class
-/// generates from embeddings and has no ids of its prompt.
+/// `RepetitionPenaltyLogitsProcessor` sees the whole prompt, the placeholder of visual tokens included. The original
+/// class generates from embeddings and has no ids of its prompt.
 pub fn penalized_prompt_ids(config: &Config, prompt: &Prompt, shows_pictures: bool) -> Vec<u32> {
     let Some(placeholders) = config.placeholders else { return Vec::new() };
     let placeholder = if shows_pictures { placeholders.picture } else { placeholders.video };

@@ -1,8 +1,8 @@
 //! How well a language model predicts a text: the measure by which quantizations are compared.
 //!
 //! The text's ids are cut into windows of equal length that do not overlap. In each window every id but the first is
-//! predicted from those before it in the window. Perplexity is `exp(-mean(ln p))` over all predicted ids of all windows,
-//! as `p` the softmax over the ids that can be generated.
+//! predicted from those before it in the window. Perplexity is `exp(-mean(ln p))` over all predicted ids of all
+//! windows, as `p` the softmax over the ids that can be generated.
 
 use rayon::prelude::*;
 

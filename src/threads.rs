@@ -20,7 +20,8 @@ pub fn available() -> usize {
     within(std::thread::available_parallelism().map_or(1, usize::from), cgroup::cpu_quota(Path::new("/")))
 }
 
-/// A thread beyond the quota would only make all of them stall, so a part of a processor does not count; one always does.
+/// A thread beyond the quota would only make all of them stall, so a part of a processor does not count; one always
+/// does.
 fn within(processors: usize, quota: Option<f64>) -> usize {
     quota.map_or(processors, |quota| processors.min(quota as usize)).max(1)
 }

@@ -1,7 +1,7 @@
 //! The decoder's keys of config.json: at its top level, or in `text_config` in the HF layout.
 //!
-//! Sources: `Qwen2Config` and `modeling_rope_utils.py` of transformers; `LlavaQwenConfig` of LLaVA-NeXT, whose class sets
-//! `rope_scaling` to None.
+//! Sources: `Qwen2Config` and `modeling_rope_utils.py` of transformers; `LlavaQwenConfig` of LLaVA-NeXT, whose class
+//! sets `rope_scaling` to None.
 
 use serde_json::Value;
 
@@ -79,7 +79,8 @@ pub(super) fn read(object: &Object, reader: Reader) -> Result<LanguageConfig, Er
     {
         return Err(object.error(format!("layer_types is {types}; only full_attention is supported")));
     }
-    // transformers 4 leaves what equals Qwen2Config's defaults out of `text_config`; at the top level it writes sizes always.
+    // transformers 4 leaves what equals Qwen2Config's defaults out of `text_config`; at the top level it writes sizes
+    // always.
     let count = |key: &str, default: usize| match reader {
         Reader::LlavaNext => object.required_count(key),
         Reader::Transformers => Ok(object.count(key)?.unwrap_or(default)),

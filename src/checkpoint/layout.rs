@@ -47,8 +47,8 @@ impl Layout {
         }
     }
 
-    /// What a tensor of this layout is called in the original layout, the names used throughout this program; `None` for
-    /// a name that this layout does not have.
+    /// What a tensor of this layout is called in the original layout, the names used throughout this program; `None`
+    /// for a name that this layout does not have.
     pub(super) fn original_name(self, name: &str) -> Option<String> {
         match self {
             Self::Original => Some(name.to_owned()),

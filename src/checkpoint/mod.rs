@@ -201,8 +201,8 @@ impl Error {
     }
 }
 
-/// The first thing without which `dir` cannot be loaded: a file that is not there, or a weight file that is not as long as
-/// its header says.
+/// The first thing without which `dir` cannot be loaded: a file that is not there, or a weight file that is not as long
+/// as its header says.
 pub fn first_missing(dir: &Path) -> Option<String> {
     first_absent(dir).or_else(|| {
         let files = weights::weight_files(dir).unwrap_or_default();

@@ -250,9 +250,9 @@ impl Weights {
         load().map_err(|source| self.failed(name, source))
     }
 
-    /// The first `rows` rows of a matrix that is held in blocks; `None` for one that is held in floats. What is stored in
-    /// floats is quantized a few rows at a time, so that next to the blocks only those are in memory. `progress` is told
-    /// how many values are done.
+    /// The first `rows` rows of a matrix that is held in blocks; `None` for one that is held in floats. What is stored
+    /// in floats is quantized a few rows at a time, so that next to the blocks only those are in memory. `progress` is
+    /// told how many values are done.
     ///
     /// # Errors
     /// As [`Self::load`].

@@ -1,7 +1,7 @@
 //! Shell completion: a short script for each shell, and the candidates that the script asks this program for.
 //!
-//! clap_complete's other kind of script, which holds all candidates itself, cannot know cached models, and in bash it is
-//! dead behind the subcommand of a program with a hyphen in its name (clap#6421).
+//! clap_complete's other kind of script, which holds all candidates itself, cannot know cached models, and in bash it
+//! is dead behind the subcommand of a program with a hyphen in its name (clap#6421).
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -69,7 +69,8 @@ impl EnvCompleter for Bash {
         completer: &str,
         script: &mut dyn Write,
     ) -> std::io::Result<()> {
-        // `-o default` leaves what has no candidates, such as a name with a quote in it, to bash's own completion of files.
+        // `-o default` leaves what has no candidates, such as a name with a quote in it, to bash's own completion of
+        // files.
         write!(
             script,
             r#"_llava_video() {{

@@ -1,4 +1,5 @@
-//! The progress line at the foot of the terminal, for `output.rs`: never wider than the terminal, and gone without a trace.
+//! The progress line at the foot of the terminal, for `output.rs`: never wider than the terminal, and gone without a
+//! trace.
 
 use std::io;
 use std::time::Duration;
@@ -37,9 +38,9 @@ pub(super) fn bar(stage: &'static str, unit: &'static str, template: &str, total
 
 /// The last line of a terminal, to which nothing but the bar is drawn.
 ///
-/// After each drawing the cursor goes back to the first column. Terminals that break lines anew when they become narrower
-/// keep it there, at the start of the broken line, so that clearing to the end of the screen takes all of the line away;
-/// it works just as well in those that cut lines off.
+/// After each drawing the cursor goes back to the first column. Terminals that break lines anew when they become
+/// narrower keep it there, at the start of the broken line, so that clearing to the end of the screen takes all of the
+/// line away; it works just as well in those that cut lines off.
 #[derive(Debug)]
 struct FootLine<T>(T);
 

@@ -1,4 +1,5 @@
-//! `ask --json` and `--timings`: one answer, or the plan of one, with everything that led to it. `docs/json.md` has the keys.
+//! `ask --json` and `--timings`: one answer, or the plan of one, with everything that led to it. `docs/json.md` has the
+//! keys.
 
 use std::time::{Duration, Instant};
 

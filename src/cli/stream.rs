@@ -61,8 +61,8 @@ impl Stream {
         }
     }
 
-    /// Hands all that comes to `take`, piece by piece. A thread does the reading, so that a signal ends even a read that
-    /// nothing answers.
+    /// Hands all that comes to `take`, piece by piece. A thread does the reading, so that a signal ends even a read
+    /// that nothing answers.
     pub(crate) fn read(self, interrupt: &Interrupt, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
         let failed = format!("cannot read {}", self.name().display());
         let (sender, pieces) = sync_channel(1);

@@ -60,9 +60,9 @@ pub struct Placement {
 impl Placement {
     /// Opens the requested devices and settles the arithmetic of each. `auto` opens every NVIDIA GPU there is.
     ///
-    /// `auto` takes f32 on the CPU, the arithmetic in which answers are compared with the reference's; there candle's bf16 products would widen both
-    /// operands at every call, which is slower and rounds more, and the weights can stay as they are stored anyway
-    /// ([`Self::matrix_dtype`]). On GPUs it takes bf16, the
+    /// `auto` takes f32 on the CPU, the arithmetic in which answers are compared with the reference's; there candle's
+    /// bf16 products would widen both operands at every call, which is slower and rounds more, and the weights can stay
+    /// as they are stored anyway ([`Self::matrix_dtype`]). On GPUs it takes bf16, the
     /// type the checkpoints are trained and stored in, at half the memory of f32; f16 is never picked, since its
     /// range overflows in this family of models.
     ///

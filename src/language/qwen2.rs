@@ -167,7 +167,8 @@ impl Qwen2 {
     }
 
     /// Runs `embeds: [S, D]` at the cache's next positions, in chunks, and returns the f32 logits `[vocab]` of the last
-    /// position. `progress` is told how many positions are done, as if the layers of a chunk went through it one by one.
+    /// position. `progress` is told how many positions are done, as if the layers of a chunk went through it one by
+    /// one.
     ///
     /// # Errors
     /// An interrupt, a full cache, or a failing device.
@@ -201,8 +202,8 @@ impl Qwen2 {
         count * layers / self.layers.len().max(1)
     }
 
-    /// Gives `on_logits` the f32 logits of every position of `ids`, in order, a few rows at a time. `progress` is told how
-    /// many positions are done, as by [`Self::prefill`].
+    /// Gives `on_logits` the f32 logits of every position of `ids`, in order, a few rows at a time. `progress` is told
+    /// how many positions are done, as by [`Self::prefill`].
     ///
     /// # Errors
     /// As [`Self::prefill`].
@@ -305,7 +306,8 @@ mod tests {
     use super::*;
     use crate::checkpoint::Checkpoint;
 
-    /// A window of a large model takes minutes on a CPU: what is told moves with every layer, not with the window alone.
+    /// A window of a large model takes minutes on a CPU: what is told moves with every layer, not with the window
+    /// alone.
     #[test]
     fn progress_moves_with_every_layer() {
         let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -151,7 +151,8 @@ impl Matrix {
     }
 }
 
-/// The product of a few f32 rows with the first `rows` rows of a matrix in blocks: `[positions, in]` -> `[positions, rows]`.
+/// The product of a few f32 rows with the first `rows` rows of a matrix in blocks: `[positions, in]` -> `[positions,
+/// rows]`.
 pub(super) struct BlockProduct<'b> {
     pub(super) blocks: &'b Blocks,
     pub(super) rows: usize,

@@ -1,12 +1,12 @@
 //! Linear layers whose weights may be held in 16-bit floats or in blocks of few bits while the arithmetic is f32.
 //!
-//! Checkpoints are stored in bf16 or f16, and every value of those is an f32 value: widening on the way into each product
-//! gives the very numbers of a model widened at load, at half the memory. Long inputs widen a block of rows at a time for
-//! candle's matrix product; a single position (a decode step) reads the weights once, as they are.
+//! Checkpoints are stored in bf16 or f16, and every value of those is an f32 value: widening on the way into each
+//! product gives the very numbers of a model widened at load, at half the memory. Long inputs widen a block of rows at
+//! a time for candle's matrix product; a single position (a decode step) reads the weights once, as they are.
 //!
 //! Quantized weights on the CPU go the same two ways. Long inputs widen blocks of rows to f32 and leave the input as it
-//! is; a few positions are rounded to 8 bits in blocks and multiplied in integers, as llama.cpp does, since a decode step
-//! is bound by the bytes of the weights. On GPUs candle's kernels choose.
+//! is; a few positions are rounded to 8 bits in blocks and multiplied in integers, as llama.cpp does, since a decode
+//! step is bound by the bytes of the weights. On GPUs candle's kernels choose.
 
 mod matrix;
 mod rows;
@@ -19,8 +19,8 @@ pub(crate) use matrix::{Matrix, Use};
 /// Positions up to which weights are read row by row; above it, widening blocks pays off.
 const MAX_ROWWISE_POSITIONS: usize = 4;
 
-/// The same for weights in blocks. Widening costs about as much processor time as eight products in integers (0.6 to 1.4
-/// against 0.1 to 0.2 ns a weight, measured on a busy machine).
+/// The same for weights in blocks. Widening costs about as much processor time as eight products in integers (0.6 to
+/// 1.4 against 0.1 to 0.2 ns a weight, measured on a busy machine).
 const MAX_BLOCKWISE_POSITIONS: usize = 8;
 
 /// Weight rows that are widened at a time: a few tens of megabytes at the widths of this family.

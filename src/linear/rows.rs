@@ -1,5 +1,5 @@
-//! Matrices in 16-bit floats on the CPU: multiplied by a few f32 rows as they are, each weight read once, by all threads,
-//! in vectors; or widened to f32. Every bf16 and every f16 is an f32, so both are exact.
+//! Matrices in 16-bit floats on the CPU: multiplied by a few f32 rows as they are, each weight read once, by all
+//! threads, in vectors; or widened to f32. Every bf16 and every f16 is an f32, so both are exact.
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Result, Shape};
 use half::slice::HalfFloatSliceExt;

@@ -1,5 +1,5 @@
-//! Bytes of what is computed on the way: KV cache exactly, everything else as the sum of the largest tensors that live at
-//! the same time in the code of each stage.
+//! Bytes of what is computed on the way: KV cache exactly, everything else as the sum of the largest tensors that live
+//! at the same time in the code of each stage.
 
 use candle_core::DType;
 
@@ -76,8 +76,8 @@ fn chunk_bytes(checkpoint: &Checkpoint, placement: &Placement, chunk_tokens: usi
     norms + attention.max(feed_forward) + widened_bytes(placement, language.hidden_size.max(language.intermediate_size))
 }
 
-/// Copies of a block of scores that live at once: on the CPU the softmax works in place; elsewhere there are the product
-/// in the arithmetic's dtype, its f32 copy, and the softmax of that.
+/// Copies of a block of scores that live at once: on the CPU the softmax works in place; elsewhere there are the
+/// product in the arithmetic's dtype, its f32 copy, and the softmax of that.
 fn score_copies(placement: &Placement) -> usize {
     if placement.device.is_cpu() { 1 } else { 3 }
 }

@@ -1,8 +1,8 @@
 //! A matrix in blocks on the CPU: quantized by rows in parallel, multiplied as it is, or widened a few rows at a time.
 //!
 //! Reading and multiplying blocks is candle's (`candle_core::quantized::k_quants`). Its `QTensor` is not used here: on
-//! x86 that keeps a second, unpacked copy of each matrix once it has been multiplied. Its quantizer is not used either: it
-//! is older than ggml's, leaves larger errors in q4_k and q5_k, and makes zeros of equal values (`encode`).
+//! x86 that keeps a second, unpacked copy of each matrix once it has been multiplied. Its quantizer is not used either:
+//! it is older than ggml's, leaves larger errors in q4_k and q5_k, and makes zeros of equal values (`encode`).
 
 use std::ops::Range;
 

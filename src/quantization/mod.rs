@@ -6,10 +6,10 @@
 //! | embedding table, output head | q8_0 | q6_k | q6_k | q6_k |
 //! | tower's and projector's linear layers, if asked for | q8_0 | q6_k | q5_k | q4_k |
 //!
-//! A row that does not divide into a format's blocks (256 values for the K-quants) is held in q8_0 (blocks of 32), and as
-//! it is stored where that does not divide it either. Everything else stays as it is stored: norms, biases, the patch and
-//! position embeddings, the newline token. The head gets six bits under the smaller formats, as llama.cpp does it: its
-//! errors go straight into the logits. A tied table is one table, in the head's format.
+//! A row that does not divide into a format's blocks (256 values for the K-quants) is held in q8_0 (blocks of 32), and
+//! as it is stored where that does not divide it either. Everything else stays as it is stored: norms, biases, the
+//! patch and position embeddings, the newline token. The head gets six bits under the smaller formats, as llama.cpp
+//! does it: its errors go straight into the logits. A tied table is one table, in the head's format.
 
 pub(crate) mod blocks;
 mod encode;

@@ -34,9 +34,10 @@ unsafe impl Send for Decoder {}
 impl Decoder {
     /// Opens FFmpeg's default decoder for the chosen stream, with `threads` threads of its own.
     ///
-    /// Pictures of more than `max_pixels` pixels are refused by the decoder before it takes memory for them. With several
-    /// threads an error in a picture's data is an error of the decoder: threads hand pictures over before their damage
-    /// is known, and leave what was lost in them to chance. One thread patches pictures, and always in the same way.
+    /// Pictures of more than `max_pixels` pixels are refused by the decoder before it takes memory for them. With
+    /// several threads an error in a picture's data is an error of the decoder: threads hand pictures over before their
+    /// damage is known, and leave what was lost in them to chance. One thread patches pictures, and always in the same
+    /// way.
     pub(super) fn open(source: &Source, threads: usize, max_pixels: u64) -> Result<Decoder, Fault> {
         // SAFETY: the parameters live as long as the source.
         unsafe { Decoder::of(source.parameters(), source.stream().time_base, threads, max_pixels) }

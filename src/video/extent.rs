@@ -19,9 +19,9 @@ pub(super) struct Cut {
     pub(super) want_bytes: u64,
 }
 
-/// Whether an MPEG transport stream ends within a packet of the stream with the number `pid`, whose last picture is then
-/// known in part only. Source: ISO/IEC 13818-1, 2.4.3.2 (packets of 188 bytes; recorders put 4 bytes before each, and
-/// broadcasters 16 behind).
+/// Whether an MPEG transport stream ends within a packet of the stream with the number `pid`, whose last picture is
+/// then known in part only. Source: ISO/IEC 13818-1, 2.4.3.2 (packets of 188 bytes; recorders put 4 bytes before each,
+/// and broadcasters 16 behind).
 pub(super) fn ends_within_packet(path: &Path, pid: i32) -> bool {
     let ends = || -> Result<bool> {
         let mut file = File::open(path)?;

@@ -121,8 +121,8 @@ fn file_url(path: &Path) -> Result<CString, Fault> {
     CString::new(url).map_err(|_| Fault(-2))
 }
 
-/// Opens a local file with one of `demuxers` (comma separated) and the `file` protocol alone. To learn about its streams
-/// one of `decoders` may be used, any if that is empty.
+/// Opens a local file with one of `demuxers` (comma separated) and the `file` protocol alone. To learn about its
+/// streams one of `decoders` may be used, any if that is empty.
 ///
 /// `stop` must live as long as the returned input; [`super::source::Source`] sees to that.
 pub(super) fn open_input(

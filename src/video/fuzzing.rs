@@ -4,7 +4,8 @@ use super::isolated;
 use super::mp4::track_offsets;
 use super::nal::{Layout, h264_starts_here, hevc_starts_here, hevc_temporal_layer};
 
-/// The contents of a `moov` box. The first bytes choose the track and its number of samples, which FFmpeg tells otherwise.
+/// The contents of a `moov` box. The first bytes choose the track and its number of samples, which FFmpeg tells
+/// otherwise.
 pub fn moov(bytes: &[u8]) {
     let Some((&[track, count, more], moov)) = bytes.split_first_chunk() else { return };
     let count = usize::from(u16::from_be_bytes([more, count]));

@@ -180,8 +180,8 @@ impl ImageClip {
     }
 }
 
-/// Packed RGB24 as Pillow's `convert("RGB")` makes it: alpha is dropped, of 16 bits the upper eight are taken, but 16-bit
-/// grey is cut off at 255. Orientation in EXIF is not looked at.
+/// Packed RGB24 as Pillow's `convert("RGB")` makes it: alpha is dropped, of 16 bits the upper eight are taken, but
+/// 16-bit grey is cut off at 255. Orientation in EXIF is not looked at.
 fn to_rgb(picture: DynamicImage) -> Vec<u8> {
     let upper = |value: u16| (value >> 8) as u8;
     match picture {

@@ -38,8 +38,8 @@ pub(super) fn container_index(path: &Path, source: &Source) -> Option<Index> {
     let mut decoding_times = Vec::with_capacity(offsets.len());
     let mut places = Vec::with_capacity(offsets.len());
     for (number, offset) in (0..).zip(offsets) {
-        // SAFETY: a valid stream of an open context, and an entry that is copied at once; FFmpeg takes a mutable pointer
-        // and changes nothing through it.
+        // SAFETY: a valid stream of an open context, and an entry that is copied at once; FFmpeg takes a mutable
+        // pointer and changes nothing through it.
         let raw = *unsafe { ffi::avformat_index_get_entry(stream.cast_mut(), number).as_ref() }?;
         let size = u32::try_from(raw.size()).ok()?;
         let start = u64::try_from(raw.pos).ok()?;

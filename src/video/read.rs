@@ -21,8 +21,8 @@ use super::sample::distinct;
 use super::trust::Codec;
 use super::{Frame, View, damage};
 
-/// Pixels of the pictures that workers decode at a time. A worker on H.264 takes some 14 bytes for each, all its reference
-/// pictures counted, which is 116 MB for frames of 3840x2160.
+/// Pixels of the pictures that workers decode at a time. A worker on H.264 takes some 14 bytes for each, all its
+/// reference pictures counted, which is 116 MB for frames of 3840x2160.
 const WORKERS_PIXELS: u64 = 44 << 20;
 
 /// How many workers decode groups at a time.

@@ -54,8 +54,8 @@ pub fn plan_part(part: Range<usize>, avg_fps: f64, policy: &SamplePolicy) -> Fra
 
 /// The plan that takes the frame shown at each of `moments_secs` (ascending), whose indices are `indices`.
 ///
-/// Labels are those of the uniform plan where these agree with the moments, as they do in a clip of constant rate. Where
-/// the rate varies, `index / avg_fps` is not when a frame is shown, and the labels are the moments themselves.
+/// Labels are those of the uniform plan where these agree with the moments, as they do in a clip of constant rate.
+/// Where the rate varies, `index / avg_fps` is not when a frame is shown, and the labels are the moments themselves.
 pub fn plan_moments(indices: Vec<usize>, moments_secs: &[f64], avg_fps: f64) -> FramePlan {
     let plan = labelled_by_rate(indices, avg_fps);
     let frame_secs = 1.0 / avg_fps;

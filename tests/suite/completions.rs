@@ -18,8 +18,8 @@ registered=$(complete -p llava-video)
 printf '%s\n' "${COMPREPLY[@]}"
 "#;
 
-/// The same in zsh, whose completion system is replaced by its two functions that the script calls. `$1` says whether the
-/// script is in a file among zsh's functions or was sourced.
+/// The same in zsh, whose completion system is replaced by its two functions that the script calls. `$1` says whether
+/// the script is in a file among zsh's functions or was sourced.
 const ZSH: &str = r#"
 compdef() { registered=$1 }
 _describe() { local name; for name in "$@"; do [[ $name == (dirs|other) ]] && print -rl -- "${(@P)name}"; done }

@@ -1,4 +1,5 @@
-//! The demo model through the real binary: right answers about committed clips, and other answers when what is seen changes.
+//! The demo model through the real binary: right answers about committed clips, and other answers when what is seen
+//! changes.
 //!
 //! A model that guessed, or that got its frames in another order, mirrored or in other colours, could not pass.
 
@@ -117,8 +118,8 @@ fn exchanged(answer: &str, pairs: &[(&str, &str)]) -> String {
     answer.split(' ').map(partner).collect::<Vec<_>>().join(" ")
 }
 
-/// Questions of a kind whose answers `pairs` change, and that ask about the whole clip; both words of the first pair are
-/// among the answers. One frame number is enough for each question.
+/// Questions of a kind whose answers `pairs` change, and that ask about the whole clip; both words of the first pair
+/// are among the answers. One frame number is enough for each question.
 fn changed_by(kind: &str, pairs: &[(&str, &str)]) -> Vec<(Question, String)> {
     let is_whole =
         |asked: &Question| !["first", "last", "start", "end"].iter().any(|word| asked.question.contains(word));

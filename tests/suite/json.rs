@@ -1,4 +1,5 @@
-//! `docs/json.md` and the binary, held against each other: every key printed is described, every key described is printed.
+//! `docs/json.md` and the binary, held against each other: every key printed is described, every key described is
+//! printed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -28,7 +28,8 @@ fn is_sentence(text: &str) -> bool {
     words.count() > 1
 }
 
-/// Adds the sentences among the string literals of `stream`, test modules, documentation and reasons for panics left out.
+/// Adds the sentences among the string literals of `stream`, test modules, documentation and reasons for panics left
+/// out.
 fn collect(stream: TokenStream, sentences: &mut Vec<String>) {
     let mut in_test_item = false;
     // The two tokens before, the nearer one last.

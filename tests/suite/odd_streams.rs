@@ -1,5 +1,5 @@
-//! Streams in which packets and frames do not match one to one, or timestamps are missing: always the frames that a decode
-//! from the start gives.
+//! Streams in which packets and frames do not match one to one, or timestamps are missing: always the frames that a
+//! decode from the start gives.
 
 use std::path::{Path, PathBuf};
 

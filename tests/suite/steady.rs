@@ -17,8 +17,8 @@ const READINGS: usize = 20;
 /// Decoder threads, more than most machines have cores.
 const THREADS: usize = 8;
 
-/// What a reading gives: index, time stamp in whole microseconds and digest of each frame, and the warnings. (The child's
-/// time stamps come as text, which may change their last bit.)
+/// What a reading gives: index, time stamp in whole microseconds and digest of each frame, and the warnings. (The
+/// child's time stamps come as text, which may change their last bit.)
 type Given = (Vec<(usize, Option<i64>, String)>, Vec<String>);
 
 /// A way to read a clip.

@@ -120,8 +120,8 @@ struct Tokens {
 }
 
 impl Tokens {
-    /// From tokenizer.json or the slow tokenizer's files, filled up to `rows` ids; `None` where they are not understood:
-    /// this program does not need these keys.
+    /// From tokenizer.json or the slow tokenizer's files, filled up to `rows` ids; `None` where they are not
+    /// understood: this program does not need these keys.
     fn of(texts: &BTreeMap<&'static str, String>, rows: usize) -> Option<Self> {
         let json = |name: &str| serde_json::from_str::<Json>(texts.get(name)?).ok();
         let mut tokens = Self {

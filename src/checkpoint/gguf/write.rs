@@ -1,5 +1,5 @@
-//! A checkpoint, quantized, to a GGUF file (version 3): sizes first, then one tensor after the other, each compared with
-//! its size.
+//! A checkpoint, quantized, to a GGUF file (version 3): sizes first, then one tensor after the other, each compared
+//! with its size.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -14,8 +14,9 @@ use crate::disk;
 use crate::interrupt::Interrupt;
 use crate::quantization::{Format, Scheme, TensorPlan};
 
-/// Writes `checkpoint`, quantized as `scheme` says, to `path`, which appears when it is whole. What is there is replaced
-/// only if `replace` says so. `progress` is told how many of the file's bytes are made. Returns the file's bytes.
+/// Writes `checkpoint`, quantized as `scheme` says, to `path`, which appears when it is whole. What is there is
+/// replaced only if `replace` says so. `progress` is told how many of the file's bytes are made. Returns the file's
+/// bytes.
 ///
 /// # Errors
 /// A checkpoint that is quantized already or cannot be read, too little space, a file that is there, an interrupt.

@@ -91,7 +91,8 @@ pub(crate) struct AskArgs {
     #[arg(long, value_name = "T", default_value = "0", value_parser = not_negative, help_heading = ANSWER)]
     pub(crate) temperature: f64,
 
-    /// Above temperature 0: sample from the likeliest tokens that reach this probability mass. [default: the checkpoint's]
+    /// Above temperature 0: sample from the likeliest tokens that reach this probability mass. [default: the
+    /// checkpoint's]
     #[arg(long, value_name = "P", value_parser = probability, help_heading = ANSWER)]
     pub(crate) top_p: Option<f64>,
 

@@ -1,4 +1,5 @@
-//! Names of models that a shell can complete: the built-in one, those in the hub cache, those known to exist, and files.
+//! Names of models that a shell can complete: the built-in one, those in the hub cache, those known to exist, and
+//! files.
 
 use std::ffi::OsStr;
 

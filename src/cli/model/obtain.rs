@@ -42,8 +42,8 @@ impl Found {
     }
 }
 
-/// Where a model is, or what it will be. What is cached as a whole is taken as it is, without any network, so that answers
-/// do not change by themselves; of anything else the small files are fetched, unless a flag says `offline`.
+/// Where a model is, or what it will be. What is cached as a whole is taken as it is, without any network, so that
+/// answers do not change by themselves; of anything else the small files are fetched, unless a flag says `offline`.
 pub(crate) fn find(
     name: &str,
     offline: Option<&'static str>,

@@ -78,9 +78,9 @@ pub(super) fn fill(form: Form, values: &[f32], blocks: &mut [u8]) {
     }
 }
 
-/// For each sub-block the scale and the negated minimum of least weighted squared error among the candidates. A candidate
-/// gives codes; the best line through those is its scale and minimum, from which the next candidates start. Larger values
-/// weigh more.
+/// For each sub-block the scale and the negated minimum of least weighted squared error among the candidates. A
+/// candidate gives codes; the best line through those is its scale and minimum, from which the next candidates start.
+/// Larger values weigh more.
 #[inline(always)]
 fn search_affine(form: Form, x: &[Lanes; VALUES]) -> (Lanes, Lanes) {
     let (mut min, mut max, mut squares) = (x[0], x[0], [0f32; LANES]);
@@ -183,8 +183,8 @@ fn six_bits(scales: &[f32]) -> (f16, [u8; SUB_BLOCKS]) {
     (f16::from_f32(max / MAX_SCALE), codes)
 }
 
-/// Eight scales and eight minima of 6 bits in 12 bytes: the first four of each in bytes of their own, whose upper two bits
-/// are those of the last four; their lower four bits share the last bytes.
+/// Eight scales and eight minima of 6 bits in 12 bytes: the first four of each in bytes of their own, whose upper two
+/// bits are those of the last four; their lower four bits share the last bytes.
 fn pack_scales(scales: &[u8; 8], minima: &[u8; 8], bytes: &mut [u8]) {
     for index in 0..4 {
         let (scale, min) = (scales[index + 4], minima[index + 4]);

@@ -1,8 +1,8 @@
 //! Values -> blocks: the search for scales and minima, and the bytes of a block.
 //!
-//! The search is ggml's (`quantize_row_q4_K_ref` and its siblings in `ggml-quants.c`, without an importance matrix): the
-//! same candidates, weights, and sums in the same order, so the blocks hold the values that ggml's do. It goes over several
-//! sub-blocks side by side, one to a lane, which leaves every sum in ggml's order and still fills the vectors.
+//! The search is ggml's (`quantize_row_q4_K_ref` and its siblings in `ggml-quants.c`, without an importance matrix):
+//! the same candidates, weights, and sums in the same order, so the blocks hold the values that ggml's do. It goes over
+//! several sub-blocks side by side, one to a lane, which leaves every sum in ggml's order and still fills the vectors.
 //!
 //! Where a scale is beyond f16, ggml writes an infinity; here it is the largest f16, so that blocks hold numbers.
 
@@ -18,8 +18,8 @@ const BLOCK: usize = 256;
 /// Values of a block of q8_0.
 const SMALL_BLOCK: usize = 32;
 
-/// Fills `blocks` with `values` in `format`, with the widest vectors this machine has; the blocks are the same with any.
-/// Formats without blocks fill nothing.
+/// Fills `blocks` with `values` in `format`, with the widest vectors this machine has; the blocks are the same with
+/// any. Formats without blocks fill nothing.
 pub(super) fn encode(format: Format, values: &[f32], blocks: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
     {

@@ -4,9 +4,9 @@
 //! one of them costs the child, and with it one clip; the parent, which holds the model, reports an error and goes on.
 //!
 //! The parent starts `LAUNCHER` (`child.rs`), the child calls [`serve`], and both talk in messages over the child's
-//! standard input and output (`protocol.rs`). The child confines itself (`sandbox.rs`) before it reads the first byte of
-//! the file. A child that was taken over by the file it reads can send frames that are not in it, and no more: the parent
-//! holds all that it says against what was asked (`conversation.rs`).
+//! standard input and output (`protocol.rs`). The child confines itself (`sandbox.rs`) before it reads the first byte
+//! of the file. A child that was taken over by the file it reads can send frames that are not in it, and no more: the
+//! parent holds all that it says against what was asked (`conversation.rs`).
 
 mod budget;
 mod child;

@@ -16,7 +16,8 @@ const MAX_ADDRESS_SPACE_BYTES: u64 = 8 << 30;
 const MAX_OPEN_FILES: u64 = 32;
 
 /// Confines this thread, and all that it starts, to reading `path` (of a directory, what is in it) within `cpu_secs`
-/// seconds of processor time, for good. Returns what could not be given up, in words. Limits hold for the whole process.
+/// seconds of processor time, for good. Returns what could not be given up, in words. Limits hold for the whole
+/// process.
 pub fn enter(path: &Path, cpu_secs: u64) -> Vec<String> {
     let mut missing = Vec::new();
     budget::allow_cpu_secs(cpu_secs);

@@ -1,9 +1,9 @@
 //! The system calls that the child keeps: to read one file, to compute in threads, and to answer.
 //!
 //! An allow list, so that a call that the kernel learns tomorrow is refused, and so are x32 numbers, which are other
-//! numbers. Whatever is refused fails with `ENOSYS`, as on a kernel without that call: C libraries fall back to an older
-//! call then (on any other error they give up), and a codec that probes for something loses the probe and not the clip.
-//! Killing the process instead would protect nothing more. A call of another architecture does kill it.
+//! numbers. Whatever is refused fails with `ENOSYS`, as on a kernel without that call: C libraries fall back to an
+//! older call then (on any other error they give up), and a codec that probes for something loses the probe and not the
+//! clip. Killing the process instead would protect nothing more. A call of another architecture does kill it.
 //!
 //! The list comes from traces of all test clips, with several threads, on glibc; what musl and older or newer glibc use
 //! for the same purpose stands beside it.
@@ -128,7 +128,8 @@ fn guarded(own_pid: u32) -> Vec<(c_long, Vec<Condition>)> {
         (libc::SYS_clone, vec![has(0, THREAD | NAMESPACES, THREAD)]),
         // So that `abort` is seen as what it is.
         (libc::SYS_tgkill, vec![is(0, own_pid as i32)]),
-        // Limits of this process are read; the one that is set anew for each request may be written, within its maximum.
+        // Limits of this process are read; the one that is set anew for each request may be written, within its
+        // maximum.
         (libc::SYS_prlimit64, vec![is(0, 0), is_null(2)]),
         (libc::SYS_prlimit64, vec![is(0, 0), is(1, libc::RLIMIT_CPU as i32)]),
     ];

@@ -29,8 +29,8 @@ impl HubHome {
         &self.path
     }
 
-    /// The binary with this cache and the test's hub. On a busy machine that takes its time, so that patience with it is
-    /// long where no test is about a stalled stream.
+    /// The binary with this cache and the test's hub. On a busy machine that takes its time, so that patience with it
+    /// is long where no test is about a stalled stream.
     pub(crate) fn command<I: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = I>) -> Command {
         let mut command = command();
         for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] {

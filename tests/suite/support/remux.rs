@@ -4,8 +4,8 @@ use std::path::Path;
 
 use ffmpeg_next as ffmpeg;
 
-/// Copies the best video stream of `from` to `to`, whose name tells the container. `change` is given each packet's number
-/// and data, and makes the data that are written.
+/// Copies the best video stream of `from` to `to`, whose name tells the container. `change` is given each packet's
+/// number and data, and makes the data that are written.
 pub(crate) fn remux(from: &Path, to: &Path, mut change: impl FnMut(usize, Vec<u8>) -> Vec<u8>) {
     ffmpeg::init().unwrap();
     let mut input = ffmpeg::format::input(from).unwrap();

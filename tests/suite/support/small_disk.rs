@@ -16,8 +16,8 @@ pub(crate) struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Needs no rights where users may have namespaces of their own. Where nothing may be mounted, `None`, and `test` is
-    /// said to be skipped.
+    /// Needs no rights where users may have namespaces of their own. Where nothing may be mounted, `None`, and `test`
+    /// is said to be skipped.
     pub(crate) fn mount(at: &Path, bytes: u64, test: &str) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         for namespaces in [&["--user", "--map-root-user", "--mount"][..], &["--mount"]] {

@@ -26,8 +26,8 @@ pub(crate) const LARGE: Sizes = Sizes { hidden: 2048, intermediate: 8192, layers
 /// Tables of 134 million weights each, to be used sparse: one takes a slow quantizer longer than a second.
 pub(crate) const HUGE: Sizes = Sizes { hidden: 2048, intermediate: 65_536, layers: 3, heads: 16, kv_heads: 2 };
 
-/// A copy of the untied golden checkpoint with a decoder of these sizes. `sparse` leaves all weights zero, which takes no
-/// room on disk.
+/// A copy of the untied golden checkpoint with a decoder of these sizes. `sparse` leaves all weights zero, which takes
+/// no room on disk.
 pub(crate) fn checkpoint(sizes: Sizes, sparse: bool) -> CheckpointCopy {
     let copy = CheckpointCopy::of(&golden().join("ckpt/a_9x9_untied_sharded_bf16"));
     let mut tensors: Vec<(String, Vec<usize>)> = Vec::new();
