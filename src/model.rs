@@ -154,6 +154,11 @@ impl LlavaVideo {
         Ok(Self { devices: devices.clone(), vision, language })
     }
 
+    /// Whether it was loaded with the vision tower.
+    pub fn has_tower(&self) -> bool {
+        self.vision.is_some()
+    }
+
     /// A clip's visual tokens `[N_v, D]`. The tower runs once per distinct frame, in batches.
     ///
     /// # Errors

@@ -13,6 +13,8 @@ pub(crate) enum Exit {
     Failed,
     /// 2: used wrongly.
     Usage,
+    /// 3: finished, and some of what was asked failed.
+    SomeFailed,
     /// 128 and the signal's number: 130 for Ctrl-C, 143 for SIGTERM.
     Interrupted(usize),
 }
@@ -54,6 +56,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => Self::SUCCESS,
             Exit::Failed => Self::from(1),
             Exit::Usage => Self::from(2),
+            Exit::SomeFailed => Self::from(3),
             Exit::Interrupted(signal) => Self::from(u8::try_from(128 + signal).unwrap_or(1)),
         }
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use image::RgbImage;
+use llava_video::engine::PlannedClip;
 use llava_video::video::isolated::View;
 use llava_video::video::{Frame, label_text};
 use serde::Serialize;
@@ -11,9 +12,10 @@ use sha2::{Digest, Sha256};
 
 use super::args::FramesArgs;
 use super::exit::{Exit, UsageError};
+use super::input::Input;
+use super::observer::{Onlooker, surface};
 use super::output::Printer;
 use super::pictures::{self, Grid, Look, SheetFile};
-use super::request::PlannedClip;
 use super::signals;
 
 /// Side of the picture that the published models' vision tower gets, in pixels.
@@ -27,7 +29,8 @@ pub(crate) fn run(args: &FramesArgs, printer: &mut Printer) -> Result<Exit> {
     if args.out.as_deref() == Some(Path::new("-")) {
         return Err(UsageError("--out takes a directory, not standard output".to_owned()).into());
     }
-    let mut clip = PlannedClip::open(&args.clip, &interrupt, printer)?;
+    let input = Input::new(&args.clip.video, &args.clip.frames, &interrupt, printer)?;
+    let mut clip = PlannedClip::open(&input.request, &interrupt, &mut Onlooker::new(printer)).map_err(surface)?;
     if let Some(dir) = &args.out {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create `{}`", dir.display()))?;
     }
@@ -36,11 +39,12 @@ pub(crate) fn run(args: &FramesArgs, printer: &mut Printer) -> Result<Exit> {
         Look::Frame => (clip.info().width, clip.info().height),
         Look::Model(side) => (side as u32, side as u32),
     };
-    let grid = sheet_file.map(|_| Grid::new(clip.plan.indices.len(), size));
-    let shown = clip.read(View::Native, &interrupt, printer, |frame| show(frame, look, args, grid))?;
+    let grid = sheet_file.map(|_| Grid::new(clip.plan().indices.len(), size));
+    let on_frame = |frame| show(frame, look, args, grid);
+    let shown = clip.read(View::Native, &interrupt, &mut Onlooker::new(printer), on_frame).map_err(surface)?;
     let shown = shown.into_iter().collect::<Result<Vec<_>>>()?;
     let (mut lines, mut tiles) = (Vec::new(), Vec::new());
-    for (&index, time_secs) in clip.plan.indices.iter().zip(clip.label_secs()) {
+    for (&index, time_secs) in clip.plan().indices.iter().zip(clip.label_secs()) {
         let found = shown.binary_search_by_key(&index, |shown| shown.index);
         let Shown { facts, thumbnail, .. } =
             found.map(|at| &shown[at]).map_err(|_| anyhow!("frame {index} is missing"))?;

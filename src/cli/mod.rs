@@ -1,19 +1,23 @@
 //! The command line: arguments in, library calls, answers and exit codes out. No work is done in this file.
 
+mod announce;
+mod answers;
 mod args;
 mod ask;
 mod completions;
+mod desk;
 mod exit;
 mod file_url;
 mod frames;
-mod memory;
+mod input;
 mod model;
+mod observer;
 mod output;
 mod pictures;
 mod probe;
 mod progress;
+mod questions;
 mod record;
-mod request;
 mod score;
 mod signals;
 mod stream;
@@ -71,7 +75,7 @@ pub(crate) fn run() -> ExitCode {
                 printer.note("interrupted");
                 Exit::Interrupted(signal).into()
             }
-            Exit::Done => Exit::Done.into(),
+            exit @ (Exit::Done | Exit::SomeFailed) => exit.into(),
         },
     }
 }

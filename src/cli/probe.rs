@@ -3,18 +3,21 @@
 use std::path::Path;
 
 use anyhow::Result;
+use llava_video::engine::PlannedClip;
 use llava_video::video::{Access, ClipInfo};
 use serde_json::{Value, json};
 
 use super::args::ProbeArgs;
 use super::exit::Exit;
+use super::input::Input;
+use super::observer::{Onlooker, surface};
 use super::output::Printer;
-use super::request::PlannedClip;
 use super::signals;
 
 pub(crate) fn run(args: &ProbeArgs, printer: &mut Printer) -> Result<Exit> {
     let interrupt = signals::install()?;
-    let clip = PlannedClip::open(&args.clip, &interrupt, printer)?;
+    let input = Input::new(&args.clip.video, &args.clip.frames, &interrupt, printer)?;
+    let clip = PlannedClip::open(&input.request, &interrupt, &mut Onlooker::new(printer)).map_err(surface)?;
     match args.json {
         true => printer.line(&record(clip.path(), clip.info(), printer.warnings()).to_string())?,
         false => table(clip.info()).iter().try_for_each(|(label, fact)| printer.line(&format!("{label:<14}{fact}")))?,

@@ -1,26 +1,19 @@
 //! `ask --json` and `--timings`: one answer, or the plan of one, with everything that led to it. `docs/json.md` has the
 //! keys.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use llava_video::device::DeviceMap;
-use llava_video::generate::StopReason;
+use llava_video::engine::{Answer, CutPicture, Media, PlannedClip, SizedPrompt, Stopwatch, Timings};
 use llava_video::memory::{MemoryPlan, Need, Room, SlotPlan};
 use llava_video::quantization::Quantization;
 use serde_json::{Value, json};
 
-use super::ask::AskedPicture;
-use super::request::PlannedClip;
-
 /// What is asked of which model.
-pub(crate) struct Asked<'a> {
+pub(crate) struct Request<'a> {
     pub(crate) question: &'a str,
-    /// All positions of the prompt, visual tokens included.
-    pub(crate) prompt_tokens: usize,
-    pub(crate) visual_tokens: usize,
-    pub(crate) clip: Option<&'a PlannedClip>,
-    /// Empty where no picture was asked about.
-    pub(crate) pictures: &'a [AskedPicture],
+    pub(crate) prompt: &'a SizedPrompt,
+    pub(crate) media: &'a Media,
     pub(crate) model: &'a str,
     pub(crate) devices: &'a DeviceMap,
     /// As asked for with this run; a GGUF file is quantized as it is.
@@ -29,27 +22,27 @@ pub(crate) struct Asked<'a> {
 
 /// What came of it.
 pub(crate) struct Outcome<'a> {
-    pub(crate) answer: &'a str,
-    pub(crate) stop_reason: StopReason,
-    /// Generated ids, the stop id included.
-    pub(crate) token_ids: &'a [u32],
+    pub(crate) answer: &'a Answer,
     /// Only where the answer was sampled.
     pub(crate) seed: Option<u64>,
     pub(crate) timings: &'a Timings,
+    /// Wall time of this answer.
+    pub(crate) total: Duration,
 }
 
-impl Asked<'_> {
+impl Request<'_> {
     /// What `--json` prints.
     pub(crate) fn answered(&self, outcome: &Outcome<'_>, warnings: &[String]) -> Value {
-        let Outcome { answer, stop_reason, token_ids, seed, timings } = outcome;
+        let Outcome { answer, seed, timings, total } = outcome;
         let result = json!({
             "question": self.question,
-            "answer": answer,
-            "stop_reason": stop_reason,
-            "token_ids": token_ids,
-            "completion_tokens": token_ids.len(),
+            "answer": answer.text,
+            "stop_reason": answer.stop_reason,
+            "token_ids": answer.token_ids,
+            "completion_tokens": answer.token_ids.len(),
+            "cached_tokens": answer.cached_tokens,
             "seed": seed,
-            "timings": timings.to_json(),
+            "timings": timings_json(timings, *total),
         });
         self.and_request(result, warnings)
     }
@@ -67,11 +60,11 @@ impl Asked<'_> {
     /// Adds what led to a result.
     fn and_request(&self, mut result: Value, warnings: &[String]) -> Value {
         let request = [
-            ("prompt_tokens", json!(self.prompt_tokens)),
-            ("visual_tokens", json!(self.visual_tokens)),
-            ("frames", self.clip.map_or_else(Vec::new, frames).into()),
-            ("video", self.clip.map(video).into()),
-            ("pictures", self.pictures.iter().map(AskedPicture::to_json).collect()),
+            ("prompt_tokens", json!(self.prompt.tokens)),
+            ("visual_tokens", json!(self.prompt.visual_tokens)),
+            ("frames", self.media.clip().map_or_else(Vec::new, frames).into()),
+            ("video", self.media.clip().map(video).into()),
+            ("pictures", self.media.pictures().iter().map(picture).collect()),
             ("model", json!(self.model)),
             ("device", json!(self.devices.device_names())),
             ("dtype", json!(self.devices.dtype_name())),
@@ -102,7 +95,18 @@ fn slot(slot: &SlotPlan) -> Value {
 
 fn frames(clip: &PlannedClip) -> Vec<Value> {
     let frame = |(&index, time_secs): (&usize, f64)| json!({ "index": index, "time_secs": time_secs, "pts_secs": clip.pts_secs(index) });
-    clip.plan.indices.iter().zip(clip.label_secs()).map(frame).collect()
+    clip.plan().indices.iter().zip(clip.label_secs()).map(frame).collect()
+}
+
+fn picture(picture: &CutPicture) -> Value {
+    let (width, height) = picture.size();
+    json!({
+        "path": picture.path().to_string_lossy(),
+        "width": width,
+        "height": height,
+        "tiles": picture.tiles().layout.tiles_across_and_down().map(|(across, down)| [across, down]),
+        "visual_tokens": picture.visual_tokens(),
+    })
 }
 
 fn video(clip: &PlannedClip) -> Value {
@@ -118,78 +122,40 @@ fn video(clip: &PlannedClip) -> Value {
     })
 }
 
-/// Wall time of one stage; stays zero for a stage that did not run.
-#[derive(Debug, Default, Clone, Copy)]
-pub(crate) struct Stopwatch(Duration);
+/// A stage's name, its time, and its rate in tokens per second where it has one.
+type Row = (&'static str, f64, Option<f64>);
 
-impl Stopwatch {
-    /// Runs `work` and adds the time it takes, whether it succeeds or not.
-    pub(crate) fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
-        let started = Instant::now();
-        let out = work();
-        self.0 += started.elapsed();
-        out
-    }
+/// Every stage, and the whole, of which `total` is the wall time.
+fn rows(timings: &Timings, total: Duration) -> [Row; 7] {
+    let stage = |name, stopwatch: Stopwatch| (name, stopwatch.elapsed().as_secs_f64(), None);
+    let rated = |name, stopwatch: Stopwatch, tokens: usize| {
+        let secs = stopwatch.elapsed().as_secs_f64();
+        (name, secs, (tokens > 0 && secs > 0.0).then(|| tokens as f64 / secs))
+    };
+    [
+        stage("probe", timings.probe),
+        stage("video_decode", timings.video_decode),
+        stage("load", timings.load),
+        stage("vision", timings.vision),
+        rated("prefill", timings.prefill, timings.prefill_tokens),
+        rated("decode", timings.decode, timings.decode_steps),
+        ("total", total.as_secs_f64(), None),
+    ]
 }
 
-/// Wall time per stage.
-#[derive(Debug, Default)]
-pub(crate) struct Timings {
-    pub(crate) probe: Stopwatch,
-    pub(crate) video_decode: Stopwatch,
-    pub(crate) load: Stopwatch,
-    pub(crate) vision: Stopwatch,
-    pub(crate) prefill: Stopwatch,
-    pub(crate) decode: Stopwatch,
-    total: Duration,
-    prefill_tokens: usize,
-    decode_steps: usize,
+fn timings_json(timings: &Timings, total: Duration) -> Value {
+    let rows = rows(timings, total);
+    let secs = rows.iter().map(|(name, secs, _)| (format!("{name}_secs"), json!(secs)));
+    let rate = |(name, _, rate): &Row| (format!("{name}_tokens_per_sec"), json!(rate));
+    let rates = rows.iter().filter(|(name, ..)| ["prefill", "decode"].contains(name)).map(rate);
+    Value::Object(secs.chain(rates).collect())
 }
 
-impl Timings {
-    /// Fills in what is known at the end. The first token comes out of prefill, so that decode steps are one fewer than
-    /// tokens.
-    pub(crate) fn finish(&mut self, started: Instant, prompt_tokens: usize, completion_tokens: usize) {
-        self.total = started.elapsed();
-        self.prefill_tokens = prompt_tokens;
-        self.decode_steps = completion_tokens.saturating_sub(1);
-    }
-
-    fn stages(&self) -> [(&'static str, f64); 7] {
-        let secs = |stopwatch: Stopwatch| stopwatch.0.as_secs_f64();
-        [
-            ("probe", secs(self.probe)),
-            ("video_decode", secs(self.video_decode)),
-            ("load", secs(self.load)),
-            ("vision", secs(self.vision)),
-            ("prefill", secs(self.prefill)),
-            ("decode", secs(self.decode)),
-            ("total", self.total.as_secs_f64()),
-        ]
-    }
-
-    /// Tokens per second of prefill and of decode steps; `None` for a stage that did not run.
-    fn rates(&self) -> [(&'static str, Option<f64>); 2] {
-        let rate = |tokens: usize, stopwatch: Stopwatch| {
-            (tokens > 0 && stopwatch.0 > Duration::ZERO).then(|| tokens as f64 / stopwatch.0.as_secs_f64())
-        };
-        [("prefill", rate(self.prefill_tokens, self.prefill)), ("decode", rate(self.decode_steps, self.decode))]
-    }
-
-    fn to_json(&self) -> Value {
-        let stages = self.stages().into_iter().map(|(name, secs)| (format!("{name}_secs"), json!(secs)));
-        let rates = self.rates().into_iter().map(|(name, rate)| (format!("{name}_tokens_per_sec"), json!(rate)));
-        Value::Object(stages.chain(rates).collect())
-    }
-
-    /// A short table for people.
-    pub(crate) fn table(&self) -> Vec<String> {
-        let rates = self.rates();
-        let line = |(name, secs): (&str, f64)| {
-            let rate = rates.iter().find(|(stage, _)| *stage == name).and_then(|(_, rate)| *rate);
-            let rate = rate.map_or_else(String::new, |rate| format!("  {rate:8.1} tokens/s"));
-            format!("{name:<14}{secs:9.3} s{rate}")
-        };
-        self.stages().into_iter().map(line).collect()
-    }
+/// A short table of how long each stage took, for people.
+pub(crate) fn timings_table(timings: &Timings, total: Duration) -> Vec<String> {
+    let line = |(name, secs, rate): Row| {
+        let rate = rate.map_or_else(String::new, |rate| format!("  {rate:8.1} tokens/s"));
+        format!("{name:<14}{secs:9.3} s{rate}")
+    };
+    rows(timings, total).into_iter().map(line).collect()
 }

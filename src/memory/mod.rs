@@ -13,7 +13,7 @@ use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceMap, SlotId};
 use crate::size::shown;
 
-pub use place::{Error, Split, place};
+pub use place::{Error, Split, WayOut, place};
 pub use weights::StageBytes;
 
 /// What a request asks of memory.

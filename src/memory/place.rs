@@ -1,8 +1,11 @@
 //! Which decoder layers go to which of the opened devices, by the memory that each has free.
 
+use std::fmt;
+
 use super::{Demand, MemoryPlan, Need, Room, StageBytes, activations};
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceMap, Placement, SlotId, share_by_room};
+use crate::quantization::Quantization;
 use crate::size::{shown, shown_apart};
 
 /// A request that cannot be placed on its devices.
@@ -14,13 +17,47 @@ pub enum Error {
         /// What each device that is too small needs and has.
         needs: String,
         /// Requests like this one that would fit.
-        ways_out: Vec<String>,
+        ways_out: Vec<WayOut>,
     },
+}
+
+/// A request like one that does not fit, which would.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayOut {
+    /// So many frames.
+    FewerFrames(usize),
+    /// The language model in fewer bits.
+    FewerBits(Quantization),
+    /// So many frames, and the language model in fewer bits.
+    FewerOfBoth(usize, Quantization),
+    /// So many decoder layers on the GPU, the rest on the CPU.
+    PartOnCpu {
+        /// Layers on the GPU.
+        gpu_layers: usize,
+    },
+    /// The CPU alone.
+    CpuAlone,
+}
+
+impl fmt::Display for WayOut {
+    /// As a hint lists it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FewerFrames(frames) => write!(f, "fewer frames (`--frames {frames}`)"),
+            Self::FewerBits(quantization) => write!(f, "fewer bits (`--quantize {}`)", quantization.name()),
+            Self::FewerOfBoth(frames, quantization) => {
+                let name = quantization.name();
+                write!(f, "fewer frames in fewer bits (`--frames {frames} --quantize {name}`)")
+            }
+            Self::PartOnCpu { gpu_layers } => write!(f, "part of the model on the CPU (`--gpu-layers {gpu_layers}`)"),
+            Self::CpuAlone => write!(f, "the CPU alone (`--device cpu`)"),
+        }
+    }
 }
 
 impl Error {
     /// The error for a plan that does not fit.
-    pub fn does_not_fit(plan: &MemoryPlan, ways_out: Vec<String>) -> Self {
+    pub fn does_not_fit(plan: &MemoryPlan, ways_out: Vec<WayOut>) -> Self {
         let short = plan.slots.iter().filter_map(|slot| {
             let room = slot.room.filter(|room| room.bytes() < slot.need.total())?;
             let Need { weights, kv_cache, activations, base } = slot.need;
@@ -46,7 +83,10 @@ impl Error {
             Self::DoesNotFit { ways_out, .. } if ways_out.is_empty() => {
                 Some("free memory, or use a machine or a GPU with that much".to_owned())
             }
-            Self::DoesNotFit { ways_out, .. } => Some(format!("what would fit: {}", ways_out.join(", or "))),
+            Self::DoesNotFit { ways_out, .. } => {
+                let ways_out: Vec<String> = ways_out.iter().map(WayOut::to_string).collect();
+                Some(format!("what would fit: {}", ways_out.join(", or ")))
+            }
         }
     }
 }

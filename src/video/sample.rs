@@ -18,7 +18,7 @@ pub struct SamplePolicy {
 }
 
 /// Frames to show to the model, in order.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct FramePlan {
     /// Indices of presented frames, ascending; they repeat where the clip has fewer frames than asked for.
     pub indices: Vec<usize>,

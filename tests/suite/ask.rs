@@ -275,6 +275,7 @@ fn the_json_record_holds_everything() {
         "stop_reason",
         "token_ids",
         "completion_tokens",
+        "cached_tokens",
         "seed",
         "timings",
         "prompt_tokens",

@@ -8,11 +8,12 @@ use bytesize::ByteSize;
 use clap::{Args, ValueHint};
 use llava_video::checkpoint::ConfigOverride;
 use llava_video::device::{DeviceRequest, DtypeRequest};
+use llava_video::engine::{AskOptions, DeviceOptions, EngineOptions, SamplingOptions};
 use llava_video::hub::DEFAULT_MODEL;
 use llava_video::prompt::TimeInstruction;
 use llava_video::quantization::{Quantization, Scheme};
 
-use super::ClipArgs;
+use super::FrameArgs;
 use super::help::heading::{ANSWER, DEVICES, MODEL, OUTPUT, PROMPT};
 use super::models;
 use super::values::{at_least_one, config_override, not_negative, positive, probability, size, whole_number};
@@ -41,15 +42,54 @@ pub(crate) struct DeviceArgs {
     pub(crate) memory_limit: Option<ByteSize>,
 }
 
+impl DeviceArgs {
+    /// The same for the engine.
+    pub(crate) fn options(&self) -> DeviceOptions {
+        DeviceOptions {
+            device: self.device.clone(),
+            dtype: self.dtype,
+            gpu_layers: self.gpu_layers,
+            memory_limit_bytes: self.memory_limit.map(|limit| limit.as_u64()),
+        }
+    }
+}
+
+/// What has no meaning where the answer is one of several that are given.
+const CHOICE_CONFLICTS: [&str; 6] = ["temperature", "top_p", "top_k", "seed", "repetition_penalty", "max_new_tokens"];
+
 /// The arguments of `ask`.
 #[derive(Debug, Args)]
 pub(crate) struct AskArgs {
-    #[command(flatten)]
-    pub(crate) clip: ClipArgs,
+    /// The video or picture: a file, a directory of pictures as a video, or `-` for standard input.
+    #[arg(value_name = "VIDEO", required_unless_present = "no_video", value_hint = ValueHint::FilePath)]
+    video: Option<OsString>,
 
-    /// The question, always last; `-` reads it from standard input. More pictures may come before it.
-    #[arg(value_name = "QUESTION", required_unless_present = "no_video", value_hint = ValueHint::FilePath)]
+    /// The question, always last; `-` reads it from standard input. More pictures may come before it. With --question
+    /// or --questions, there is none here.
+    #[arg(value_name = "QUESTION", value_hint = ValueHint::FilePath)]
+    #[arg(required_unless_present_any = ["no_video", "question", "questions"])]
     rest: Vec<OsString>,
+
+    /// A question; repeatable: the video is read once for all of them.
+    #[arg(short = 'Q', long, value_name = "TEXT", help_heading = PROMPT)]
+    pub(crate) question: Vec<OsString>,
+
+    /// Questions from a file, one a line; `-` reads them from standard input.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = PROMPT)]
+    pub(crate) questions: Option<PathBuf>,
+
+    /// Answer with the likeliest of these, and with --json say how likely each is.
+    #[arg(long, value_name = "TEXT,...", value_delimiter = ',', help_heading = ANSWER)]
+    #[arg(conflicts_with_all = CHOICE_CONFLICTS)]
+    pub(crate) choices: Vec<String>,
+
+    /// The same from a file, one a line; `-` reads them from standard input.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = ANSWER)]
+    #[arg(conflicts_with = "choices", conflicts_with_all = CHOICE_CONFLICTS)]
+    pub(crate) choices_file: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) frames: FrameArgs,
 
     /// Checkpoint: a directory, a GGUF file, a repository of the hub (downloaded on first use), or `demo`, a small
     /// built-in model that knows moving shapes.
@@ -126,12 +166,46 @@ pub(crate) struct AskArgs {
 }
 
 impl AskArgs {
-    /// What is asked about, in order, and the question. With `--no-video` a lone argument is the question.
-    pub(crate) fn inputs_and_question(&self) -> (Vec<&OsStr>, &OsStr) {
-        let mut inputs: Vec<&OsStr> =
-            std::iter::once(&self.clip.video).chain(&self.rest).map(OsString::as_os_str).collect();
-        let question = inputs.pop().unwrap_or_default();
-        (inputs, question)
+    /// Whether questions are given by flags, so that no argument is one.
+    pub(crate) fn has_question_flags(&self) -> bool {
+        !self.question.is_empty() || self.questions.is_some()
+    }
+
+    /// What is asked about, in order, and the question, unless flags give questions. With `--no-video` a lone argument
+    /// is the question.
+    pub(crate) fn files_and_question(&self) -> (Vec<&OsStr>, Option<&OsStr>) {
+        let mut files: Vec<&OsStr> = self.video.iter().chain(&self.rest).map(OsString::as_os_str).collect();
+        let question = if self.has_question_flags() { None } else { files.pop() };
+        (files, question)
+    }
+
+    /// How the engine opens the checkpoint, and where it runs.
+    pub(crate) fn engine_options(&self) -> EngineOptions {
+        EngineOptions {
+            devices: self.devices.options(),
+            overrides: self.overrides.clone(),
+            scheme: self.quantize.scheme(),
+        }
+    }
+
+    /// How the questions are put.
+    pub(crate) fn ask_options(&self) -> AskOptions {
+        AskOptions {
+            system: self.system.clone(),
+            time_instruction: self.time_instruction,
+            max_new_tokens: self.max_new_tokens,
+        }
+    }
+
+    /// How tokens are chosen.
+    pub(crate) fn sampling(&self) -> SamplingOptions {
+        SamplingOptions {
+            temperature: self.temperature,
+            top_p: self.top_p,
+            top_k: self.top_k,
+            repetition_penalty: self.repetition_penalty,
+            seed: self.seed,
+        }
     }
 }
 

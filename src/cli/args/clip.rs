@@ -1,25 +1,14 @@
 //! Which clip, and which of its frames: what every command that reads clips takes.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
+use llava_video::engine::Selection;
 
 use super::help::heading::FRAMES;
 use super::values::{at_least_one, moment, positive};
 use crate::cli::exit::UsageError;
-
-/// Frames to sample from a video unless `--frames` says otherwise.
-pub(crate) const DEFAULT_FRAMES: usize = 110;
-
-/// Which frames of a clip are taken.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Selection {
-    /// Sampled from those that appear from `start_secs` on and before `end_secs`; `max_frames` only where it was given.
-    Part { start_secs: f64, end_secs: f64, max_frames: Option<usize>, fps: Option<f64> },
-    /// Those shown at these moments, in seconds, ascending.
-    Moments(Vec<f64>),
-}
 
 /// Which clip, and which of its frames are taken.
 #[derive(Debug, Clone, Args)]
@@ -28,6 +17,13 @@ pub(crate) struct ClipArgs {
     #[arg(value_name = "VIDEO", value_hint = ValueHint::FilePath)]
     pub(crate) video: OsString,
 
+    #[command(flatten)]
+    pub(crate) frames: FrameArgs,
+}
+
+/// Which frames of a clip are taken, and how it is read.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct FrameArgs {
     /// Take exactly N frames, spread evenly over the clip (a short clip repeats some); with --fps, at most N.
     /// [default: 110]
     #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one, help_heading = FRAMES)]
@@ -63,12 +59,7 @@ pub(crate) struct ClipArgs {
     decode_timeout: Option<f64>,
 }
 
-impl ClipArgs {
-    /// The same for another file.
-    pub(crate) fn with_video(&self, video: &OsStr) -> Self {
-        Self { video: video.to_owned(), ..self.clone() }
-    }
-
+impl FrameArgs {
     /// Which frames to take.
     pub(crate) fn selection(&self) -> Result<Selection, UsageError> {
         if !self.at.is_empty() {
@@ -76,27 +67,15 @@ impl ClipArgs {
             moments.sort_by(f64::total_cmp);
             return Ok(Selection::Moments(moments));
         }
-        let (start, end) = (self.start.unwrap_or(0.0), self.end.unwrap_or(f64::INFINITY));
-        match start < end {
-            true => Ok(Selection::Part { start_secs: start, end_secs: end, max_frames: self.frames, fps: self.fps }),
-            false => Err(UsageError(format!("--start {start} is not before --end {end}"))),
+        match (self.start, self.end) {
+            (Some(start), Some(end)) if start >= end => {
+                Err(UsageError(format!("--start {start} is not before --end {end}")))
+            }
+            (None, Some(end)) if end <= 0.0 => Err(UsageError(format!("--start 0 is not before --end {end}"))),
+            (start_secs, end_secs) => {
+                Ok(Selection::Part { start_secs, end_secs, max_frames: self.frames, fps: self.fps })
+            }
         }
-    }
-
-    /// `--frames`, if it was given.
-    pub(crate) fn frames_flag(&self) -> Option<&'static str> {
-        self.frames.map(|_| "--frames")
-    }
-
-    /// A flag that was given and that only makes sense where time passes.
-    pub(crate) fn time_flag(&self) -> Option<&'static str> {
-        let given = [
-            ("--fps", self.fps.is_some()),
-            ("--start", self.start.is_some()),
-            ("--end", self.end.is_some()),
-            ("--at", !self.at.is_empty()),
-        ];
-        given.into_iter().find_map(|(flag, is_given)| is_given.then_some(flag))
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {

@@ -15,7 +15,8 @@ macro_rules! with_exit_codes {
     ($($examples:literal)?) => {
         concat!(
             $("Examples:", $examples, "\n\n",)?
-            "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted (Ctrl-C), 143 terminated."
+            "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 finished with failed items, 130 interrupted (Ctrl-C), \
+             143 terminated."
         )
     };
 }
@@ -32,6 +33,7 @@ pub(super) const PROGRAM: &str = with_exit_codes!(
 pub(super) const ASK_USAGE: &str = "\
 llava-video ask [OPTIONS] VIDEO QUESTION
        llava-video ask [OPTIONS] PICTURE... QUESTION
+       llava-video ask [OPTIONS] VIDEO --question QUESTION...
        llava-video ask [OPTIONS] --no-video QUESTION";
 
 pub(super) const ASK: &str = with_exit_codes!(
@@ -39,6 +41,8 @@ pub(super) const ASK: &str = with_exit_codes!(
   llava-video ask clip.mp4 "What is the man holding?"
   llava-video ask clip.mp4 "What happens here?" --start 1m30s --end 1:45 -n 32
   llava-video ask clip.mp4 "describe this video" --quantize q4_k --json | jq -r .answer
+  llava-video ask clip.mp4 -Q "Who is there?" -Q "What do they do?" -Q "Where are they?"
+  llava-video ask clip.mp4 "Is it day or night?" --choices day,night
   llava-video ask before.png after.png "What has changed?"
   llava-video ask shapes.mp4 "Which direction does the square move?" -m demo"#
 );

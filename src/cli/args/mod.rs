@@ -22,8 +22,8 @@ use help::EXIT_CODES;
 use help::heading::{DEVICES, MODEL, OUTPUT};
 use values::at_least_one;
 
-pub(crate) use ask::{AskArgs, DeviceArgs, QuantizeArgs};
-pub(crate) use clip::{ClipArgs, DEFAULT_FRAMES, Selection};
+pub(crate) use ask::{AskArgs, QuantizeArgs};
+pub(crate) use clip::{ClipArgs, FrameArgs};
 pub(crate) use model::{InfoArgs, ListArgs, ModelCommand, ModelQuantizeArgs, PullArgs, RmArgs, VerifyArgs};
 
 /// Program, FFmpeg and features, as `--version` prints them.

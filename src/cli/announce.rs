@@ -1,0 +1,80 @@
+//! What a command says before and after long work: what is about to be done, how long it will take, and why an answer
+//! was cut short.
+
+use llava_video::device::DeviceMap;
+use llava_video::engine::{Engine, LongWork, Media, SizedPrompt};
+use llava_video::generate::StopReason;
+use llava_video::quantization::{Scheme, TensorPlan, fallbacks};
+use llava_video::size::shown;
+
+use super::output::Printer;
+
+/// Says what is about to be done, for `-v`.
+pub(crate) fn describe(
+    engine: &Engine,
+    scheme: Option<Scheme>,
+    media: &Media,
+    prompt: &SizedPrompt,
+    devices: &DeviceMap,
+    printer: &mut Printer,
+) {
+    let plan = engine.checkpoint().plan(scheme);
+    let size = shown(plan.iter().map(TensorPlan::bytes).sum::<usize>() as u64);
+    let (names, dtype) = (devices.names(), devices.dtype_name());
+    printer.detail(&format!(
+        "model: `{}`, {size} of weights, on {names} in {dtype}",
+        engine.checkpoint().source.path().display()
+    ));
+    fallbacks(&plan).iter().for_each(|line| printer.detail(line));
+    if let Some(clip) = media.clip() {
+        let info = clip.info();
+        printer.detail(&format!(
+            "video: {} in {}, {}x{}, {} frames at {:.3} frames per second",
+            info.codec, info.container, info.width, info.height, info.frame_count, info.avg_fps
+        ));
+        let (sampled, distinct) = (clip.plan().indices.len(), clip.distinct_frames());
+        printer.detail(&format!("sampled: {sampled} frames, {distinct} of them distinct"));
+    }
+    let SizedPrompt { tokens, visual_tokens, .. } = prompt;
+    printer.detail(&format!("prompt: {tokens} positions, {visual_tokens} of them visual tokens"));
+    for picture in media.pictures() {
+        let tiles = match picture.tiles().layout.tiles_across_and_down() {
+            Some((across, down)) => format!("cut in {across}x{down} tiles, "),
+            None => String::new(),
+        };
+        let ((width, height), path) = (picture.size(), picture.path().display());
+        printer
+            .detail(&format!("picture: `{path}`, {width}x{height}, {tiles}{} visual tokens", picture.visual_tokens()));
+    }
+}
+
+/// How long a long run will take, and which `--frames` would take less.
+pub(crate) fn long_work(work: &LongWork) -> String {
+    let mut message = format!("the answer will start after about {} on the CPU", rounded_time(work.secs));
+    if let Some((frames, secs)) = work.fewer_frames {
+        message += &format!("; with `--frames {frames}` after about {}", rounded_time(secs));
+    }
+    message
+}
+
+/// A time in words, as exact as the estimate deserves.
+fn rounded_time(secs: f64) -> String {
+    match secs {
+        s if s < 90.0 => format!("{} s", s.ceil()),
+        s if s < 5400.0 => format!("{} min", (s / 60.0).round()),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// Why an answer ends before its end, if a limit ended it.
+pub(crate) fn cut_short(stop_reason: StopReason, tokens: usize) -> Option<String> {
+    match stop_reason {
+        StopReason::Length => {
+            Some(format!("the answer was cut off after {tokens} tokens; `--max-new-tokens` allows more"))
+        }
+        StopReason::Context => {
+            Some(format!("the answer was cut off after {tokens} tokens: the model's context is full"))
+        }
+        StopReason::Stop | StopReason::Interrupted => None,
+    }
+}

@@ -1,0 +1,84 @@
+//! `ask`: questions about one video or some pictures, from arguments to the streamed answers.
+
+use std::time::Instant;
+
+use anyhow::Result;
+use llava_video::Error;
+use llava_video::device::Placement;
+use llava_video::engine::{self, Engine, Media};
+use llava_video::trace::Trace;
+
+use super::announce;
+use super::answers::Questions;
+use super::args::AskArgs;
+use super::desk::Desk;
+use super::exit::{Exit, UsageError};
+use super::input::Input;
+use super::observer::{Onlooker, surface};
+use super::output::Printer;
+use super::questions::Asked;
+use super::signals;
+
+pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
+    let began = Instant::now();
+    if args.dump_tensors.as_deref().is_some_and(|path| path.as_os_str() == "-") {
+        return Err(UsageError("--dump-tensors takes a file, not standard output".to_owned()).into());
+    }
+    let interrupt = signals::install()?;
+    let Asked { files, questions, choices: _ } = Asked::read(&args, &interrupt, printer)?;
+    let trace = if args.dump_tensors.is_some() { Trace::recording() } else { Trace::default() };
+    let mut desk = Desk::new(Onlooker::of_answers(printer, !args.json, began), trace, began);
+
+    // Everything that can be refused is refused before weights are loaded.
+    let placements = Placement::open_all(&args.devices.device, args.devices.dtype).map_err(Error::from)?;
+    let inputs = files.iter().map(|file| Input::new(file, &args.frames, &interrupt, desk.printer()));
+    let inputs = inputs.collect::<Result<Vec<_>>>()?;
+    let first = inputs.first().map(|input| desk.open(input, &interrupt)).transpose()?;
+    if let Some(video) = first.as_ref().filter(|clip| inputs.len() > 1 && !clip.info().is_picture()) {
+        return Err(surface(engine::Error::OnlyPictures { path: video.path().to_owned() }));
+    }
+    // Gigabytes are not fetched for a plan alone, nor for what does not fit.
+    let found = super::model::find(&args.model, args.offline.then_some("--offline"), &interrupt, desk.printer())?;
+    let mut engine = Engine::open_on(placements, &found.source, args.engine_options(), &interrupt).map_err(surface)?;
+    let options = args.ask_options();
+    let mut media = match first {
+        None => Media::Nothing,
+        Some(clip) if !clip.info().is_picture() => Media::Clip(Box::new(clip)),
+        Some(picture) => {
+            let more: Vec<_> = inputs[1..].iter().map(|input| input.request.clone()).collect();
+            let shortest = questions.iter().min_by_key(|question| question.len()).map_or("", String::as_str);
+            let cut = engine.cut_pictures(picture, &more, shortest, &options, &mut desk.watch());
+            Media::Pictures(cut.map_err(surface)?)
+        }
+    };
+    let mut asked = Questions::new(&args, &options, &questions);
+    asked.encode(&engine, &media, &mut desk)?;
+    let Some(longest) = asked.longest() else { return Ok(Exit::SomeFailed) };
+    let placing = engine.place(&media, &asked.fitting(), &options).map_err(surface)?;
+    announce::describe(&engine, args.quantize.scheme(), &media, longest, &placing.devices, desk.printer());
+    if args.dry_run {
+        asked.print_plans(&media, &placing, desk.printer())?;
+    }
+    if !placing.memory.fits() {
+        return Err(surface(engine.refusal(&placing, &media, &questions[0], &options)));
+    }
+    if args.dry_run {
+        return Ok(Exit::Done);
+    }
+    let work = engine.long_work(&media, longest, &placing).map_err(surface)?;
+    work.iter().for_each(|work| desk.printer().note(&announce::long_work(work)));
+    if let Some(source) = found.fetch(&interrupt, desk.printer())? {
+        engine.fetched(&source).map_err(surface)?;
+    }
+
+    let counted = media.clip().map(|clip| clip.info().frame_count);
+    let seen = engine.look(&mut media, &mut desk.watch()).map_err(surface)?;
+    // Times and duration in the prompt follow the number of frames.
+    if media.clip().map(|clip| clip.info().frame_count) != counted {
+        asked.encode(&engine, &media, &mut desk)?;
+    }
+    engine.load(&placing.devices, seen.needs_tower(), &mut desk.watch()).map_err(surface)?;
+    let visual = engine.encode(&media, &seen, &mut desk.watch());
+    desk.printer().end_progress();
+    asked.answer(&engine, &media, visual, &placing, &interrupt, &mut desk)
+}
