@@ -1,6 +1,6 @@
 //! The loaded model: clip frames or pictures to visual tokens, prompt to embeddings, prefill to a session that decodes.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
 use crate::checkpoint::{self, Checkpoint, Config, Layout};
 use crate::device::{DeviceMap, Placed, Placement};
@@ -340,8 +340,6 @@ pub struct Session<'m> {
 
 impl Decoder for Session<'_> {
     fn step(&mut self, id: u32) -> Result<Vec<f32>, Error> {
-        let embeds = self.language.embed(&[id])?;
-        let logits = self.language.prefill(&embeds, &mut self.cache, self.interrupt, &mut |_, _| ())?;
-        Ok(logits.to_dtype(DType::F32)?.to_vec1()?)
+        Ok(self.language.step(id, &mut self.cache, self.interrupt)?.to_vec1()?)
     }
 }

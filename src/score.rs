@@ -48,7 +48,8 @@ pub fn score(
             predicted += pairs.len();
             nats += pairs.par_iter().map(|(logits, target)| surprise(logits, *target)).sum::<f64>();
         };
-        language.all_logits(window, interrupt, &mut on_positions, &mut on_logits)?;
+        let mut cache = language.new_cache(window.len());
+        language.all_logits(window, &mut cache, interrupt, &mut on_positions, &mut on_logits)?;
         windows += 1;
         done += window.len();
     }

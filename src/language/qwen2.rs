@@ -6,39 +6,16 @@
 use candle_core::{D, DType, IndexOp, Result, Tensor};
 use candle_nn::{Module, RmsNorm};
 
+use super::kv_cache::KvCache;
 use super::rope::{Angles, Rope};
 use crate::attention::CausalBlocks;
 use crate::checkpoint::{Error, LanguageConfig, Weights};
 use crate::device::{DeviceMap, Placed, Placement, SlotId};
 use crate::interrupt::Interrupt;
-use crate::linear::{Linear, Matrix, Use};
+use crate::linear::{Linear, Matrix, Pass, Use};
 
 /// Positions whose logits are computed together where all are wanted: about 80 MB at this family's vocabulary.
 const LOGITS_POSITIONS: usize = 128;
-
-/// Keys and values of all positions so far, one pair per layer, each `[kv_heads, capacity, head_dim]`; allocated once.
-#[derive(Debug)]
-pub struct KvCache {
-    layers: Vec<candle_nn::kv_cache::KvCache>,
-    capacity: usize,
-}
-
-impl KvCache {
-    /// Positions that are filled.
-    pub fn len(&self) -> usize {
-        self.layers.first().map_or(0, |layer| layer.k_cache().current_seq_len())
-    }
-
-    /// Whether no position is filled yet.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Positions that it can hold.
-    pub fn capacity(&self) -> usize {
-        self.capacity
-    }
-}
 
 #[derive(Debug)]
 struct DecoderLayer {
@@ -56,6 +33,7 @@ struct DecoderLayer {
 
 /// What all layers on one slot share about the positions of one chunk.
 struct Chunk {
+    pass: Pass,
     angles: Angles,
     blocks: CausalBlocks,
 }
@@ -152,8 +130,7 @@ impl Qwen2 {
 
     /// An empty cache for `capacity` positions.
     pub fn new_cache(&self, capacity: usize) -> KvCache {
-        let layer = || candle_nn::kv_cache::KvCache::new(1, capacity);
-        KvCache { layers: self.layers.iter().map(|_| layer()).collect(), capacity }
+        KvCache::new(self.layers.len(), capacity)
     }
 
     /// Embeddings of `ids`: `[S]` -> `[S, D]`, unscaled.
@@ -168,10 +145,10 @@ impl Qwen2 {
 
     /// Runs `embeds: [S, D]` at the cache's next positions, in chunks, and returns the f32 logits `[vocab]` of the last
     /// position. `progress` is told how many positions are done, as if the layers of a chunk went through it one by
-    /// one.
+    /// one. However it ends, the cache holds the chunks that every layer has seen.
     ///
     /// # Errors
-    /// An interrupt, a full cache, or a failing device.
+    /// No positions, an interrupt, a full cache, or a failing device.
     pub fn prefill(
         &self,
         embeds: &Placed,
@@ -182,50 +159,80 @@ impl Qwen2 {
         let slot = self.devices.embedding_slot();
         let embeds = embeds.on(slot)?;
         let total = embeds.dim(0)?;
-        let mut done = 0;
-        loop {
-            let count = self.devices.prefill_chunk_tokens().min(total - done);
-            let chunk = Placed::new(embeds.narrow(0, done, count)?, slot);
-            let transfer = |x, slot| self.devices.transfer(x, slot);
-            let mut on_layer = |layer| progress(done + self.part_of(count, layer), total);
-            let hidden = self.forward_embeds(chunk, cache, interrupt, &transfer, &mut on_layer)?;
-            done += count;
-            if done == total {
-                progress(done, total);
-                return Ok(self.last_logits(&hidden)?);
-            }
-        }
+        let chunk = |first, count| Ok(Placed::new(embeds.narrow(0, first, count)?, slot));
+        let mut last = None;
+        let mut on_hidden = |hidden| {
+            last = Some(hidden);
+            Ok(())
+        };
+        self.run_chunks(total, &chunk, cache, interrupt, &mut |done| progress(done, total), &mut on_hidden)?;
+        let Some(hidden) = last else {
+            return Err(candle_core::Error::msg("there are no positions to run").into());
+        };
+        progress(total, total);
+        Ok(self.last_logits(&hidden)?)
     }
 
-    /// The share of `count` positions that the first `layers` of all layers stand for.
-    fn part_of(&self, count: usize, layers: usize) -> usize {
-        count * layers / self.layers.len().max(1)
-    }
-
-    /// Gives `on_logits` the f32 logits of every position of `ids`, in order, a few rows at a time. `progress` is told
-    /// how many positions are done, as by [`Self::prefill`].
+    /// One decode step: runs `id` at the cache's next position and returns the f32 logits `[vocab]` after it.
     ///
     /// # Errors
-    /// As [`Self::prefill`].
+    /// An interrupt, a full cache, an id beyond the table, or a failing device. The cache is then as before.
+    pub fn step(
+        &self,
+        id: u32,
+        cache: &mut KvCache,
+        interrupt: &Interrupt,
+    ) -> std::result::Result<Tensor, crate::Error> {
+        let transfer = |x, slot| self.devices.transfer(x, slot);
+        let hidden = self.forward_embeds(self.embed(&[id])?, Pass::Step, cache, interrupt, &transfer, &mut |_| ())?;
+        Ok(self.last_logits(&hidden)?)
+    }
+
+    /// Runs `ids` at the cache's next positions as [`Self::prefill`] does, and gives `on_logits` the f32 logits of each
+    /// of them, in order, a few rows at a time. `progress` is told how many positions are done.
+    ///
+    /// # Errors
+    /// As [`Self::prefill`]; no ids are no error.
     pub fn all_logits(
         &self,
         ids: &[u32],
+        cache: &mut KvCache,
         interrupt: &Interrupt,
         progress: &mut dyn FnMut(usize),
         on_logits: &mut dyn FnMut(Vec<Vec<f32>>),
     ) -> std::result::Result<(), crate::Error> {
-        let mut cache = self.new_cache(ids.len());
-        let transfer = |x, slot| self.devices.transfer(x, slot);
-        for ids in ids.chunks(self.devices.prefill_chunk_tokens()) {
-            let done = cache.len();
-            let mut on_layer = |layer| progress(done + self.part_of(ids.len(), layer));
-            let hidden = self.forward_embeds(self.embed(ids)?, &mut cache, interrupt, &transfer, &mut on_layer)?;
+        let chunk = |first, count| self.embed(&ids[first..first + count]);
+        let mut on_hidden = |hidden: Placed| {
             let hidden = hidden.on(self.devices.head_slot())?;
-            for first in (0..ids.len()).step_by(LOGITS_POSITIONS) {
-                let rows = hidden.narrow(0, first, LOGITS_POSITIONS.min(ids.len() - first))?;
-                let logits = self.lm_head.forward(&self.norm.forward(&rows)?)?;
-                on_logits(logits.to_dtype(DType::F32)?.to_vec2()?);
+            let count = hidden.dim(0)?;
+            for first in (0..count).step_by(LOGITS_POSITIONS) {
+                let rows = hidden.narrow(0, first, LOGITS_POSITIONS.min(count - first))?;
+                on_logits(self.logits(&rows, Pass::Prefill)?.to_vec2()?);
             }
+            Ok(())
+        };
+        self.run_chunks(ids.len(), &chunk, cache, interrupt, progress, &mut on_hidden)
+    }
+
+    /// Runs `total` positions in chunks. `embeds` gives the embeddings of `count` positions from the given one on;
+    /// `on_hidden` takes each chunk's hidden states before the final norm.
+    fn run_chunks(
+        &self,
+        total: usize,
+        embeds: &dyn Fn(usize, usize) -> Result<Placed>,
+        cache: &mut KvCache,
+        interrupt: &Interrupt,
+        progress: &mut dyn FnMut(usize),
+        on_hidden: &mut dyn FnMut(Placed) -> Result<()>,
+    ) -> std::result::Result<(), crate::Error> {
+        let chunk_tokens = self.devices.prefill_chunk_tokens();
+        let transfer = |x, slot| self.devices.transfer(x, slot);
+        for done in (0..total).step_by(chunk_tokens) {
+            let count = chunk_tokens.min(total - done);
+            // As many positions as the layers so far stand for.
+            let mut on_layer = |layer: usize| progress(done + count * layer / self.layers.len());
+            let chunk = embeds(done, count)?;
+            on_hidden(self.forward_embeds(chunk, Pass::Prefill, cache, interrupt, &transfer, &mut on_layer)?)?;
         }
         Ok(())
     }
@@ -235,67 +242,75 @@ impl Qwen2 {
     fn forward_embeds(
         &self,
         embeds: Placed,
+        pass: Pass,
         cache: &mut KvCache,
         interrupt: &Interrupt,
         transfer: &dyn Fn(Placed, SlotId) -> Result<Placed>,
         on_layer: &mut dyn FnMut(usize),
     ) -> std::result::Result<Placed, crate::Error> {
         let (count, position) = (embeds.tensor().dim(0)?, cache.len());
-        if position + count > cache.capacity {
-            let capacity = cache.capacity;
-            return Err(candle_core::Error::msg(format!(
-                "a KV cache of {capacity} positions cannot take {count} more at position {position}"
-            ))
-            .into());
-        }
+        cache.check_room(count)?;
         let chunk = |(placement, rope): (&Placement, &Rope)| {
             Ok(Chunk {
+                pass,
                 angles: rope.angles(position, count)?,
                 blocks: CausalBlocks::new(count, position, self.config.num_heads, placement)?,
             })
         };
         let chunks = self.devices.slots().iter().zip(&self.ropes).map(chunk).collect::<Result<Vec<_>>>()?;
         let mut hidden = embeds;
-        for (index, (layer, cache)) in self.layers.iter().zip(&mut cache.layers).enumerate() {
+        for (index, layer) in self.layers.iter().enumerate() {
             interrupt.check()?;
             on_layer(index);
             let moved = transfer(hidden, layer.slot)?;
-            hidden = Placed::new(self.layer(layer, moved.on(layer.slot)?, &chunks[layer.slot], cache)?, layer.slot);
+            let mut append = |keys: &Tensor, values: &Tensor| cache.write(index, keys, values);
+            hidden =
+                Placed::new(self.layer(layer, moved.on(layer.slot)?, &chunks[layer.slot], &mut append)?, layer.slot);
         }
+        cache.advance(count);
         Ok(hidden)
     }
 
+    /// One layer, `[S, D]` -> `[S, D]`. `append` takes the keys and values of these positions and returns those of all
+    /// positions so far.
     fn layer(
         &self,
         layer: &DecoderLayer,
         x: &Tensor,
         chunk: &Chunk,
-        cache: &mut candle_nn::kv_cache::KvCache,
+        append: &mut dyn FnMut(&Tensor, &Tensor) -> Result<(Tensor, Tensor)>,
     ) -> Result<Tensor> {
         let (count, _) = x.dims2()?;
+        let pass = chunk.pass;
         let head_dim = self.config.head_dim();
         let normed = layer.input_layernorm.forward(x)?;
         // [S, heads * d] -> [heads, S, d]
         let split = |x: Tensor, heads: usize| x.reshape((count, heads, head_dim))?.transpose(0, 1)?.contiguous();
-        let q = chunk.angles.rotate(&split(layer.q_proj.forward(&normed)?, self.config.num_heads)?)?;
-        let k = chunk.angles.rotate(&split(layer.k_proj.forward(&normed)?, self.config.num_kv_heads)?)?;
-        let v = split(layer.v_proj.forward(&normed)?, self.config.num_kv_heads)?;
-        let (keys, values) = cache.append(&k, &v)?;
+        let q = chunk.angles.rotate(&split(layer.q_proj.forward(&normed, pass)?, self.config.num_heads)?)?;
+        let k = chunk.angles.rotate(&split(layer.k_proj.forward(&normed, pass)?, self.config.num_kv_heads)?)?;
+        let v = split(layer.v_proj.forward(&normed, pass)?, self.config.num_kv_heads)?;
+        let (keys, values) = append(&k, &v)?;
         let attended = chunk.blocks.attend(&q, &keys, &values)?;
         let attended = attended.transpose(0, 1)?.reshape((count, self.config.num_heads * head_dim))?;
-        let x = (x + layer.o_proj.forward(&attended)?)?;
+        let x = (x + layer.o_proj.forward(&attended, pass)?)?;
 
         let normed = layer.post_attention_layernorm.forward(&x)?;
-        let gate = layer.gate_proj.forward(&normed)?.silu()?;
-        let mlp = layer.down_proj.forward(&(gate * layer.up_proj.forward(&normed)?)?)?;
+        let gate = layer.gate_proj.forward(&normed, pass)?.silu()?;
+        let mlp = layer.down_proj.forward(&(gate * layer.up_proj.forward(&normed, pass)?)?, pass)?;
         x + mlp
     }
 
-    /// Logits of the last of `[S, D]` hidden states only: `[vocab]`, in f32.
+    /// Logits of the last of `[S, D]` hidden states only: `[vocab]`, in f32. It is one position after a prompt as after
+    /// a step, so it goes the way of a step, which does not widen a whole head for it.
     fn last_logits(&self, hidden: &Placed) -> Result<Tensor> {
         let hidden = hidden.on(self.devices.head_slot())?;
         let last = hidden.i(hidden.dim(0)? - 1)?.unsqueeze(0)?;
-        self.lm_head.forward(&self.norm.forward(&last)?)?.squeeze(D::Minus2)?.to_dtype(DType::F32)
+        self.logits(&last, Pass::Step)?.squeeze(D::Minus2)
+    }
+
+    /// Logits of `[S, D]` hidden states: `[S, vocab]`, in f32.
+    fn logits(&self, hidden: &Tensor, pass: Pass) -> Result<Tensor> {
+        self.lm_head.forward(&self.norm.forward(hidden)?, pass)?.to_dtype(DType::F32)
     }
 }
 
@@ -320,7 +335,8 @@ mod tests {
         let ids = vec![1; 10 * config.num_layers];
         let expected: Vec<usize> = (0..config.num_layers).map(|layer| 10 * layer).collect();
         let (interrupt, mut told) = (Interrupt::default(), Vec::new());
-        model.all_logits(&ids, &interrupt, &mut |done| told.push(done), &mut |_| ()).expect("it runs");
+        let mut cache = model.new_cache(ids.len());
+        model.all_logits(&ids, &mut cache, &interrupt, &mut |done| told.push(done), &mut |_| ()).expect("it runs");
         assert_eq!(told, expected);
         told.clear();
         let embeds = model.embed(&ids).expect("known ids");
@@ -341,8 +357,8 @@ mod tests {
         let (config, weights) = (&checkpoint.config.language, &checkpoint.weights);
         let model = Qwen2::load(config, weights, 10, &devices, &mut |_, _| Ok(())).expect("it loads");
         let run = |transfer: &dyn Fn(Placed, SlotId) -> Result<Placed>| {
-            let embeds = model.embed(&[1, 2, 3])?;
-            model.forward_embeds(embeds, &mut model.new_cache(3), &Interrupt::default(), transfer, &mut |_| ())
+            let (embeds, mut cache) = (model.embed(&[1, 2, 3])?, model.new_cache(3));
+            model.forward_embeds(embeds, Pass::Prefill, &mut cache, &Interrupt::default(), transfer, &mut |_| ())
         };
         assert!(run(&|x, slot| devices.transfer(x, slot)).is_ok());
         let error = run(&|x, _| Ok(x)).expect_err("the second slot gets a tensor of the first");

@@ -50,7 +50,7 @@ impl Matrix {
         let device = &placement.device;
         if let Some(blocks) = weights.load_blocks(name, rows, &mut |_| ())? {
             if device.is_cpu() {
-                return Ok(Self { rows: blocks.rows(), storage: Storage::Blocks(Arc::new(blocks)) });
+                return Ok(Self::of_blocks(blocks));
             }
             let upload = || {
                 let Some(ggml) = blocks.format().ggml() else {
@@ -72,6 +72,11 @@ impl Matrix {
     /// A matrix of floats, `[rows, columns]`.
     pub(crate) fn of_floats(floats: Tensor) -> Self {
         Self { rows: floats.dims().first().copied().unwrap_or(0), storage: Storage::Floats(floats) }
+    }
+
+    /// A matrix in blocks, on the CPU.
+    pub(super) fn of_blocks(blocks: Blocks) -> Self {
+        Self { rows: blocks.rows(), storage: Storage::Blocks(Arc::new(blocks)) }
     }
 
     /// The first rows of this matrix, without a copy.

@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor};
 
 use crate::checkpoint::{Checkpoint, Error};
 use crate::device::Placement;
-use crate::linear::{Linear, Matrix, Use};
+use crate::linear::{Linear, Matrix, Pass, Use};
 
 /// The projector.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Projector {
             if index > 0 {
                 x = x.gelu_erf()?;
             }
-            x = layer.forward(&x)?;
+            x = layer.forward(&x, Pass::Prefill)?;
         }
         Ok(x)
     }

@@ -11,7 +11,7 @@ use crate::attention;
 use crate::checkpoint::{Checkpoint, Error, VisionShape};
 use crate::device::Placement;
 use crate::interrupt::Interrupt;
-use crate::linear::{Linear, Matrix, Use};
+use crate::linear::{Linear, Matrix, Pass, Use};
 
 /// Prefix of the tower's tensor names.
 const PREFIX: &str = crate::checkpoint::TOWER_PREFIX;
@@ -107,7 +107,7 @@ impl VisionTower {
         on_layer: &mut dyn FnMut(),
     ) -> std::result::Result<Tensor, crate::Error> {
         let patches = self.patches(&pixel_values.to_dtype(self.dtype)?)?;
-        let mut x = self.patch_embedding.forward(&patches)?.broadcast_add(&self.position_embedding)?;
+        let mut x = self.patch_embedding.forward(&patches, Pass::Prefill)?.broadcast_add(&self.position_embedding)?;
         for layer in &self.layers {
             interrupt.check()?;
             x = self.layer(layer, &x)?;
@@ -130,9 +130,9 @@ impl VisionTower {
 
     fn layer(&self, layer: &EncoderLayer, x: &Tensor) -> Result<Tensor> {
         let x = (x + self.attention(layer, &layer.layer_norm1.forward(x)?)?)?;
-        let mlp = layer.fc1.forward(&layer.layer_norm2.forward(&x)?)?;
+        let mlp = layer.fc1.forward(&layer.layer_norm2.forward(&x)?, Pass::Prefill)?;
         // `Tensor::gelu` is the tanh approximation, which is what SigLIP was trained with.
-        x + layer.fc2.forward(&mlp.gelu()?)?
+        x + layer.fc2.forward(&mlp.gelu()?, Pass::Prefill)?
     }
 
     /// Every patch attends to every patch of its own frame.
@@ -144,8 +144,9 @@ impl VisionTower {
         let split = |x: Tensor| {
             x.reshape((frames, patches, heads, head_dim))?.transpose(1, 2)?.reshape((frames * heads, patches, head_dim))
         };
-        let [q, k, v] = [&layer.q_proj, &layer.k_proj, &layer.v_proj].map(|linear| split(linear.forward(x)?));
+        let [q, k, v] =
+            [&layer.q_proj, &layer.k_proj, &layer.v_proj].map(|linear| split(linear.forward(x, Pass::Prefill)?));
         let attended = attention::full(&q?, &k?, &v?)?.reshape((frames, heads, patches, head_dim))?;
-        layer.out_proj.forward(&attended.transpose(1, 2)?.reshape((frames, patches, width))?)
+        layer.out_proj.forward(&attended.transpose(1, 2)?.reshape((frames, patches, width))?, Pass::Prefill)
     }
 }

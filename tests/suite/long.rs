@@ -60,8 +60,7 @@ fn a_prompt_may_end_anywhere_in_a_chunk() {
     let interrupt = Interrupt::default();
     let mut stepwise = model.new_cache(prompt.len());
     for (index, id) in prompt.iter().enumerate() {
-        let embeds = model.embed(&[*id]).unwrap();
-        let expected = model.prefill(&embeds, &mut stepwise, &interrupt, &mut |_, _| ()).unwrap();
+        let expected = model.step(*id, &mut stepwise, &interrupt).unwrap();
         let end = index + 1;
         if ENDS.contains(&end) {
             let (embeds, mut cache) = (model.embed(&prompt[..end]).unwrap(), model.new_cache(end));

@@ -209,15 +209,13 @@ fn fewer_bits_diverge_more_and_none_diverges_much() {
     let ids = tokenizer.encode_plain(TEXT).unwrap();
     let whole = |model: &Qwen2| {
         let mut rows = Vec::new();
-        model.all_logits(&ids, &interrupt, &mut |_| (), &mut |logits| rows.extend(logits)).unwrap();
+        let (mut cache, mut on_logits) = (model.new_cache(ids.len()), |logits| rows.extend(logits));
+        model.all_logits(&ids, &mut cache, &interrupt, &mut |_| (), &mut on_logits).unwrap();
         rows
     };
     let stepwise = |model: &Qwen2| {
         let mut cache = model.new_cache(ids.len());
-        let step = |id: &u32| {
-            let embeds = model.embed(&[*id]).unwrap();
-            model.prefill(&embeds, &mut cache, &interrupt, &mut |_, _| ()).unwrap().to_vec1::<f32>().unwrap()
-        };
+        let step = |id: &u32| model.step(*id, &mut cache, &interrupt).unwrap().to_vec1::<f32>().unwrap();
         ids.iter().map(step).collect::<Vec<_>>()
     };
     let divergence = |got: &[Vec<f32>], expected: &[Vec<f32>]| {

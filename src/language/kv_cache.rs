@@ -1,0 +1,193 @@
+//! The KV cache: keys and values of all positions so far, written in place, cut back without a copy.
+
+use candle_core::{Result, Tensor};
+
+/// The positions' dimension of `[kv_heads, capacity, head_dim]`.
+const POSITIONS: usize = 1;
+
+/// Keys and values of all positions so far, one pair per layer, each `[kv_heads, capacity, head_dim]`; allocated once,
+/// when the first positions come.
+#[derive(Debug)]
+pub struct KvCache {
+    layers: Vec<Option<Layer>>,
+    len: usize,
+    capacity: usize,
+}
+
+#[derive(Debug)]
+struct Layer {
+    keys: Tensor,
+    values: Tensor,
+}
+
+impl KvCache {
+    /// An empty cache of `layers` layers for `capacity` positions.
+    pub(super) fn new(layers: usize, capacity: usize) -> Self {
+        Self { layers: (0..layers).map(|_| None).collect(), len: 0, capacity }
+    }
+
+    /// Positions that are filled.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether no position is filled yet.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Positions that it can hold.
+    pub fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Forgets all positions from `len` on. What comes next is written over them.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
+    /// Makes room for `capacity` positions in all, those that are filled included. Growing copies the cache, a layer at
+    /// a time; it never shrinks.
+    ///
+    /// # Errors
+    /// A failing device.
+    pub fn reserve(&mut self, capacity: usize) -> Result<()> {
+        if capacity <= self.capacity {
+            return Ok(());
+        }
+        for layer in self.layers.iter_mut().flatten() {
+            // A device that failed before has grown some of them.
+            if layer.values.dim(POSITIONS)? >= capacity {
+                continue;
+            }
+            *layer = Layer { keys: grown(&layer.keys, capacity)?, values: grown(&layer.values, capacity)? };
+        }
+        self.capacity = capacity;
+        Ok(())
+    }
+
+    /// Fails unless `count` more positions have room.
+    pub(super) fn check_room(&self, count: usize) -> Result<()> {
+        let Self { len, capacity, .. } = *self;
+        if count > capacity - len {
+            candle_core::bail!("a KV cache of {capacity} positions cannot take {count} more at position {len}");
+        }
+        Ok(())
+    }
+
+    /// Writes one layer's `keys` and `values`, `[kv_heads, S, head_dim]`, at the next positions, and returns those of
+    /// all positions up to them. They do not count as filled before [`Self::advance`], so that a pass that ends
+    /// between two layers leaves the cache as it was.
+    ///
+    /// # Errors
+    /// No room, or a failing device.
+    pub(super) fn write(&mut self, layer: usize, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
+        let count = keys.dim(POSITIONS)?;
+        self.check_room(count)?;
+        let layer = &mut self.layers[layer];
+        let held = match layer {
+            Some(held) => held,
+            None => layer.insert(Layer { keys: empty(keys, self.capacity)?, values: empty(values, self.capacity)? }),
+        };
+        held.keys.slice_set(keys, POSITIONS, self.len)?;
+        held.values.slice_set(values, POSITIONS, self.len)?;
+        let so_far = |held: &Tensor| held.narrow(POSITIONS, 0, self.len + count);
+        Ok((so_far(&held.keys)?, so_far(&held.values)?))
+    }
+
+    /// Counts `count` positions as filled, which every layer has written.
+    pub(super) fn advance(&mut self, count: usize) {
+        self.len += count;
+    }
+}
+
+/// Zeros of the shape of `like`, but for `capacity` positions.
+fn empty(like: &Tensor, capacity: usize) -> Result<Tensor> {
+    let mut shape = like.dims().to_vec();
+    shape[POSITIONS] = capacity;
+    Tensor::zeros(shape, like.dtype(), like.device())
+}
+
+/// A copy with room for `capacity` positions.
+fn grown(held: &Tensor, capacity: usize) -> Result<Tensor> {
+    let grown = empty(held, capacity)?;
+    grown.slice_set(held, POSITIONS, 0)?;
+    Ok(grown)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    const LAYERS: usize = 2;
+
+    /// `[2, count, 3]`, all values different and from `first` on.
+    fn block(first: usize, count: usize) -> Tensor {
+        let values: Vec<f32> = (0..2 * count * 3).map(|i| (first * 1000 + i) as f32).collect();
+        Tensor::from_vec(values, (2, count, 3), &Device::Cpu).expect("a block")
+    }
+
+    /// Writes a block to all layers; returns what the last of them then holds.
+    fn append(cache: &mut KvCache, keys: &Tensor) -> (Tensor, Tensor) {
+        let values = (keys * 2.0).expect("doubled");
+        let mut held = None;
+        for layer in 0..LAYERS {
+            held = Some(cache.write(layer, keys, &values).expect("there is room"));
+        }
+        cache.advance(keys.dims()[POSITIONS]);
+        held.expect("a layer")
+    }
+
+    #[track_caller]
+    fn assert_holds((keys, values): &(Tensor, Tensor), blocks: &[&Tensor]) {
+        let expected = Tensor::cat(blocks, POSITIONS).expect("blocks of one shape");
+        let numbers = |tensor: &Tensor| tensor.to_vec3::<f32>().expect("numbers");
+        assert_eq!(numbers(keys), numbers(&expected));
+        assert_eq!(numbers(values), numbers(&(expected * 2.0).expect("doubled")));
+    }
+
+    #[test]
+    fn what_is_cut_off_is_written_over() {
+        let mut cache = KvCache::new(LAYERS, 8);
+        let (a, b, c) = (block(1, 3), block(2, 4), block(3, 2));
+        append(&mut cache, &a);
+        assert_holds(&append(&mut cache, &b), &[&a, &b]);
+        cache.truncate(3);
+        assert_eq!((cache.len(), cache.capacity()), (3, 8));
+        assert_holds(&append(&mut cache, &c), &[&a, &c]);
+        cache.truncate(100);
+        assert_eq!(cache.len(), 5);
+        cache.truncate(0);
+        assert!(cache.is_empty());
+        assert_holds(&append(&mut cache, &b), &[&b]);
+    }
+
+    #[test]
+    fn growing_keeps_what_is_held() {
+        let (a, b) = (block(1, 3), block(2, 4));
+        let mut cache = KvCache::new(LAYERS, 3);
+        append(&mut cache, &a);
+        assert!(cache.write(0, &b, &b).is_err(), "there is no room yet");
+        cache.reserve(7).expect("memory");
+        assert_eq!((cache.len(), cache.capacity()), (3, 7));
+        assert_holds(&append(&mut cache, &b), &[&a, &b]);
+        cache.reserve(2).expect("nothing to do");
+        assert_eq!(cache.capacity(), 7);
+        let mut empty = KvCache::new(LAYERS, 0);
+        empty.reserve(4).expect("nothing is allocated yet");
+        assert_holds(&append(&mut empty, &b), &[&b]);
+    }
+
+    /// As when an interrupt comes between two layers.
+    #[test]
+    fn positions_that_not_every_layer_wrote_do_not_count() {
+        let mut cache = KvCache::new(LAYERS, 8);
+        let (a, b, c) = (block(1, 3), block(2, 4), block(3, 2));
+        append(&mut cache, &a);
+        cache.write(0, &b, &b).expect("there is room");
+        assert_eq!(cache.len(), 3);
+        assert_holds(&append(&mut cache, &c), &[&a, &c]);
+    }
+}
