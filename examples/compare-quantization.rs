@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use llava_video::checkpoint::{Checkpoint, Source};
 use llava_video::device::{DeviceMap, DeviceName, DeviceRequest, DtypeRequest, Placement};
+use llava_video::engine::session::{Session, VisualId, VisualTokens};
 use llava_video::generate::{Decoder, Sampler, SamplingParams, StopRule, TextStream, generate};
 use llava_video::interrupt::Interrupt;
 use llava_video::model::{ClipFrames, LlavaVideo, penalized_prompt_ids, vocab_len};
@@ -223,11 +224,11 @@ impl<'c> Loaded<'c> {
     fn prefilled<T>(&self, asked: &Asked, then: impl FnOnce(Vec<f32>, &mut dyn Decoder) -> Result<T>) -> Result<T> {
         let mut trace = Trace::default();
         let visual = self.model.encode_clip(&asked.frames, &self.interrupt, &mut |_, _, _| (), &mut trace)?;
-        let embeds = self.model.embed_prompt(&asked.prompt, std::slice::from_ref(&visual), &mut trace)?;
+        let visual = [VisualTokens { id: VisualId(0), tokens: visual }];
+        let mut session = Session::new(&self.model, &self.interrupt);
         let room = self.compare.max_new_tokens;
-        let (mut session, logits) =
-            self.model.prefill(&embeds, room, &self.interrupt, &mut |_, _, _| (), &mut trace)?;
-        then(logits, &mut session)
+        let prefilled = session.prefill(&asked.prompt, &visual, room, &mut |_, _, _| (), &mut trace)?;
+        then(prefilled.logits, &mut session)
     }
 
     /// The greedy continuation as ids and text.

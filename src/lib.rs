@@ -12,7 +12,7 @@
 //! | pooling | patch grid -> visual tokens `[N_v, D]`, newline tokens included | [`vision::pool`] |
 //! | pictures | picture -> tiles `[n, S, S, 3]`; their projected patches -> visual tokens `[N_v, D]` | [`vision::anyres`] |
 //! | prompt | question, times -> token ids with a place for the visual tokens | [`prompt`] |
-//! | prefill | embeddings `[S, D]` -> KV cache, logits of the last position | [`language`] |
+//! | prefill | embeddings `[S, D]` -> KV cache, logits of the last position | [`engine::session`], [`language`] |
 //! | decode steps | logits -> id -> logits ... | [`generate`] |
 //! | text | ids -> valid UTF-8 pieces | [`generate::TextStream`] |
 //!
@@ -21,8 +21,8 @@
 //!
 //! [`hub`] brings a checkpoint here, [`demo`] is one inside the program, [`checkpoint`] knows what is on disk,
 //! [`quantization`] in how many bits weights are held, [`device`] where things run, [`memory`] whether they fit,
-//! [`model`] puts the stages together, [`score`] measures how well text is predicted. The library never prints and
-//! never exits; the binary's `cli` does.
+//! [`model`] puts the stages together, [`engine`] keeps a KV cache from prompt to prompt, [`score`] measures how well
+//! text is predicted. The library never prints and never exits; the binary's `cli` does.
 
 mod attention;
 mod cgroup;

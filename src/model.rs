@@ -1,13 +1,12 @@
-//! The loaded model: clip frames or pictures to visual tokens, prompt to embeddings, prefill to a session that decodes.
+//! The loaded model: clip frames or pictures to visual tokens, prompt to embeddings.
 
 use candle_core::{Device, Tensor};
 
 use crate::checkpoint::{self, Checkpoint, Config, Layout};
 use crate::device::{DeviceMap, Placed, Placement};
 use crate::error::Error;
-use crate::generate::Decoder;
 use crate::interrupt::Interrupt;
-use crate::language::{KvCache, Qwen2};
+use crate::language::Qwen2;
 use crate::prompt::{Prompt, Segment, Tokenizer};
 use crate::trace::Trace;
 use crate::vision::anyres::{PictureLayout, PictureTokens};
@@ -234,43 +233,23 @@ impl LlavaVideo {
     /// # Errors
     /// Another number of tensors than of visual segments, or a failing device.
     pub fn embed_prompt(&self, prompt: &Prompt, visual: &[Placed], trace: &mut Trace) -> Result<Placed, Error> {
+        prompt.check_places(visual.len())?;
         let slot = self.devices.embedding_slot();
         let mut visual = visual.iter();
         let mut embed = |segment: &Segment| match segment {
-            Segment::Tokens(ids) => self.language.embed(ids),
-            Segment::Visual => match visual.next() {
-                Some(tokens) => self.devices.transfer(tokens.clone(), slot),
-                None => candle_core::bail!("the prompt has more places for visual tokens than there are"),
-            },
+            Segment::Tokens(ids) => Some(self.language.embed(ids)),
+            Segment::Visual => visual.next().map(|tokens| self.devices.transfer(tokens.clone(), slot)),
         };
-        let parts = prompt.segments.iter().map(&mut embed).collect::<candle_core::Result<Vec<_>>>()?;
-        if visual.next().is_some() {
-            return Err(candle_core::Error::Msg("the prompt has too few places for visual tokens".to_owned()).into());
-        }
+        let parts = prompt.segments.iter().filter_map(&mut embed).collect::<candle_core::Result<Vec<_>>>()?;
         let parts = parts.iter().map(|part| part.on(slot)).collect::<candle_core::Result<Vec<_>>>()?;
         let embeds = Tensor::cat(&parts, 0)?;
         trace.record("inputs_embeds", &embeds)?;
         Ok(Placed::new(embeds, slot))
     }
 
-    /// Runs the prompt and returns the session that continues it, with the logits of its last position. The cache holds
-    /// the prompt and `max_new_tokens` more.
-    ///
-    /// # Errors
-    /// An interrupt or a failing device.
-    pub fn prefill<'m>(
-        &'m self,
-        embeds: &Placed,
-        max_new_tokens: usize,
-        interrupt: &'m Interrupt,
-        progress: &mut Progress<'_>,
-        trace: &mut Trace,
-    ) -> Result<(Session<'m>, Vec<f32>), Error> {
-        let mut cache = self.language.new_cache(embeds.tensor().dim(0)? + max_new_tokens);
-        let mut on_chunk = |done, total| progress(Stage::Prefill, done, total);
-        let logits = self.language.prefill(embeds, &mut cache, interrupt, &mut on_chunk)?;
-        trace.record("prefill_logits_last", &logits)?;
-        Ok((Session { language: &self.language, cache, interrupt }, logits.to_vec1()?))
+    /// The language model.
+    pub fn language(&self) -> &Qwen2 {
+        &self.language
     }
 }
 
@@ -327,19 +306,5 @@ impl Meter<'_, '_> {
     fn add(&mut self, frames: usize) {
         self.done += frames;
         (self.progress)(Stage::Vision, self.done, self.total);
-    }
-}
-
-/// A prompt that has been run, ready for decode steps.
-#[derive(Debug)]
-pub struct Session<'m> {
-    language: &'m Qwen2,
-    cache: KvCache,
-    interrupt: &'m Interrupt,
-}
-
-impl Decoder for Session<'_> {
-    fn step(&mut self, id: u32) -> Result<Vec<f32>, Error> {
-        Ok(self.language.step(id, &mut self.cache, self.interrupt)?.to_vec1()?)
     }
 }

@@ -71,7 +71,7 @@ pub fn kl_divergence(reference: &[f64], other: &[f64]) -> f64 {
 }
 
 /// `-ln p` of `target`; infinite for an id that cannot be generated.
-fn surprise(logits: &[f32], target: u32) -> f64 {
+pub(crate) fn surprise(logits: &[f32], target: u32) -> f64 {
     let logit = logits.get(target as usize).copied().unwrap_or(f32::NEG_INFINITY);
     log_sum_exp(logits) - f64::from(logit)
 }

@@ -100,7 +100,7 @@ impl<'a> Questions<'a> {
             visual => Some(visual.map_err(surface)?),
         };
         let sampling = engine.sampling(&self.args.sampling());
-        let mut session = engine.session(placing);
+        let mut session = engine.session(placing).map_err(surface)?;
         let mut is_first = true;
         for (text, prompt) in self.texts.iter().zip(&self.prompts) {
             let Some(prompt) = prompt else { continue };

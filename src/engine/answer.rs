@@ -88,7 +88,8 @@ impl Answerer<'_> {
         watch: &mut Watch<'_>,
     ) -> Result<Answer, Error> {
         let Watch { timings, trace, observer } = watch;
-        let prefill = || session.prefill(&prompt.prompt, self.visual, &mut progress(*observer), trace);
+        let prefill =
+            || session.prefill(&prompt.prompt, self.visual, rule.max_new_tokens, &mut progress(*observer), trace);
         let prefilled = match timings.prefill.time(prefill) {
             Ok(prefilled) => prefilled,
             Err(crate::Error::Interrupted(_)) => return Ok(Answer::interrupted()),

@@ -6,6 +6,7 @@
 //! `examples/answer.rs` is the shortest way through it.
 
 mod answer;
+pub mod choices;
 mod error;
 mod estimate;
 mod events;
@@ -14,7 +15,8 @@ mod media;
 mod pictures;
 mod placement;
 mod plan;
-mod session;
+mod positions;
+pub mod session;
 
 pub use answer::{Answer, SamplingOptions};
 pub use error::{Error, PictureMisfit};
@@ -236,12 +238,17 @@ impl Engine {
         look::encode(self.model(), media, seen, &self.interrupt, watch)
     }
 
-    /// A conversation over a KV cache of its own.
+    /// A conversation over a KV cache of its own, with room for what `placing` was made for.
+    ///
+    /// # Errors
+    /// A failing device.
     ///
     /// # Panics
     /// If the model is not loaded.
-    pub fn session(&self, placing: &Placing) -> Session<'_> {
-        Session::new(self.model(), placing.memory.demand.cache_positions, &self.interrupt)
+    pub fn session(&self, placing: &Placing) -> Result<Session<'_>, Error> {
+        let mut session = Session::new(self.model(), &self.interrupt);
+        session.reserve(placing.memory.demand.cache_positions)?;
+        Ok(session)
     }
 
     /// Answers `prompt` about `media`, whose visual tokens are `visual`, in `session`. A signal ends the answer and is
@@ -301,7 +308,7 @@ impl Engine {
         // Times in the prompt follow the number of frames, which is certain now that the clip has been read.
         let prompts = encoded(self, media)?;
         let sampling = self.sampling(&SamplingOptions::default());
-        let mut session = self.session(&placing);
+        let mut session = self.session(&placing)?;
         let answer = |prompt| self.answer(&mut session, prompt, (media, &visual), options, &sampling, &mut watch);
         prompts.iter().map(answer).collect()
     }

@@ -5,6 +5,7 @@ mod stream;
 
 use std::collections::BTreeSet;
 
+pub(crate) use sampling::check_numbers;
 pub use sampling::{Sampler, SamplingParams};
 pub use stream::TextStream;
 

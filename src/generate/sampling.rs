@@ -57,13 +57,9 @@ impl Sampler {
     /// The next id, given logits of all ids.
     ///
     /// # Errors
-    /// Logits that are not numbers (an overflow in the arithmetic), from which no answer can be read.
+    /// Logits that are not numbers (an overflow in the arithmetic).
     pub fn next(&mut self, logits: &mut [f32]) -> Result<u32> {
-        if logits.iter().any(|logit| logit.is_nan()) {
-            candle_core::bail!(
-                "the model's logits are not numbers; its arithmetic overflowed (try --dtype f32 or bf16)"
-            );
-        }
+        check_numbers(logits)?;
         penalize(logits, &self.seen, self.params.repetition_penalty as f32);
         let id = match &mut self.draw {
             None => argmax(logits),
@@ -76,6 +72,14 @@ impl Sampler {
         self.seen.insert(id);
         Ok(id)
     }
+}
+
+/// Fails for logits that are not numbers, from which no answer can be read.
+pub(crate) fn check_numbers(logits: &[f32]) -> Result<()> {
+    if logits.iter().any(|logit| logit.is_nan()) {
+        candle_core::bail!("the model's logits are not numbers; its arithmetic overflowed (try --dtype f32 or bf16)");
+    }
+    Ok(())
 }
 
 /// Divides positive logits and multiplies negative ones.

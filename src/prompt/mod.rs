@@ -6,7 +6,7 @@ mod time_instruction;
 mod tokenizer;
 
 pub use picture_message::picture_message;
-pub use template::{Conversation, DEFAULT_SYSTEM, Part, Turn, encode};
+pub use template::{Conversation, DEFAULT_SYSTEM, Part, Turn, encode, end_of_turn};
 pub use time_instruction::{TimeInstruction, user_message};
 pub use tokenizer::Tokenizer;
 
@@ -43,6 +43,14 @@ pub enum Error {
     Encode {
         /// The tokenizer's reason.
         message: String,
+    },
+    /// Visual tokens that do not meet the prompt's places for them.
+    #[error("the prompt has {} for visual tokens, but was given {given}", counted(*places, "place"))]
+    Places {
+        /// Visual segments of the prompt.
+        places: usize,
+        /// Clips and pictures whose visual tokens were given.
+        given: usize,
     },
     /// Pictures that leave no room for an answer.
     #[error("{}", too_many_pictures(*prompt_tokens, *context_length, *pictures))]
@@ -125,6 +133,16 @@ impl Prompt {
             Segment::Visual => vec![placeholder],
         };
         self.segments.iter().flat_map(ids).collect()
+    }
+
+    /// Whether there are visual tokens for each of its visual segments, `given` being those of so many clips and
+    /// pictures.
+    ///
+    /// # Errors
+    /// [`Error::Places`] where the numbers differ.
+    pub fn check_places(&self, given: usize) -> Result<(), Error> {
+        let places = self.segments.iter().filter(|segment| **segment == Segment::Visual).count();
+        if places == given { Ok(()) } else { Err(Error::Places { places, given }) }
     }
 
     /// Positions that the prompt takes, `visual_tokens` being those of all visual segments together.

@@ -28,7 +28,8 @@ pub enum Part {
 pub enum Turn {
     /// What the user says.
     User(Vec<Part>),
-    /// What the model answered before.
+    /// What the model answered before. Its turn is closed whatever it holds: the reference leaves that of an empty
+    /// answer open (`get_prompt` takes it for the turn that is to be answered).
     Assistant(Vec<Part>),
 }
 
@@ -61,6 +62,18 @@ pub fn encode(conversation: &Conversation, tokenizer: &Tokenizer) -> Result<Prom
     encoder.finish()
 }
 
+/// The id that ends a turn, with which the model ends its answer.
+///
+/// # Errors
+/// [`Error::NoSpecialToken`] from a tokenizer without it.
+pub fn end_of_turn(tokenizer: &Tokenizer) -> Result<u32, Error> {
+    special_id(tokenizer, IM_END)
+}
+
+fn special_id(tokenizer: &Tokenizer, token: &'static str) -> Result<u32, Error> {
+    tokenizer.special_id(token).ok_or(Error::NoSpecialToken { token })
+}
+
 /// Collects segments; neighbouring text is joined before it is tokenized, since merges reach across joins.
 struct Encoder<'t> {
     tokenizer: &'t Tokenizer,
@@ -72,8 +85,8 @@ struct Encoder<'t> {
 
 impl<'t> Encoder<'t> {
     fn new(tokenizer: &'t Tokenizer) -> Result<Self, Error> {
-        let id = |token: &'static str| tokenizer.special_id(token).ok_or(Error::NoSpecialToken { token });
-        Ok(Self { tokenizer, im_start: id(IM_START)?, im_end: id(IM_END)?, segments: Vec::new(), text: String::new() })
+        let (im_start, im_end) = (special_id(tokenizer, IM_START)?, end_of_turn(tokenizer)?);
+        Ok(Self { tokenizer, im_start, im_end, segments: Vec::new(), text: String::new() })
     }
 
     fn message(&mut self, role: &str, parts: &[Part]) -> Result<(), Error> {

@@ -6,6 +6,7 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use llava_video::checkpoint::Checkpoint;
 use llava_video::device::{DeviceMap, DtypeRequest};
+use llava_video::engine::session::{Session, VisualId, VisualTokens};
 use llava_video::interrupt::Interrupt;
 use llava_video::model::{ClipFrames, LlavaVideo, PictureTiles, picture_tokens, video_tokens, vocab_len};
 use llava_video::prompt::{Prompt, Segment, Tokenizer};
@@ -39,10 +40,9 @@ fn open_and_run(dir: &Path) -> Result<(), String> {
         model.encode_pictures(&[&tiles], &interrupt, &mut |_, _, _| (), trace).map_err(|error| failed(&error))?;
     }
     let prompt = Prompt { segments: vec![Segment::Tokens(vec![1, 2]), Segment::Visual, Segment::Tokens(vec![3])] };
-    let embeds = model.embed_prompt(&prompt, &[clip], trace).map_err(|error| failed(&error))?;
-    let prefilled = model.prefill(&embeds, 1, &interrupt, &mut |_, _, _| (), trace);
-    let (_, logits) = prefilled.map_err(|error| failed(&error))?;
-    assert_eq!(logits.len(), vocab_len);
+    let clip = VisualTokens { id: VisualId(0), tokens: clip };
+    let prefilled = Session::new(&model, &interrupt).prefill(&prompt, &[clip], 1, &mut |_, _, _| (), trace);
+    assert_eq!(prefilled.map_err(|error| failed(&error))?.logits.len(), vocab_len);
     Ok(())
 }
 

@@ -5,6 +5,7 @@
 use candle_core::{DType, Device, Tensor};
 use llava_video::checkpoint::Checkpoint;
 use llava_video::device::{DeviceMap, DtypeRequest, Placed, Placement};
+use llava_video::engine::session::{Session, VisualId, VisualTokens};
 use llava_video::generate::{Sampler, SamplingParams, StopRule, generate};
 use llava_video::interrupt::Interrupt;
 use llava_video::model::{
@@ -72,13 +73,18 @@ fn answer_by(
     trace: &mut Trace,
 ) -> Vec<i64> {
     let interrupt = Interrupt::default();
-    let embeds = model.embed_prompt(prompt, visual, trace).unwrap();
-    let prefilled = model.prefill(&embeds, max_new_tokens, &interrupt, &mut |_, _, _| (), trace);
-    let (mut session, logits) = prefilled.unwrap();
+    let visual = named(visual);
+    let mut session = Session::new(model, &interrupt);
+    let logits = session.prefill(prompt, &visual, max_new_tokens, &mut |_, _, _| (), trace).unwrap().logits;
     let rule = StopRule::new(checkpoint.generation.eos_token_ids.clone(), max_new_tokens, prompt.len(0), None);
     let mut ignore = |_| Ok::<(), llava_video::Error>(());
     let (ids, _) = generate(logits, &mut session, sampler, &rule, &interrupt, &mut ignore).unwrap();
     ids.into_iter().map(i64::from).collect()
+}
+
+/// Visual tokens by their number.
+pub(crate) fn named(visual: &[Placed]) -> Vec<VisualTokens> {
+    (0..).zip(visual).map(|(id, tokens)| VisualTokens { id: VisualId(id), tokens: tokens.clone() }).collect()
 }
 
 fn resized(frames: &[Vec<u8>], width: usize, height: usize, checkpoint: &Checkpoint) -> ClipFrames {
