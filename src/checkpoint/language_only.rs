@@ -1,8 +1,8 @@
 //! The language model of a checkpoint, with or without the rest: what text can be scored with.
 
-use super::config::{Architecture, architecture};
+use super::config::{Architecture, architecture, language};
 use super::documents::Documents;
-use super::{Checkpoint, Error, LanguageConfig, Layout, Source, Weights, language_config, manifest, set_scheme};
+use super::{Checkpoint, Error, LanguageConfig, Layout, Source, Weights, manifest, set_scheme};
 use crate::prompt::Tokenizer;
 use crate::quantization::Scheme;
 
@@ -30,7 +30,7 @@ impl LanguageCheckpoint {
         let source = source.into();
         let documents = Documents::open(&source)?;
         if architecture(&documents)? == Architecture::Qwen2 {
-            let (config, context_length) = language_config::of_language_model(&documents)?;
+            let (config, context_length) = language::of_language_model(&documents)?;
             let weights = Weights::open(source.path(), Layout::Original)?;
             let vocab_len = manifest::check_language(source.path(), &config, &weights.tensor_names())?;
             return Ok(Self { source, config, context_length, vocab_len, weights });

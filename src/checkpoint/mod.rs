@@ -10,11 +10,9 @@ mod generation_config;
 pub mod gguf;
 pub(crate) mod head;
 mod json;
-mod language_config;
 mod language_only;
 mod layout;
 mod manifest;
-mod picture_config;
 mod source;
 mod tensor_names;
 mod weights;
@@ -22,6 +20,8 @@ mod weights;
 use std::path::{Path, PathBuf};
 
 pub(crate) use bulk::prefer_huge_pages;
+pub use config::language::LanguageConfig;
+pub use config::pictures::{AnyresConfig, PictureAspect, PictureConfig, UnpadRounding};
 pub use config::{
     Config, ConfigOverride, FasterVideo, MergeType, NewlinePosition, Placeholders, PoolMode, VideoTokenConfig,
     VisionConfig, is_known_key,
@@ -29,11 +29,9 @@ pub use config::{
 pub(crate) use documents::{Documents, check_size};
 pub use generation_config::GenerationDefaults;
 pub use head::WeightHead;
-pub use language_config::LanguageConfig;
 pub use language_only::LanguageCheckpoint;
 pub use layout::Layout;
 pub use manifest::{ProjectorShape, VisionShape};
-pub use picture_config::{AnyresConfig, PictureAspect, PictureConfig, UnpadRounding};
 pub use source::{BuiltInFiles, Source};
 pub use weights::Weights;
 pub(crate) use weights::shard_names;

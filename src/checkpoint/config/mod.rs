@@ -4,13 +4,16 @@
 //! LLaVA-NeXT `llava_arch.py`; `load_pretrained_model` in `builder.py`; `Qwen2Config` and
 //! `LlavaOnevisionConfig` of transformers.
 
+pub(super) mod language;
+pub(super) mod pictures;
+
 use serde_json::Value;
 
 use super::documents::Documents;
 use super::json::Object;
-use super::language_config::{self, LanguageConfig, Reader};
-use super::picture_config::{self, PictureConfig};
 use super::{Error, Layout};
+use language::{LanguageConfig, Reader};
+use pictures::PictureConfig;
 
 /// One `--set KEY=VALUE`: replaces a key of config.json before it is read.
 #[derive(Debug, Clone, PartialEq)]
@@ -257,8 +260,8 @@ impl Config {
         let limits = [object.count("max_position_embeddings")?, object.count("tokenizer_model_max_length")?];
         Ok(Self {
             layout: Layout::Original,
-            language: language_config::read(object, Reader::LlavaNext)?,
-            pictures: picture_config::original(object, merge_type, vision.image_size),
+            language: language::read(object, Reader::LlavaNext)?,
+            pictures: pictures::original(object, merge_type, vision.image_size),
             vision,
             projector: projector(object)?,
             video_tokens: VideoTokenConfig {
@@ -312,8 +315,8 @@ impl Config {
         let eos = text.token_ids("eos_token_id")?.or(object.token_ids("eos_token_id")?);
         Ok(Self {
             layout: Layout::HuggingFace,
-            language: language_config::read(&text, Reader::Transformers)?,
-            pictures: picture_config::hugging_face(object, vision.image_size),
+            language: language::read(&text, Reader::Transformers)?,
+            pictures: pictures::hugging_face(object, vision.image_size),
             vision,
             projector: ProjectorType::Mlp { depth: 2 },
             // `apply_pooling` of modeling_llava_onevision.py: bilinear to ceil(g / 2), then one newline per clip.
@@ -324,7 +327,7 @@ impl Config {
                 newline_position: NewlinePosition::OneToken,
                 faster_video: None,
             },
-            context_length: Some(language_config::context_length(&text)?),
+            context_length: Some(language::context_length(&text)?),
             eos_token_ids: eos.unwrap_or_default(),
             loader_added_tokens: Vec::new(),
             placeholders: Some(placeholders),

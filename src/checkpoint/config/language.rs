@@ -5,9 +5,9 @@
 
 use serde_json::Value;
 
-use super::Error;
-use super::documents::Documents;
-use super::json::Object;
+use crate::checkpoint::Error;
+use crate::checkpoint::documents::Documents;
+use crate::checkpoint::json::Object;
 
 /// Sizes and constants of the Qwen2 decoder.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,7 +37,7 @@ impl LanguageConfig {
     }
 
     /// What the matrices of all layers take at two bytes a value, the fewest that safetensors files are read with.
-    pub(super) fn least_bytes(&self) -> u128 {
+    pub(in super::super) fn least_bytes(&self) -> u128 {
         let [hidden, mlp, layers, kv] =
             [self.hidden_size, self.intermediate_size, self.num_layers, self.num_kv_heads * self.head_dim()]
                 .map(|count| count as u128);
@@ -56,7 +56,7 @@ pub(super) enum Reader {
 }
 
 /// The decoder of a plain language model, and its context length.
-pub(super) fn of_language_model(documents: &Documents) -> Result<(LanguageConfig, Option<usize>), Error> {
+pub(in super::super) fn of_language_model(documents: &Documents) -> Result<(LanguageConfig, Option<usize>), Error> {
     let object = Object::read(documents, "config.json")?;
     Ok((read(&object, Reader::Transformers)?, Some(context_length(&object)?)))
 }
