@@ -39,6 +39,7 @@ pub mod language;
 mod linear;
 pub mod memory;
 pub mod model;
+mod pages;
 pub mod prompt;
 pub mod quantization;
 pub mod score;

@@ -12,6 +12,7 @@ use half::{bf16, f16};
 use rayon::prelude::*;
 
 use crate::interrupt::Interrupt;
+use crate::pages::prefer_huge_pages;
 
 /// Bytes that one core copies at a time; a few huge pages.
 const PIECE_BYTES: usize = 8 << 20;
@@ -120,25 +121,6 @@ fn read_exact_at(file: &File, mut bytes: &mut [u8], mut offset: u64) -> io::Resu
         }
     }
     Ok(())
-}
-
-/// Asks for huge pages under memory that nothing has touched yet. Only a hint.
-pub(crate) fn prefer_huge_pages<T>(memory: &mut [T]) {
-    #[cfg(target_os = "linux")]
-    {
-        const HUGE_PAGE_BYTES: usize = 2 << 20;
-        let first = memory.as_ptr() as usize;
-        let start = first.next_multiple_of(HUGE_PAGE_BYTES);
-        let end = (first + std::mem::size_of_val(memory)) / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
-        if start < end {
-            // SAFETY: the range lies inside `memory`; this advice changes no contents.
-            let _ = unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE) };
-        }
-    }
-    #[cfg(not(target_os = "linux"))]
-    {
-        let _ = memory;
-    }
 }
 
 #[cfg(test)]

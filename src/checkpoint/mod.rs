@@ -19,7 +19,6 @@ mod weights;
 
 use std::path::{Path, PathBuf};
 
-pub(crate) use bulk::prefer_huge_pages;
 pub use config::language::LanguageConfig;
 pub use config::pictures::{AnyresConfig, PictureAspect, PictureConfig, UnpadRounding};
 pub use config::{

@@ -12,6 +12,7 @@ use rayon::prelude::*;
 
 use super::Format;
 use super::encode::encode;
+use crate::pages::prefer_huge_pages;
 
 /// Weights that one task of a product or a conversion handles, enough to outweigh handing it out.
 const TASK_VALUES: usize = 1 << 15;
@@ -54,7 +55,7 @@ impl Blocks {
         fn zeros<T: GgmlType>(values: usize) -> Vec<T> {
             let count = values / T::BLCK_SIZE;
             let mut blocks = Vec::<T>::with_capacity(count);
-            crate::checkpoint::prefer_huge_pages(blocks.spare_capacity_mut());
+            prefer_huge_pages(blocks.spare_capacity_mut());
             blocks.resize(count, T::zeros());
             blocks
         }
