@@ -10,8 +10,8 @@ use candle_core::quantized::GgmlType;
 use candle_core::quantized::k_quants::{BlockQ4K, BlockQ5K, BlockQ6K, BlockQ8_0};
 use rayon::prelude::*;
 
-use super::Format;
 use super::encode::encode;
+use super::format::Format;
 use crate::pages::prefer_huge_pages;
 
 /// Weights that one task of a product or a conversion handles, enough to outweigh handing it out.

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::{BLOCK, clamp, nearest, side_by_side};
+use super::lanes::{BLOCK, clamp, nearest, side_by_side};
 
 /// Sub-blocks that are searched side by side: those of four blocks.
 const LANES: usize = 32;

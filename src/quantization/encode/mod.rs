@@ -7,14 +7,13 @@
 //! Where a scale is beyond f16, ggml writes an infinity; here it is the largest f16, so that blocks hold numbers.
 
 mod affine;
+mod lanes;
 mod scaled;
 
 use half::f16;
 
-use super::Format;
+use super::format::Format;
 
-/// Values of a block of the K-quants.
-const BLOCK: usize = 256;
 /// Values of a block of q8_0.
 const SMALL_BLOCK: usize = 32;
 
@@ -73,33 +72,6 @@ fn q8_0(values: &[f32], blocks: &mut [u8]) {
             *code = (scaled + 0.5f32.next_down().copysign(scaled)) as i8 as u8;
         }
     }
-}
-
-/// `values` by position and sub-block; zeros for sub-blocks that are not there.
-#[inline(always)]
-fn side_by_side<const LANES: usize, const N: usize>(values: &[f32]) -> [[f32; LANES]; N] {
-    let mut x = [[0f32; LANES]; N];
-    let (sub_blocks, _) = values.as_chunks::<N>();
-    for (lane, values) in sub_blocks.iter().enumerate().take(LANES) {
-        for (x, value) in x.iter_mut().zip(values) {
-            x[lane] = *value;
-        }
-    }
-    x
-}
-
-/// The nearest whole number, halves to even, below 2^22: sums of this size have no bits left for a fraction.
-#[inline(always)]
-fn nearest(value: f32) -> f32 {
-    const NO_FRACTIONS: f32 = 12_582_912.0;
-    (value + NO_FRACTIONS) - NO_FRACTIONS
-}
-
-/// `low` for what is not a number.
-#[inline(always)]
-fn clamp(value: f32, low: f32, high: f32) -> f32 {
-    let value = if value > low { value } else { low };
-    if value < high { value } else { high }
 }
 
 #[cfg(test)]

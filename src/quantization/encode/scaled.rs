@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::{BLOCK, clamp, nearest, side_by_side};
+use super::lanes::{BLOCK, clamp, nearest, side_by_side};
 
 /// Sub-blocks of a block, which are searched side by side.
 const LANES: usize = 16;
