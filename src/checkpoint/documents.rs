@@ -5,8 +5,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::source::BuiltInFiles;
-use super::{Error, Source, gguf};
+use super::error::Error;
+use super::gguf::Header;
+use super::source::{BuiltInFiles, Source};
 
 /// Text files that a GGUF file carries word for word, so that it loads exactly as the directory it was made from.
 pub(crate) const NAMES: [&str; 6] =
@@ -62,7 +63,7 @@ impl Documents {
     /// A GGUF file that is malformed, or was not made by this program.
     pub(crate) fn open(source: &Source) -> Result<Self, Error> {
         match source {
-            Source::Path(path) if path.is_file() => Ok(gguf::Header::read(path)?.documents()?),
+            Source::Path(path) if path.is_file() => Ok(Header::read(path)?.documents()?),
             Source::Path(dir) | Source::Heads { dir, .. } => Ok(Self::Directory(dir.clone())),
             Source::BuiltIn { name, files } => Ok(Self::BuiltIn { name, files }),
         }

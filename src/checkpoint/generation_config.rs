@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::config::Config;
 use super::documents::Documents;
+use super::error::Error;
 use super::json::Object;
-use super::{Config, Error};
 
 /// Keys of transformers' `GenerationConfig` that change what greedy decoding chooses and that this program does not
 /// implement, with the number that switches each off, beside null and an empty list.

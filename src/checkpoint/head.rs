@@ -6,7 +6,7 @@ use std::path::Path;
 
 use safetensors::tensor::Metadata;
 
-use super::Error;
+use super::error::Error;
 
 /// Bytes of the length field in front of the JSON.
 const LENGTH_BYTES: u64 = 8;

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
-use super::Error;
 use super::documents::Documents;
+use super::error::Error;
 
 /// Larger than any size or count of a model; products of two still fit in 64 bits.
 const MAX_COUNT: u64 = i32::MAX as u64;

@@ -1,8 +1,14 @@
 //! The language model of a checkpoint, with or without the rest: what text can be scored with.
 
+use super::config::language::LanguageConfig;
 use super::config::{Architecture, architecture, language};
 use super::documents::Documents;
-use super::{Checkpoint, Error, LanguageConfig, Layout, Source, Weights, manifest, set_scheme};
+use super::error::Error;
+use super::layout::Layout;
+use super::manifest;
+use super::opened::Checkpoint;
+use super::source::Source;
+use super::weights::Weights;
 use crate::prompt::Tokenizer;
 use crate::quantization::Scheme;
 
@@ -50,6 +56,6 @@ impl LanguageCheckpoint {
     /// # Errors
     /// As [`Checkpoint::quantize`].
     pub fn quantize(&mut self, scheme: Scheme) -> Result<(), Error> {
-        set_scheme(self.source.path(), &mut self.weights, scheme)
+        self.weights.quantize(self.source.path(), scheme)
     }
 }

@@ -6,12 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::config::language::LanguageConfig;
 use super::config::{Config, MergeType, ProjectorType};
+use super::error::Error;
+use super::layout::Layout;
 use super::tensor_names::TensorNames;
-use super::{Error, LanguageConfig, Layout};
 
 /// Prefix of the vision tower's tensors.
-pub(super) const TOWER: &str = "model.vision_tower.vision_tower.vision_model";
+pub(crate) const TOWER: &str = "model.vision_tower.vision_tower.vision_model";
 
 /// Layers of SigLIP-SO400M as published; LLaVA-NeXT deletes the last one and stores 26 (`siglip_encoder.py`).
 const SO400M_PUBLISHED_LAYERS: usize = 27;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::WeightHead;
+use super::head::WeightHead;
 
 /// Files that are part of the program, by name.
 pub type BuiltInFiles = &'static [(&'static str, &'static [u8])];

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Layout;
+use super::layout::Layout;
 
 /// Names in the original layout, from the headers of weight files or from the index of shards.
 #[derive(Debug, Default)]

@@ -10,10 +10,13 @@ use safetensors::tensor::Metadata;
 
 use super::bulk::{self, Data};
 use super::documents::Documents;
+use super::error::Error;
+use super::gguf::Header;
+use super::head::{self, WeightHead};
 use super::json::Object;
+use super::layout::Layout;
 use super::source::{BuiltInFiles, Source};
 use super::tensor_names::{TensorNames, is_index_buffer};
-use super::{Error, Layout, WeightHead, gguf, head};
 use crate::interrupt::Interrupt;
 use crate::quantization::blocks::Blocks;
 use crate::quantization::{Format, Scheme};
@@ -59,7 +62,7 @@ impl Weights {
     }
 
     /// The tensors of a GGUF file whose head was read.
-    pub(super) fn of_gguf(path: &Path, header: gguf::Header) -> Result<Self, Error> {
+    pub(super) fn of_gguf(path: &Path, header: Header) -> Result<Self, Error> {
         let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let mut weights = Self::default();
         for tensor in header.tensors {
@@ -197,9 +200,20 @@ impl Weights {
         self.entries.values().map(|entry| entry.bytes.len()).sum()
     }
 
-    /// Holds matrices as `scheme` says from now on.
-    pub(super) fn set_scheme(&mut self, scheme: Scheme) {
-        self.scheme = Some(scheme);
+    /// Holds matrices as `scheme` says from now on. `path` is what to call these weights.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyQuantized`] where matrices are in blocks as they are.
+    pub(super) fn quantize(&mut self, path: &Path, scheme: Scheme) -> Result<(), Error> {
+        match self.entries.iter().find(|(_, entry)| entry.format.float().is_none()) {
+            Some((name, entry)) => {
+                Err(Error::AlreadyQuantized { path: path.to_owned(), name: name.clone(), format: entry.format })
+            }
+            None => {
+                self.scheme = Some(scheme);
+                Ok(())
+            }
+        }
     }
 
     /// Ends loading once `interrupt` asks for it, in the middle of a large tensor, too.

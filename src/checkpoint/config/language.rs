@@ -5,9 +5,9 @@
 
 use serde_json::Value;
 
-use crate::checkpoint::Error;
-use crate::checkpoint::documents::Documents;
-use crate::checkpoint::json::Object;
+use super::super::documents::Documents;
+use super::super::error::Error;
+use super::super::json::Object;
 
 /// Sizes and constants of the Qwen2 decoder.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,8 +10,9 @@ pub(super) mod pictures;
 use serde_json::Value;
 
 use super::documents::Documents;
+use super::error::Error;
 use super::json::Object;
-use super::{Error, Layout};
+use super::layout::Layout;
 use language::{LanguageConfig, Reader};
 use pictures::PictureConfig;
 

@@ -5,8 +5,8 @@
 
 use serde_json::Value;
 
+use super::super::json::Object;
 use super::MergeType;
-use crate::checkpoint::json::Object;
 
 /// A picture's side as the tower takes it, in pixels, and the sizes that a picture may be cut in tiles at.
 #[derive(Debug, Clone, PartialEq, Eq)]

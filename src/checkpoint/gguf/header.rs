@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-use super::super::Error;
 use super::super::documents::{self, Documents};
+use super::super::error::Error;
 use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, VERSION, VERSION_KEY, document_key};
 use crate::quantization::Format;
 

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::super::documents::{self, Documents};
-use super::super::{Checkpoint, Error};
+use super::super::error::Error;
+use super::super::opened::Checkpoint;
 use super::{VERSION, VERSION_KEY, document_key};
 use crate::quantization::{Quantization, Scheme};
 

@@ -3,7 +3,7 @@
 use candle_core::DType;
 use candle_core::quantized::gguf_file::Content;
 
-use super::super::Documents;
+use super::super::documents::Documents;
 use super::header::Header;
 use super::metadata::Value;
 use super::write::Head;
@@ -43,7 +43,7 @@ fn file(metadata: &[(String, Value)]) -> Vec<u8> {
     head.bytes
 }
 
-fn read(bytes: &[u8]) -> Result<Header, super::super::Error> {
+fn read(bytes: &[u8]) -> Result<Header, super::super::error::Error> {
     let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::io::Write::write_all(&mut file, bytes).expect("a written file");
     Header::read(file.path())

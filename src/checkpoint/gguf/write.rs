@@ -7,7 +7,8 @@ use std::path::Path;
 
 use candle_core::{DType, Device};
 
-use super::super::{Checkpoint, Error};
+use super::super::error::Error;
+use super::super::opened::Checkpoint;
 use super::metadata::{Value, metadata};
 use super::{DEFAULT_ALIGNMENT, MAGIC, names};
 use crate::disk;
