@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::config::Config;
 use super::error::Error;
-use super::weights::{indexed_tensors, weight_files};
+use super::shards::{indexed_tensors, weight_files};
 use super::{head, manifest};
 
 /// The first thing without which `dir` cannot be loaded: a file that is not there, or a weight file that is not as long
