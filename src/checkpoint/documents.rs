@@ -5,36 +5,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use super::document_names::{check_size, max_bytes};
 use super::error::Error;
-use super::gguf::Header;
+use super::gguf::header::Header;
 use super::source::{BuiltInFiles, Source};
-
-/// Text files that a GGUF file carries word for word, so that it loads exactly as the directory it was made from.
-pub(crate) const NAMES: [&str; 6] =
-    ["config.json", "generation_config.json", "tokenizer.json", "vocab.json", "merges.txt", "added_tokens.json"];
-
-/// Most bytes of a vocabulary that are read. That of this family has 7 to 11 MB, the largest published ones 35 MB.
-const MAX_VOCABULARY_BYTES: u64 = 64 << 20;
-
-/// Most bytes of any other text file. Configs have a few kilobytes, the index of the largest model's shards 0.1 MB.
-const MAX_OTHER_BYTES: u64 = 8 << 20;
-
-/// Most bytes that are read of the text file `name`.
-pub(crate) fn max_bytes(name: &str) -> u64 {
-    match name {
-        "tokenizer.json" | "vocab.json" | "merges.txt" => MAX_VOCABULARY_BYTES,
-        _ => MAX_OTHER_BYTES,
-    }
-}
-
-/// Refuses a text file of so many bytes if it is longer than any real one; `path` is what to call it.
-pub(crate) fn check_size(path: &Path, name: &str, bytes: u64) -> Result<(), Error> {
-    let max_bytes = max_bytes(name);
-    match bytes > max_bytes {
-        true => Err(Error::TooLarge { path: path.to_owned(), bytes, max_bytes }),
-        false => Ok(()),
-    }
-}
 
 /// Where the text files of one checkpoint are.
 pub(crate) enum Documents {
@@ -63,10 +37,18 @@ impl Documents {
     /// A GGUF file that is malformed, or was not made by this program.
     pub(crate) fn open(source: &Source) -> Result<Self, Error> {
         match source {
-            Source::Path(path) if path.is_file() => Ok(Header::read(path)?.documents()?),
+            Source::Path(path) if path.is_file() => Self::of_gguf(&Header::read(path)?),
             Source::Path(dir) | Source::Heads { dir, .. } => Ok(Self::Directory(dir.clone())),
             Source::BuiltIn { name, files } => Ok(Self::BuiltIn { name, files }),
         }
+    }
+
+    /// Those that a GGUF file carries.
+    ///
+    /// # Errors
+    /// [`Error::ForeignGguf`] for a file that this program did not write.
+    pub(super) fn of_gguf(header: &Header) -> Result<Self, Error> {
+        Ok(Self::Gguf { path: header.path.clone(), texts: header.texts()? })
     }
 
     /// What to call a document in messages.
@@ -110,6 +92,7 @@ fn read_file(path: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::document_names::NAMES;
     use super::*;
 
     #[test]

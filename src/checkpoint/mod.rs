@@ -7,6 +7,7 @@
 
 mod bulk;
 mod config;
+mod document_names;
 mod documents;
 mod error;
 mod generation_config;
@@ -29,7 +30,8 @@ pub use config::{
     Config, ConfigOverride, FasterVideo, MergeType, NewlinePosition, Placeholders, PoolMode, VideoTokenConfig,
     VisionConfig, is_known_key,
 };
-pub(crate) use documents::{Documents, check_size};
+pub(crate) use document_names::check_size;
+pub(crate) use documents::Documents;
 pub use error::Error;
 pub use generation_config::GenerationDefaults;
 pub use head::WeightHead;

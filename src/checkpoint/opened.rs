@@ -6,7 +6,7 @@ use super::config::{Config, ConfigOverride};
 use super::documents::Documents;
 use super::error::Error;
 use super::generation_config::GenerationDefaults;
-use super::gguf::Header;
+use super::gguf::header::Header;
 use super::manifest::{self, ProjectorShape, TOWER, VisionShape};
 use super::source::Source;
 use super::weights::Weights;
@@ -45,7 +45,7 @@ impl Checkpoint {
             _ => None,
         };
         let documents = match &gguf {
-            Some(header) => header.documents()?,
+            Some(header) => Documents::of_gguf(header)?,
             None => Documents::open(&source)?,
         };
         let mut config = Config::read(&documents, overrides)?;

@@ -10,7 +10,7 @@ use safetensors::tensor::Metadata;
 
 use super::bulk::{self, Data};
 use super::error::Error;
-use super::gguf::Header;
+use super::gguf::header::Header;
 use super::head::{self, WeightHead};
 use super::layout::Layout;
 use super::shards::weight_files;

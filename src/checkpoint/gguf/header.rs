@@ -9,9 +9,10 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-use super::super::documents::{self, Documents};
+use super::super::document_names::{self, NAMES};
 use super::super::error::Error;
-use super::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, VERSION, VERSION_KEY, document_key};
+use super::keys::{ALIGNMENT_KEY, DEFAULT_ALIGNMENT, MAGIC, VERSION, VERSION_KEY, document_key};
+use super::names;
 use crate::quantization::Format;
 
 /// Most dimensions of a tensor in a GGUF file.
@@ -49,17 +50,17 @@ const ARCHITECTURE_KEY: &str = "general.architecture";
 
 /// Most bytes of a text under `key` that are kept; `None` for keys that this program does not use.
 fn max_bytes(key: &str) -> Option<u64> {
-    let document = documents::NAMES.into_iter().find(|name| document_key(name) == key);
+    let document = NAMES.into_iter().find(|name| document_key(name) == key);
     match key {
         VERSION_KEY | ALIGNMENT_KEY | ARCHITECTURE_KEY => Some(1 << 10),
-        _ => document.map(documents::max_bytes),
+        _ => document.map(document_names::max_bytes),
     }
 }
 
 /// What the head of a GGUF file says.
 #[derive(Debug)]
-pub(crate) struct Header {
-    path: PathBuf,
+pub(in super::super) struct Header {
+    pub(in super::super) path: PathBuf,
     metadata: BTreeMap<String, Value>,
     pub(in super::super) tensors: Vec<TensorInfo>,
 }
@@ -69,7 +70,7 @@ impl Header {
     ///
     /// # Errors
     /// A file that cannot be read, is not GGUF, or whose head does not fit its length.
-    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+    pub(in super::super) fn read(path: &Path) -> Result<Self, Error> {
         let read_error = |source| Error::Read { path: path.to_owned(), source };
         let file = File::open(path).map_err(read_error)?;
         // SAFETY: the map is read-only, private to this process, and gone before this function returns.
@@ -86,11 +87,11 @@ impl Header {
         }
     }
 
-    /// The text files that it carries.
+    /// The text files that it carries, by name.
     ///
     /// # Errors
     /// [`Error::ForeignGguf`] for a file that this program did not write.
-    pub(crate) fn documents(&self) -> Result<Documents, Error> {
+    pub(in super::super) fn texts(&self) -> Result<BTreeMap<&'static str, String>, Error> {
         match self.metadata.get(VERSION_KEY) {
             Some(Value::Number(version)) if *version == u64::from(VERSION) => {}
             Some(Value::Number(version)) => {
@@ -107,7 +108,7 @@ impl Header {
             }
         }
         let text = |name: &&'static str| Some((*name, self.text(&document_key(name))?.to_owned()));
-        Ok(Documents::Gguf { path: self.path.clone(), texts: documents::NAMES.iter().filter_map(text).collect() })
+        Ok(NAMES.iter().filter_map(text).collect())
     }
 }
 
@@ -226,7 +227,7 @@ impl<'b> Cursor<'b> {
     /// A tensor's description; its range counts from the start of the data.
     fn tensor(&mut self) -> Result<TensorInfo, String> {
         let gguf_name = self.text()?;
-        let name = super::names::from_gguf(gguf_name);
+        let name = names::from_gguf(gguf_name);
         let dimensions = self.u32()?;
         if dimensions == 0 || dimensions > MAX_DIMENSIONS {
             return Err(format!("tensor `{gguf_name}` has {dimensions} dimensions"));

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use super::super::documents::{self, Documents};
+use super::super::document_names::NAMES;
+use super::super::documents::Documents;
 use super::super::error::Error;
 use super::super::opened::Checkpoint;
-use super::{VERSION, VERSION_KEY, document_key};
+use super::keys::{VERSION, VERSION_KEY, document_key};
 use crate::quantization::{Quantization, Scheme};
 
 /// A value to be written.
@@ -101,7 +102,7 @@ fn file_type(quantization: Quantization) -> u32 {
 /// The checkpoint's text files, by name.
 fn texts(documents: &Documents) -> Result<BTreeMap<&'static str, String>, Error> {
     let mut texts = BTreeMap::new();
-    for name in documents::NAMES {
+    for name in NAMES {
         if let Some(bytes) = documents.read(name)? {
             let not_text = |error| Error::Read {
                 path: documents.path(name),

@@ -5,9 +5,9 @@ use candle_core::quantized::gguf_file::Content;
 
 use super::super::documents::Documents;
 use super::header::Header;
+use super::keys::{VERSION, VERSION_KEY};
 use super::metadata::Value;
 use super::write::Head;
-use super::{VERSION, VERSION_KEY};
 use crate::quantization::{Format, TensorPlan};
 
 fn tensor(name: &str, shape: &[usize], held: Format) -> TensorPlan {
@@ -61,7 +61,7 @@ fn heads_are_read_as_they_were_written() {
         assert_eq!(tensor.bytes.len(), planned.bytes());
         assert!(tensor.bytes.start.is_multiple_of(32) && tensor.bytes.end <= bytes.len());
     }
-    let documents = header.documents().expect("a file of this program");
+    let documents = Documents::of_gguf(&header).expect("a file of this program");
     assert_eq!(documents.read("config.json").expect("no reading").as_deref(), Some("{\"a\": \"\u{e4}\"}\n".as_bytes()));
     assert!(matches!(documents, Documents::Gguf { texts, .. } if texts.len() == 1));
 }
@@ -85,11 +85,11 @@ fn candle_reads_the_same_heads() {
 #[test]
 fn files_of_other_programs_are_refused_with_a_reason() {
     let foreign = read(&file(&metadata()[..1])).expect("a well-formed file");
-    let message = foreign.documents().err().expect("a refusal").to_string();
+    let message = Documents::of_gguf(&foreign).err().expect("a refusal").to_string();
     assert!(message.contains("another program") && message.contains("`qwen2`"), "{message}");
     let mut newer = metadata();
     newer[5].1 = Value::U32(VERSION + 1);
-    let message = read(&file(&newer)).expect("well-formed").documents().err().expect("a refusal").to_string();
+    let message = Documents::of_gguf(&read(&file(&newer)).expect("well-formed")).err().expect("a refusal").to_string();
     assert!(message.contains("version 2"), "{message}");
 }
 

@@ -9,8 +9,9 @@ use candle_core::{DType, Device};
 
 use super::super::error::Error;
 use super::super::opened::Checkpoint;
+use super::keys::{DEFAULT_ALIGNMENT, MAGIC};
 use super::metadata::{Value, metadata};
-use super::{DEFAULT_ALIGNMENT, MAGIC, names};
+use super::names;
 use crate::disk;
 use crate::interrupt::Interrupt;
 use crate::quantization::{Format, Scheme, TensorPlan};
