@@ -29,15 +29,15 @@ pub fn write(
     replace: bool,
     interrupt: &Interrupt,
     progress: &mut dyn FnMut(u64, u64),
-) -> Result<u64, crate::Error> {
+) -> Result<u64, Error> {
     let failed = |source| Error::Write { path: path.to_owned(), source };
     checkpoint.quantize(scheme)?;
     checkpoint.weights.stop_with(interrupt);
     if path.is_dir() {
-        return Err(failed(std::io::ErrorKind::IsADirectory.into()).into());
+        return Err(failed(std::io::ErrorKind::IsADirectory.into()));
     }
     if !replace && path.exists() {
-        return Err(failed(std::io::ErrorKind::AlreadyExists.into()).into());
+        return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
     }
     let plan: Vec<TensorPlan> = checkpoint.plan(Some(scheme)).into_iter().map(as_filed).collect();
     let mut head = Head::default();
@@ -45,7 +45,7 @@ pub fn write(
     let total_bytes = (head.bytes.len() + plan.iter().map(padded_bytes).sum::<usize>()) as u64;
 
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    disk::check(dir, total_bytes).map_err(Error::from)?;
+    disk::check(dir, total_bytes)?;
     let temporary = temporary_file(dir).map_err(failed)?;
     let mut out = BufWriter::with_capacity(1 << 20, temporary);
     out.write_all(&head.bytes).map_err(failed)?;

@@ -25,7 +25,8 @@ pub(crate) fn run(args: &ModelQuantizeArgs, printer: &mut Printer) -> Result<Exi
     }
     let before = checkpoint.weights.total_bytes();
     let mut progress = |done, total| printer.bytes_progress("quantizing", done, total);
-    let bytes = gguf::write(&mut checkpoint, scheme, &args.output, args.force, &interrupt, &mut progress)?;
+    let bytes = gguf::write(&mut checkpoint, scheme, &args.output, args.force, &interrupt, &mut progress)
+        .map_err(Error::from)?;
     printer.end_progress();
     printer.note(&format!(
         "`{}` has {}, the checkpoint's weights {}",
