@@ -1,7 +1,8 @@
 //! The language model of a checkpoint, with or without the rest: what text can be scored with.
 
+use super::config::architecture::{Architecture, architecture};
+use super::config::language;
 use super::config::language::LanguageConfig;
-use super::config::{Architecture, architecture, language};
 use super::documents::Documents;
 use super::error::Error;
 use super::layout::Layout;

@@ -6,8 +6,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::config::Config;
 use super::config::language::LanguageConfig;
-use super::config::{Config, MergeType, ProjectorType};
+use super::config::video_tokens::MergeType;
+use super::config::vision::ProjectorType;
 use super::error::Error;
 use super::layout::Layout;
 use super::tensor_names::TensorNames;

@@ -26,10 +26,9 @@ mod weights;
 
 pub use config::language::LanguageConfig;
 pub use config::pictures::{AnyresConfig, PictureAspect, PictureConfig, UnpadRounding};
-pub use config::{
-    Config, ConfigOverride, FasterVideo, MergeType, NewlinePosition, Placeholders, PoolMode, VideoTokenConfig,
-    VisionConfig, is_known_key,
-};
+pub use config::video_tokens::{FasterVideo, MergeType, NewlinePosition, PoolMode, VideoTokenConfig};
+pub use config::vision::VisionConfig;
+pub use config::{Config, ConfigOverride, Placeholders, is_known_key};
 pub(crate) use document_names::check_size;
 pub(crate) use documents::Documents;
 pub use error::Error;

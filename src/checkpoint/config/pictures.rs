@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::super::json::Object;
-use super::MergeType;
+use super::video_tokens::MergeType;
 
 /// A picture's side as the tower takes it, in pixels, and the sizes that a picture may be cut in tiles at.
 #[derive(Debug, Clone, PartialEq, Eq)]
