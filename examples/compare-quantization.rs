@@ -21,14 +21,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use llava_video::checkpoint::{Checkpoint, Source};
+use llava_video::checkpoint::{Checkpoint, Source, TensorPlan};
 use llava_video::device::{DeviceMap, DeviceName, DeviceRequest, DtypeRequest, Placement};
 use llava_video::engine::session::{Session, VisualId, VisualTokens};
 use llava_video::generate::{Decoder, Sampler, SamplingParams, StopRule, TextStream, generate};
 use llava_video::interrupt::Interrupt;
 use llava_video::model::{ClipFrames, LlavaVideo, penalized_prompt_ids, vocab_len};
 use llava_video::prompt::{self, Conversation, DEFAULT_SYSTEM, Prompt, TimeInstruction, Tokenizer, Turn, user_message};
-use llava_video::quantization::{Quantization, Scheme, TensorPlan};
+use llava_video::quantization::{Quantization, Scheme};
 use llava_video::score::{kl_divergence, log_probabilities};
 use llava_video::size::shown;
 use llava_video::trace::Trace;
@@ -212,7 +212,7 @@ impl<'c> Loaded<'c> {
         if let Some(scheme) = scheme {
             checkpoint.quantize(scheme)?;
         }
-        let bytes = checkpoint.plan(scheme).iter().map(TensorPlan::bytes).sum();
+        let bytes = checkpoint.plan().iter().map(TensorPlan::bytes).sum();
         let devices = DeviceMap::single(compare.placement.clone(), checkpoint.config.language.num_layers);
         let interrupt = Interrupt::default();
         let vocab = vocab_len(&checkpoint, &compare.tokenizer);

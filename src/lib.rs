@@ -42,6 +42,7 @@ pub mod model;
 mod pages;
 pub mod prompt;
 pub mod quantization;
+mod role;
 pub mod score;
 mod search;
 pub mod size;

@@ -13,9 +13,7 @@ use super::config::vision::ProjectorType;
 use super::error::Error;
 use super::layout::Layout;
 use super::tensor_names::TensorNames;
-
-/// Prefix of the vision tower's tensors.
-pub(crate) const TOWER: &str = "model.vision_tower.vision_tower.vision_model";
+use crate::role::Role;
 
 /// Layers of SigLIP-SO400M as published; LLaVA-NeXT deletes the last one and stores 26 (`siglip_encoder.py`).
 const SO400M_PUBLISHED_LAYERS: usize = 27;
@@ -70,12 +68,11 @@ pub(super) fn check(dir: &Path, config: &Config, tensors: &TensorNames<'_>) -> R
     expect_extra_tokens(config, &mut expected);
     let VisionShape { hidden_size, num_heads, .. } = vision;
     if !hidden_size.is_multiple_of(num_heads) {
-        let fault = format!("{TOWER}: a width of {hidden_size} does not divide into {num_heads} heads");
+        let fault =
+            format!("{}: a width of {hidden_size} does not divide into {num_heads} heads", Role::Tower(None).prefix());
         expected.misshapen.push(fault);
     }
-    let is_unused = |name: &str| {
-        is_never_used(name, &config.language) || matches!(name, "model.faster_token" | "model.image_newline")
-    };
+    let is_unused = |name: &str| is_never_used(name, &config.language) || Role::of(name) == Some(Role::Token);
     expected.compare(dir, tensors, is_unused)?;
     Ok(Manifest { vision, projector, embedding_rows })
 }
@@ -103,12 +100,12 @@ impl Expected {
         self.shapes.insert(name, shape);
     }
 
-    /// How many of `promised` layers to expect by name. A config may promise billions: of those that are not there only
-    /// the first is worth naming.
-    fn layers(&mut self, prefix: &str, promised: usize, stored: usize) -> usize {
+    /// How many of `promised` layers, `first` and its siblings, to expect by name. A config may promise billions: of
+    /// those that are not there only the first is worth naming.
+    fn layers(&mut self, first: Role, promised: usize, stored: usize) -> usize {
         let named = promised.min(stored + 1);
         if named < promised {
-            self.too_few.push(format!("{prefix}* has {stored} layers, config.json promises {promised}"));
+            self.too_few.push(format!("{}.* has {stored} layers, config.json promises {promised}", first.layers()));
         }
         named
     }
@@ -151,20 +148,20 @@ fn describe((kind, names): (&str, Vec<String>)) -> String {
 
 /// Tensors that checkpoints of this family may carry and that no computation uses.
 pub(super) fn is_never_used(name: &str, language: &LanguageConfig) -> bool {
-    let in_tower = name.strip_prefix(TOWER);
-    in_tower.is_some_and(|rest| rest.starts_with(".post_layernorm.") || rest.starts_with(".head."))
-        || name.ends_with(".rotary_emb.inv_freq")
-        || (name == "lm_head.weight" && language.tie_word_embeddings)
+    match Role::split(name) {
+        Some((Role::Tower(None), part)) if part.starts_with("post_layernorm.") || part.starts_with("head.") => true,
+        Some((Role::Head, "weight")) => language.tie_word_embeddings,
+        _ => name.ends_with(".rotary_emb.inv_freq"),
+    }
 }
 
 fn expect_tower(config: &Config, tensors: &TensorNames<'_>, expected: &mut Expected) -> VisionShape {
-    let rows = |name: &str| tensors.shape(&format!("{TOWER}.{name}")).and_then(|shape| shape.first().copied());
-    let hidden = rows("embeddings.patch_embedding.weight");
-    let mlp = rows("encoder.layers.0.mlp.fc1.weight");
-    let layers = format!("{TOWER}.encoder.layers.");
-    let stored = layer_count(tensors, &layers);
+    let (around, first) = (Role::Tower(None), Role::Tower(Some(0)));
+    let hidden = stored_rows(tensors, &around.tensor("embeddings.patch_embedding.weight"));
+    let mlp = stored_rows(tensors, &first.tensor("mlp.fc1.weight"));
+    let stored = layer_count(tensors, |role| if let Role::Tower(layer) = role { layer } else { None });
     let num_layers = tower_layers(config, stored);
-    let named_layers = expected.layers(&layers, num_layers, stored);
+    let named_layers = expected.layers(first, num_layers, stored);
     let shape = VisionShape {
         hidden_size: hidden.unwrap_or(0),
         num_layers,
@@ -174,14 +171,14 @@ fn expect_tower(config: &Config, tensors: &TensorNames<'_>, expected: &mut Expec
         layer_norm_eps: config.vision.layer_norm_eps,
     };
     let patch = shape.patch_size;
-    let mut expect = |name: &str, dims: &[Option<usize>]| {
-        expected.add(format!("{TOWER}.{name}"), dims.iter().copied().collect());
+    let mut expect = |role: Role, part: &str, dims: &[Option<usize>]| {
+        expected.add(role.tensor(part), dims.iter().copied().collect());
     };
-    expect("embeddings.patch_embedding.weight", &[hidden, Some(3), Some(patch), Some(patch)]);
-    expect("embeddings.patch_embedding.bias", &[hidden]);
-    expect("embeddings.position_embedding.weight", &[Some(shape.grid() * shape.grid()), hidden]);
+    expect(around, "embeddings.patch_embedding.weight", &[hidden, Some(3), Some(patch), Some(patch)]);
+    expect(around, "embeddings.patch_embedding.bias", &[hidden]);
+    expect(around, "embeddings.position_embedding.weight", &[Some(shape.grid() * shape.grid()), hidden]);
     for layer in 0..named_layers {
-        let mut expect = |name: &str, dims: &[Option<usize>]| expect(&format!("encoder.layers.{layer}.{name}"), dims);
+        let mut expect = |part: &str, dims: &[Option<usize>]| expect(Role::Tower(Some(layer)), part, dims);
         for norm in ["layer_norm1", "layer_norm2"] {
             expect(&format!("{norm}.weight"), &[hidden]);
             expect(&format!("{norm}.bias"), &[hidden]);
@@ -214,18 +211,25 @@ fn tower_layers(config: &Config, stored: usize) -> usize {
     }
 }
 
-/// How many layers have tensors under `prefix`. Counted, not the highest number plus one: a name may hold any number.
-fn layer_count(tensors: &TensorNames<'_>, prefix: &str) -> usize {
-    let index = |name: &str| name.strip_prefix(prefix)?.split('.').next()?.parse::<usize>().ok();
-    tensors.names().filter_map(index).collect::<BTreeSet<_>>().len()
+/// How many of the layers that `layer_of` takes have tensors. Counted, not the highest number plus one: a name may hold
+/// any number.
+fn layer_count(tensors: &TensorNames<'_>, layer_of: impl Fn(Role) -> Option<usize>) -> usize {
+    tensors.names().filter_map(Role::of).filter_map(layer_of).collect::<BTreeSet<_>>().len()
+}
+
+/// Rows of a tensor, if it is there and its header was read.
+fn stored_rows(tensors: &TensorNames<'_>, name: &str) -> Option<usize> {
+    tensors.shape(name)?.first().copied()
 }
 
 fn expect_projector(config: &Config, tower_width: usize, expected: &mut Expected) -> ProjectorShape {
     let hidden = config.language.hidden_size;
     let layers: Vec<String> = match config.projector {
-        ProjectorType::Linear => vec!["model.mm_projector".to_owned()],
+        ProjectorType::Linear => vec![Role::Projector.prefix()],
         // nn.Sequential numbers the GELUs in between, too.
-        ProjectorType::Mlp { depth } => (0..depth).map(|i| format!("model.mm_projector.{}", 2 * i)).collect(),
+        ProjectorType::Mlp { depth } => {
+            (0..depth).map(|index| Role::Projector.tensor(&(2 * index).to_string())).collect()
+        }
     };
     let mut input = Some(tower_width).filter(|&width| width > 0);
     for layer in &layers {
@@ -239,18 +243,18 @@ fn expect_projector(config: &Config, tower_width: usize, expected: &mut Expected
 fn expect_language(language: &LanguageConfig, tensors: &TensorNames<'_>, expected: &mut Expected) -> usize {
     let (hidden, mlp) = (language.hidden_size, language.intermediate_size);
     let kv = language.num_kv_heads * language.head_dim();
-    let layers = "model.layers.";
-    let named_layers = expected.layers(layers, language.num_layers, layer_count(tensors, layers));
-    let mut expect = |name: String, dims: &[usize]| expected.add(name, Some(dims.to_vec()));
+    let stored = layer_count(tensors, |role| if let Role::Decoder(layer) = role { Some(layer) } else { None });
+    let named_layers = expected.layers(Role::Decoder(0), language.num_layers, stored);
+    let mut expect = |role: Role, part: &str, dims: &[usize]| expected.add(role.tensor(part), Some(dims.to_vec()));
     // Fine-tunes store as many rows as their tokenizer has ids, the originals a padded number.
-    let rows = tensors.shape("model.embed_tokens.weight").and_then(|shape| shape.first().copied()).unwrap_or(0);
-    expect("model.embed_tokens.weight".to_owned(), &[rows, hidden]);
+    let rows = stored_rows(tensors, &Role::Embedding.tensor("weight")).unwrap_or(0);
+    expect(Role::Embedding, "weight", &[rows, hidden]);
     if !language.tie_word_embeddings {
-        expect("lm_head.weight".to_owned(), &[rows, hidden]);
+        expect(Role::Head, "weight", &[rows, hidden]);
     }
-    expect("model.norm.weight".to_owned(), &[hidden]);
+    expect(Role::Norm, "weight", &[hidden]);
     for layer in 0..named_layers {
-        let mut expect = |name: &str, dims: &[usize]| expect(format!("{layers}{layer}.{name}"), dims);
+        let mut expect = |part: &str, dims: &[usize]| expect(Role::Decoder(layer), part, dims);
         expect("input_layernorm.weight", &[hidden]);
         expect("post_attention_layernorm.weight", &[hidden]);
         for (projection, rows) in [("q_proj", hidden), ("k_proj", kv), ("v_proj", kv)] {
@@ -270,9 +274,9 @@ fn expect_extra_tokens(config: &Config, expected: &mut Expected) {
     let tokens = &config.video_tokens;
     // Pictures take it wherever videos put theirs.
     if tokens.merge_type == (MergeType::Spatial { has_newline: true }) {
-        expected.add("model.image_newline".to_owned(), Some(vec![hidden]));
+        expected.add(Role::Token.tensor("image_newline"), Some(vec![hidden]));
     }
     if tokens.faster_video.is_some() {
-        expected.add("model.faster_token".to_owned(), Some(vec![hidden]));
+        expected.add(Role::Token.tensor("faster_token"), Some(vec![hidden]));
     }
 }

@@ -7,10 +7,12 @@ use super::documents::Documents;
 use super::error::Error;
 use super::generation_config::GenerationDefaults;
 use super::gguf::header::Header;
-use super::manifest::{self, ProjectorShape, TOWER, VisionShape};
+use super::manifest::{self, ProjectorShape, VisionShape};
+use super::plan::TensorPlan;
 use super::source::Source;
 use super::weights::Weights;
-use crate::quantization::{Scheme, TensorPlan};
+use crate::quantization::Scheme;
+use crate::role::Role;
 
 /// A checkpoint that was found complete and well-formed; no tensor has been loaded yet.
 #[derive(Debug)]
@@ -56,7 +58,7 @@ impl Checkpoint {
             (None, Source::Heads { heads, .. }) => Weights::of_heads(source.path(), heads, config.layout)?,
             (None, Source::BuiltIn { name, files }) => Weights::of_built_in(name, files, config.layout)?,
         };
-        config.settle_tying(weights.shape("lm_head.weight").is_some());
+        config.settle_tying(weights.shape(&Role::Head.tensor("weight")).is_some());
         let manifest = manifest::check(source.path(), &config, &weights.tensor_names())?;
         Ok(Self {
             source,
@@ -72,7 +74,7 @@ impl Checkpoint {
 
     /// Width of the tower's feed-forward layers, as its first one has it.
     pub fn tower_mlp_width(&self) -> usize {
-        let name = format!("{TOWER}.encoder.layers.0.mlp.fc1.weight");
+        let name = Role::Tower(Some(0)).tensor("mlp.fc1.weight");
         self.weights.shape(&name).and_then(|shape| shape.first().copied()).unwrap_or(0)
     }
 
@@ -84,8 +86,17 @@ impl Checkpoint {
         self.weights.quantize(self.source.path(), scheme)
     }
 
-    /// How each tensor that is ever used is held under `scheme` (`None`: as it is stored), from headers alone.
-    pub fn plan(&self, scheme: Option<Scheme>) -> Vec<TensorPlan> {
+    /// How each tensor that is ever used is held, from headers alone: by the scheme that the weights are loaded by.
+    pub fn plan(&self) -> Vec<TensorPlan> {
+        self.plan_under(self.weights.scheme())
+    }
+
+    /// What [`Self::plan`] would be after [`Self::quantize`] with `scheme`.
+    pub fn plan_if_quantized(&self, scheme: Scheme) -> Vec<TensorPlan> {
+        self.plan_under(Some(scheme))
+    }
+
+    fn plan_under(&self, scheme: Option<Scheme>) -> Vec<TensorPlan> {
         let used = self.weights.names().filter(|name| !manifest::is_never_used(name, &self.config.language));
         used.filter_map(|name| TensorPlan::of(&self.weights, name, scheme)).collect()
     }

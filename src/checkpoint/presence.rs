@@ -6,6 +6,7 @@ use super::config::Config;
 use super::error::Error;
 use super::shards::{indexed_tensors, weight_files};
 use super::{head, manifest};
+use crate::role::Role;
 
 /// The first thing without which `dir` cannot be loaded: a file that is not there, or a weight file that is not as long
 /// as its header says.
@@ -33,7 +34,7 @@ pub(crate) fn first_absent(dir: &Path) -> Option<String> {
 /// index of shards in `dir` names, if there is one, and against the size of all weight files.
 pub(crate) fn check_promises(dir: &Path, mut config: Config, weight_bytes: u64, is_sharded: bool) -> Result<(), Error> {
     if let Some(tensors) = indexed_tensors(dir, config.layout)?.filter(|_| is_sharded) {
-        config.settle_tying(tensors.holds("lm_head.weight"));
+        config.settle_tying(tensors.holds(&Role::Head.tensor("weight")));
         manifest::check(dir, &config, &tensors)?;
     }
     let least_bytes = config.language.least_bytes();

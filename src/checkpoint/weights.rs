@@ -19,6 +19,7 @@ use super::tensor_names::{TensorNames, is_index_buffer};
 use crate::interrupt::Interrupt;
 use crate::quantization::blocks::Blocks;
 use crate::quantization::{Format, Scheme};
+use crate::role::Role;
 
 /// Values that are quantized between two looks at the interrupt: a fraction of a second.
 const BATCH_VALUES: usize = 1 << 23;
@@ -190,8 +191,18 @@ impl Weights {
 
     /// How a tensor is held once it is loaded, widening of floats aside; `None` if it is not there.
     pub fn held_format(&self, name: &str) -> Option<Format> {
-        let entry = self.entries.get(name)?;
-        Some(self.scheme.map_or(entry.format, |scheme| scheme.format_for(name, &entry.shape, entry.format)))
+        self.format_under(name, self.scheme)
+    }
+
+    /// How a tensor would be held under `scheme` (`None`: as it is stored); `None` if it is not there.
+    pub(super) fn format_under(&self, name: &str, scheme: Option<Scheme>) -> Option<Format> {
+        let Entry { format, shape, .. } = self.entries.get(name)?;
+        Some(scheme.zip(Role::of(name)).map_or(*format, |(scheme, role)| scheme.format_for(role, shape, *format)))
+    }
+
+    /// The scheme that matrices are held by.
+    pub(super) fn scheme(&self) -> Option<Scheme> {
+        self.scheme
     }
 
     /// Bytes of all tensors as stored.

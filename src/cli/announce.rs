@@ -1,10 +1,10 @@
 //! What a command says before and after long work: what is about to be done, how long it will take, and why an answer
 //! was cut short.
 
+use llava_video::checkpoint::{TensorPlan, fallbacks};
 use llava_video::device::DeviceMap;
 use llava_video::engine::{Engine, LongWork, Media, SizedPrompt};
 use llava_video::generate::StopReason;
-use llava_video::quantization::{Scheme, TensorPlan, fallbacks};
 use llava_video::size::shown;
 
 use super::output::Printer;
@@ -12,13 +12,12 @@ use super::output::Printer;
 /// Says what is about to be done, for `-v`.
 pub(crate) fn describe(
     engine: &Engine,
-    scheme: Option<Scheme>,
     media: &Media,
     prompt: &SizedPrompt,
     devices: &DeviceMap,
     printer: &mut Printer,
 ) {
-    let plan = engine.checkpoint().plan(scheme);
+    let plan = engine.checkpoint().plan();
     let size = shown(plan.iter().map(TensorPlan::bytes).sum::<usize>() as u64);
     let (names, dtype) = (devices.names(), devices.dtype_name());
     printer.detail(&format!(

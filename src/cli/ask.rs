@@ -55,7 +55,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     asked.encode(&engine, &media, &mut desk)?;
     let Some(longest) = asked.longest() else { return Ok(Exit::SomeFailed) };
     let placing = engine.place(&media, &asked.fitting(), &options).map_err(surface)?;
-    announce::describe(&engine, args.quantize.scheme(), &media, longest, &placing.devices, desk.printer());
+    announce::describe(&engine, &media, longest, &placing.devices, desk.printer());
     if args.dry_run {
         asked.print_plans(&media, &placing, desk.printer())?;
     }

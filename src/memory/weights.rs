@@ -5,6 +5,7 @@ use candle_core::DType;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceMap, Placement, SlotId};
 use crate::quantization::Format;
+use crate::role::Role;
 
 /// Bytes of weights by stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,10 +23,9 @@ pub struct StageBytes {
 impl StageBytes {
     /// Counts them; `vocab_len` rows of the head are loaded.
     pub fn of(checkpoint: &Checkpoint, vocab_len: usize, devices: &DeviceMap) -> Self {
-        const EMBEDDING: &str = "model.embed_tokens.weight";
         let weights = &checkpoint.weights;
         let tied = checkpoint.config.language.tie_word_embeddings;
-        let shared = tied && shares_table(checkpoint, EMBEDDING, devices);
+        let shared = tied && shares_table(checkpoint, devices);
         let mut bytes =
             Self { vision: 0, embedding: 0, layers: vec![0; checkpoint.config.language.num_layers], head: 0 };
         let (vision, head) = (devices.placement(devices.vision_slot()), devices.placement(devices.head_slot()));
@@ -36,19 +36,17 @@ impl StageBytes {
             as_held(checkpoint, name, rows * width, head.matrix_dtype(weights.dtype(name)))
         };
         for name in weights.names() {
-            let layer =
-                name.strip_prefix("model.layers.").and_then(|rest| rest.split('.').next()?.parse::<usize>().ok());
-            match (name, layer) {
-                (_, Some(layer)) if layer < bytes.layers.len() => {
+            match Role::of(name) {
+                Some(Role::Decoder(layer)) if layer < bytes.layers.len() => {
                     bytes.layers[layer] += held(checkpoint, name, devices.placement(devices.layer_slot(layer)));
                 }
-                (EMBEDDING, _) => {
+                Some(Role::Embedding) => {
                     let values = weights.shape(name).unwrap_or(&[]).iter().product();
                     bytes.embedding += as_held(checkpoint, name, values, weights.dtype(name));
                     bytes.head += if tied && !shared { head_rows(name) } else { 0 };
                 }
-                ("lm_head.weight", _) => bytes.head += if tied { 0 } else { head_rows(name) },
-                ("model.norm.weight", _) => bytes.head += held(checkpoint, name, head),
+                Some(Role::Head) => bytes.head += if tied { 0 } else { head_rows(name) },
+                Some(Role::Norm) => bytes.head += held(checkpoint, name, head),
                 _ => bytes.vision += held(checkpoint, name, vision),
             }
         }
@@ -82,7 +80,8 @@ fn held(checkpoint: &Checkpoint, name: &str, placement: &Placement) -> u64 {
     let shape = checkpoint.weights.shape(name).unwrap_or(&[]);
     let stored = checkpoint.weights.dtype(name);
     // Matrices of linear layers may keep a narrower dtype; tables that are added stay in the arithmetic's.
-    let is_matrix = shape.len() >= 2 && !name.ends_with("position_embedding.weight");
+    let is_added = Role::split(name) == Some((Role::Tower(None), "embeddings.position_embedding.weight"));
+    let is_matrix = shape.len() >= 2 && !is_added;
     let dtype = if is_matrix { placement.matrix_dtype(stored) } else { Some(placement.dtype) };
     as_held(checkpoint, name, shape.iter().product(), dtype)
 }
@@ -98,8 +97,8 @@ fn as_held(checkpoint: &Checkpoint, name: &str, values: usize, dtype: Option<DTy
 }
 
 /// Whether a tied table is in memory once, as `Qwen2::load` decides it.
-fn shares_table(checkpoint: &Checkpoint, name: &str, devices: &DeviceMap) -> bool {
-    let suits = match checkpoint.weights.held_format(name) {
+fn shares_table(checkpoint: &Checkpoint, devices: &DeviceMap) -> bool {
+    let suits = match checkpoint.weights.held_format(&Role::Embedding.tensor("weight")) {
         Some(Format::Float(stored)) => {
             devices.placement(devices.head_slot()).matrix_dtype(Some(stored)) == Some(stored)
         }

@@ -17,7 +17,7 @@ mod format;
 
 pub use format::Format;
 
-use crate::checkpoint::Weights;
+use crate::role::Role;
 
 /// A way to hold weights in fewer bits, as llama.cpp names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -79,83 +79,26 @@ pub struct Scheme {
 }
 
 impl Scheme {
-    /// How the tensor `name` (original layout) of `shape`, stored as `stored`, is to be held.
-    pub fn format_for(&self, name: &str, shape: &[usize], stored: Format) -> Format {
-        match (self.wanted(name, shape), shape) {
+    /// How a tensor of this role and shape, stored as `stored`, is to be held.
+    pub fn format_for(&self, role: Role, shape: &[usize], stored: Format) -> Format {
+        match (self.wanted(role, shape), shape) {
             (Some(wanted), &[_, columns]) => wanted.fitting(columns).unwrap_or(stored),
             _ => stored,
         }
     }
 
     /// The format that this scheme has for a tensor whose rows any format can hold; `None` for one it leaves alone.
-    fn wanted(&self, name: &str, shape: &[usize]) -> Option<Format> {
-        if shape.len() != 2 || !name.ends_with(".weight") {
+    pub(crate) fn wanted(&self, role: Role, shape: &[usize]) -> Option<Format> {
+        if shape.len() != 2 {
             return None;
         }
-        let is_below = |prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('.'));
-        if matches!(name, "model.embed_tokens.weight" | "lm_head.weight") {
-            return Some(self.quantization.table_format());
-        }
-        let tower_layers = format!("{}.encoder.layers", crate::checkpoint::TOWER_PREFIX);
-        let is_vision = is_below(&tower_layers) || is_below("model.mm_projector");
-        (is_below("model.layers") || is_vision && self.vision).then(|| self.quantization.format())
-    }
-}
-
-/// What becomes of one tensor.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TensorPlan {
-    /// Its name in the original layout.
-    pub name: String,
-    /// Its shape.
-    pub shape: Vec<usize>,
-    /// How it is stored.
-    pub stored: Format,
-    /// How it would be held if its rows divided into the blocks.
-    pub wanted: Format,
-    /// How it is held.
-    pub held: Format,
-}
-
-impl TensorPlan {
-    /// The plan for one tensor of `weights`, from headers alone; `None` if it is not there.
-    pub(crate) fn of(weights: &Weights, name: &str, scheme: Option<Scheme>) -> Option<Self> {
-        let (shape, stored) = (weights.shape(name)?, weights.format(name)?);
-        let held = scheme.map_or(stored, |scheme| scheme.format_for(name, shape, stored));
-        let wanted = scheme.and_then(|scheme| scheme.wanted(name, shape)).unwrap_or(held);
-        Some(Self { name: name.to_owned(), shape: shape.to_vec(), stored, wanted, held })
-    }
-
-    /// Bytes as it is held.
-    pub fn bytes(&self) -> usize {
-        self.held.bytes(self.shape.iter().product())
-    }
-
-    /// Whether its rows do not divide into the blocks of the format asked for.
-    pub fn is_fallback(&self) -> bool {
-        self.held != self.wanted
-    }
-}
-
-/// One line for each kind of fallback in `plan`: row length, what it is held in, and which tensors (layers as `*`).
-pub fn fallbacks(plan: &[TensorPlan]) -> Vec<String> {
-    let mut kinds: Vec<(String, usize)> = Vec::new();
-    for tensor in plan.iter().filter(|tensor| tensor.is_fallback()) {
-        let columns = tensor.shape.last().copied().unwrap_or_default();
-        let general = |part: &str| if part.parse::<usize>().is_ok() { "*".to_owned() } else { part.to_owned() };
-        let name = match tensor.name.starts_with("model.mm_projector") {
-            true => tensor.name.clone(),
-            false => tensor.name.split('.').map(general).collect::<Vec<_>>().join("."),
-        };
-        let (held, wanted) = (tensor.held.name(), tensor.wanted.name());
-        let line =
-            format!("{name} falls back to {held}: rows of {columns} values do not divide into blocks of {wanted}");
-        match kinds.iter_mut().find(|(known, _)| *known == line) {
-            Some((_, count)) => *count += 1,
-            None => kinds.push((line, 1)),
+        match role {
+            Role::Embedding | Role::Head => Some(self.quantization.table_format()),
+            Role::Decoder(_) => Some(self.quantization.format()),
+            Role::Tower(Some(_)) | Role::Projector => self.vision.then(|| self.quantization.format()),
+            Role::Tower(None) | Role::Norm | Role::Token => None,
         }
     }
-    kinds.into_iter().map(|(line, count)| if count > 1 { format!("{line} ({count} tensors)") } else { line }).collect()
 }
 
 #[cfg(test)]
@@ -167,7 +110,8 @@ mod tests {
     const BF16: Format = Format::Float(DType::BF16);
 
     fn held(quantization: Quantization, vision: bool, name: &str, shape: &[usize]) -> Format {
-        Scheme { quantization, vision }.format_for(name, shape, BF16)
+        let role = Role::of(name).expect(name);
+        Scheme { quantization, vision }.format_for(role, shape, BF16)
     }
 
     #[test]
@@ -177,7 +121,7 @@ mod tests {
         assert_eq!(held(Quantization::Q4K, false, layer, &[896, 4864]), Format::Q4K);
         assert_eq!(held(Quantization::Q4K, false, "model.layers.0.self_attn.q_proj.weight", &[896, 896]), Format::Q8_0);
         assert_eq!(held(Quantization::Q8_0, false, layer, &[64, 30]), BF16);
-        let fc = |name: &str| format!("{}.encoder.layers.0.mlp.{name}.weight", crate::checkpoint::TOWER_PREFIX);
+        let fc = |name: &str| Role::Tower(Some(0)).tensor(&format!("mlp.{name}.weight"));
         assert_eq!(held(Quantization::Q6K, true, &fc("fc1"), &[4304, 1152]), Format::Q8_0);
         // 4304 = 134.5 blocks of 32.
         assert_eq!(held(Quantization::Q6K, true, &fc("fc2"), &[1152, 4304]), BF16);
@@ -185,7 +129,7 @@ mod tests {
 
     #[test]
     fn only_matrices_of_linear_layers_and_the_tables_are_quantized() {
-        let tower = |rest: &str| format!("{}.{rest}", crate::checkpoint::TOWER_PREFIX);
+        let tower = |rest: &str| Role::Tower(None).tensor(rest);
         for (name, shape) in [
             ("model.layers.0.input_layernorm.weight".to_owned(), vec![3584]),
             ("model.layers.0.self_attn.q_proj.bias".to_owned(), vec![3584]),

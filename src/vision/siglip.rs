@@ -12,9 +12,7 @@ use crate::checkpoint::{Checkpoint, Error, VisionShape};
 use crate::device::Placement;
 use crate::interrupt::Interrupt;
 use crate::linear::{Linear, Matrix, Pass, Use};
-
-/// Prefix of the tower's tensor names.
-const PREFIX: &str = crate::checkpoint::TOWER_PREFIX;
+use crate::role::Role;
 
 #[derive(Debug)]
 struct EncoderLayer {
@@ -46,11 +44,10 @@ impl VisionTower {
     /// # Errors
     /// A tensor that cannot be loaded.
     pub fn load(checkpoint: &Checkpoint, placement: &Placement) -> std::result::Result<Self, Error> {
-        let shape = checkpoint.vision;
-        let tensor =
-            |name: &str| checkpoint.weights.load(&format!("{PREFIX}.{name}"), Some(placement.dtype), &placement.device);
+        let (shape, around_layers) = (checkpoint.vision, Role::Tower(None));
+        let tensor = |name: &str| checkpoint.weights.load(name, Some(placement.dtype), &placement.device);
         let linear = |name: &str| {
-            let weight_name = format!("{PREFIX}.{name}.weight");
+            let weight_name = format!("{name}.weight");
             let weight = Matrix::load(&checkpoint.weights, &weight_name, usize::MAX, Use::Product, placement)?;
             Ok::<_, Error>(Linear::new(weight, Some(tensor(&format!("{name}.bias"))?)))
         };
@@ -59,7 +56,7 @@ impl VisionTower {
             Ok::<_, Error>(LayerNorm::new(weight, bias, shape.layer_norm_eps))
         };
         let layer = |index: usize| {
-            let name = |rest: &str| format!("encoder.layers.{index}.{rest}");
+            let name = |part: &str| Role::Tower(Some(index)).tensor(part);
             Ok(EncoderLayer {
                 layer_norm1: norm(&name("layer_norm1"))?,
                 q_proj: linear(&name("self_attn.q_proj"))?,
@@ -71,7 +68,7 @@ impl VisionTower {
                 fc2: linear(&name("mlp.fc2"))?,
             })
         };
-        let patch = format!("{PREFIX}.embeddings.patch_embedding.weight");
+        let patch = around_layers.tensor("embeddings.patch_embedding.weight");
         let dtype = placement.matrix_dtype(checkpoint.weights.dtype(&patch));
         let patch_matrix = checkpoint
             .weights
@@ -83,9 +80,9 @@ impl VisionTower {
             dtype: placement.dtype,
             patch_embedding: Linear::new(
                 Matrix::of_floats(patch_matrix),
-                Some(tensor("embeddings.patch_embedding.bias")?),
+                Some(tensor(&around_layers.tensor("embeddings.patch_embedding.bias"))?),
             ),
-            position_embedding: tensor("embeddings.position_embedding.weight")?,
+            position_embedding: tensor(&around_layers.tensor("embeddings.position_embedding.weight"))?,
             layers: (0..shape.num_layers).map(layer).collect::<std::result::Result<_, Error>>()?,
         })
     }

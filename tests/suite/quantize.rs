@@ -4,13 +4,13 @@ use std::path::Path;
 use std::time::Instant;
 
 use candle_core::DType;
-use llava_video::checkpoint::{Checkpoint, LanguageCheckpoint};
+use llava_video::checkpoint::{Checkpoint, LanguageCheckpoint, TensorPlan, fallbacks};
 use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
 use llava_video::interrupt::Interrupt;
 use llava_video::language::Qwen2;
 use llava_video::memory::StageBytes;
 use llava_video::prompt::Tokenizer;
-use llava_video::quantization::{Format, Quantization, Scheme, TensorPlan, fallbacks};
+use llava_video::quantization::{Format, Quantization, Scheme};
 use llava_video::score::{kl_divergence, log_probabilities};
 use serde_json::Value;
 
@@ -326,9 +326,9 @@ fn plans_come_from_headers_and_say_what_falls_back() {
     let dir = golden().join("ckpt/a_9x9_untied_sharded_bf16");
     let checkpoint = Checkpoint::open(&dir, &[]).unwrap();
     let bytes = |plan: &[TensorPlan]| plan.iter().map(TensorPlan::bytes).sum::<usize>();
-    let as_stored = checkpoint.plan(None);
+    let as_stored = checkpoint.plan();
     assert!(fallbacks(&as_stored).is_empty() && bytes(&as_stored) <= checkpoint.weights.total_bytes());
-    let plan = checkpoint.plan(Some(scheme(Quantization::Q4K)));
+    let plan = checkpoint.plan_if_quantized(scheme(Quantization::Q4K));
     assert!(bytes(&plan) < bytes(&as_stored));
     let lines = fallbacks(&plan);
     assert!(
@@ -352,7 +352,7 @@ fn the_7b_model_takes_what_the_readme_says() {
         (Quantization::Q4K, "5.4", "5.1"),
     ] {
         for (vision, expected) in [(false, language), (true, with_vision)] {
-            let plan = checkpoint.plan(Some(Scheme { quantization, vision }));
+            let plan = checkpoint.plan_if_quantized(Scheme { quantization, vision });
             let bytes: usize = plan.iter().map(TensorPlan::bytes).sum();
             assert_eq!(format!("{:.1}", bytes as f64 / 1e9), expected, "{} {vision}", quantization.name());
             let widths = [(Format::Q8_0, "rows of 1152 values"), (Format::Float(DType::BF16), "rows of 4304 values")];
@@ -398,7 +398,7 @@ fn the_peak_is_that_of_the_quantized_weights() {
     const BEYOND_WEIGHTS_BYTES: usize = 200_000_000;
     let dir = wide::checkpoint(LARGE, true);
     let mut checkpoint = Checkpoint::open(dir.path(), &[]).unwrap();
-    let plan = checkpoint.plan(Some(scheme(Quantization::Q4K)));
+    let plan = checkpoint.plan_if_quantized(scheme(Quantization::Q4K));
     let quantized: usize = plan.iter().map(TensorPlan::bytes).sum();
     checkpoint.quantize(scheme(Quantization::Q4K)).unwrap();
     let devices = DeviceMap::single(Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap(), LARGE.layers);

@@ -3,9 +3,13 @@
 //! The decoder's names are those of llama.cpp's `qwen2` models (`gguf-py/gguf/tensor_mapping.py`), tower and projector
 //! have those of its multimodal projector files (`tools/mtmd/clip-impl.h`). A name with no counterpart stays as it is.
 
-use super::super::manifest::TOWER;
+use crate::role::{Role, layer_number};
 
-/// `model.layers.N.` and `blk.N.`
+/// What the names of a layer's tensors begin with, before the layer's number.
+const DECODER_PREFIX: &str = "blk.";
+const TOWER_PREFIX: &str = "v.blk.";
+
+/// Below a layer of the decoder.
 const DECODER_LAYER: [(&str, &str); 9] = [
     ("input_layernorm", "attn_norm"),
     ("self_attn.q_proj", "attn_q"),
@@ -18,7 +22,7 @@ const DECODER_LAYER: [(&str, &str); 9] = [
     ("mlp.down_proj", "ffn_down"),
 ];
 
-/// `encoder.layers.N.` of the tower and `v.blk.N.`
+/// Below a layer of the tower.
 const TOWER_LAYER: [(&str, &str); 8] = [
     ("layer_norm1", "ln1"),
     ("layer_norm2", "ln2"),
@@ -30,48 +34,43 @@ const TOWER_LAYER: [(&str, &str); 8] = [
     ("mlp.fc2", "ffn_down"),
 ];
 
-/// Modules outside of layers; the tower's without its prefix.
-const MODULES: [(&str, &str); 4] = [
-    ("model.embed_tokens", "token_embd"),
-    ("model.norm", "output_norm"),
-    ("lm_head", "output"),
-    ("model.mm_projector", "mm"),
-];
+/// Modules outside of layers.
+const MODULES: [(Role, &str); 4] =
+    [(Role::Embedding, "token_embd"), (Role::Norm, "output_norm"), (Role::Head, "output"), (Role::Projector, "mm")];
 const TOWER_MODULES: [(&str, &str); 2] =
     [("embeddings.patch_embedding", "v.patch_embd"), ("embeddings.position_embedding", "v.position_embd")];
 
 /// What a GGUF file calls a tensor of the original layout.
 pub(super) fn to_gguf(name: &str) -> String {
-    let in_tower = name.strip_prefix(TOWER).and_then(|rest| rest.strip_prefix('.'));
-    let (layers, table, gguf_prefix, modules, rest): (_, &[_], _, &[_], _) = match in_tower {
-        Some(rest) => ("encoder.layers.", &TOWER_LAYER, "v.blk.", &TOWER_MODULES, rest),
-        None => ("model.layers.", &DECODER_LAYER, "blk.", &MODULES, name),
+    let gguf_name = |(role, part): (Role, &str)| match role {
+        Role::Decoder(layer) => Some(format!("{DECODER_PREFIX}{layer}.{}", renamed(part, DECODER_LAYER)?)),
+        Role::Tower(Some(layer)) => Some(format!("{TOWER_PREFIX}{layer}.{}", renamed(part, TOWER_LAYER)?)),
+        Role::Tower(None) => renamed(part, TOWER_MODULES),
+        Role::Embedding | Role::Head | Role::Norm | Role::Projector | Role::Token => {
+            let (_, module) = MODULES.into_iter().find(|(known, _)| *known == role)?;
+            Some(format!("{module}.{part}"))
+        }
     };
-    if let Some((layer, module)) = rest.strip_prefix(layers).and_then(|rest| rest.split_once('.'))
-        && let Some(module) = renamed(module, table.iter().copied())
-    {
-        return format!("{gguf_prefix}{layer}.{module}");
-    }
-    renamed(rest, modules.iter().copied()).unwrap_or_else(|| name.to_owned())
+    Role::split(name).and_then(gguf_name).unwrap_or_else(|| name.to_owned())
 }
 
 /// The name in the original layout of what a GGUF file calls `name`.
 pub(super) fn from_gguf(name: &str) -> String {
-    let back = |(original, gguf): &(&'static str, &'static str)| (*gguf, *original);
-    let layer = |prefix: &str, table: &[_]| {
-        let (layer, module) = name.strip_prefix(prefix)?.split_once('.')?;
-        Some((layer.to_owned(), renamed(module, table.iter().map(back))?))
+    let in_layer = |prefix: &str, table: &[(&'static str, &'static str)]| {
+        let (layer, part) = name.strip_prefix(prefix)?.split_once('.')?;
+        Some((layer_number(layer)?, renamed(part, table.iter().map(back))?))
     };
-    if let Some((layer, module)) = layer("blk.", &DECODER_LAYER) {
-        return format!("model.layers.{layer}.{module}");
-    }
-    if let Some((layer, module)) = layer("v.blk.", &TOWER_LAYER) {
-        return format!("{TOWER}.encoder.layers.{layer}.{module}");
-    }
-    if let Some(module) = renamed(name, TOWER_MODULES.iter().map(back)) {
-        return format!("{TOWER}.{module}");
-    }
-    renamed(name, MODULES.iter().map(back)).unwrap_or_else(|| name.to_owned())
+    let of_decoder =
+        || in_layer(DECODER_PREFIX, &DECODER_LAYER).map(|(layer, part)| Role::Decoder(layer).tensor(&part));
+    let of_tower = || in_layer(TOWER_PREFIX, &TOWER_LAYER).map(|(layer, part)| Role::Tower(Some(layer)).tensor(&part));
+    let around_tower = || renamed(name, TOWER_MODULES.iter().map(back)).map(|part| Role::Tower(None).tensor(&part));
+    let of_module = |(role, module): (Role, &str)| Some(role.tensor(name.strip_prefix(module)?.strip_prefix('.')?));
+    let outside = || MODULES.into_iter().find_map(of_module);
+    of_decoder().or_else(of_tower).or_else(around_tower).or_else(outside).unwrap_or_else(|| name.to_owned())
+}
+
+fn back((original, gguf): &(&'static str, &'static str)) -> (&'static str, &'static str) {
+    (*gguf, *original)
 }
 
 /// `name` with the module it begins with replaced, by the first pair that fits at a dot.
@@ -89,7 +88,7 @@ mod tests {
 
     #[test]
     fn names_go_there_and_back() {
-        let tower = |rest: &str| format!("{TOWER}.{rest}");
+        let tower = |rest: &str| format!("model.vision_tower.vision_tower.vision_model.{rest}");
         for (original, gguf) in [
             ("model.embed_tokens.weight".to_owned(), "token_embd.weight"),
             ("model.norm.weight".to_owned(), "output_norm.weight"),

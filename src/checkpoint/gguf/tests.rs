@@ -4,11 +4,12 @@ use candle_core::DType;
 use candle_core::quantized::gguf_file::Content;
 
 use super::super::documents::Documents;
+use super::super::plan::TensorPlan;
 use super::header::Header;
 use super::keys::{VERSION, VERSION_KEY};
 use super::metadata::Value;
 use super::write::Head;
-use crate::quantization::{Format, TensorPlan};
+use crate::quantization::Format;
 
 fn tensor(name: &str, shape: &[usize], held: Format) -> TensorPlan {
     TensorPlan { name: name.to_owned(), shape: shape.to_vec(), stored: held, wanted: held, held }

@@ -9,12 +9,13 @@ use candle_core::{DType, Device};
 
 use super::super::error::Error;
 use super::super::opened::Checkpoint;
+use super::super::plan::TensorPlan;
 use super::keys::{DEFAULT_ALIGNMENT, MAGIC};
 use super::metadata::{Value, metadata};
 use super::names;
 use crate::disk;
 use crate::interrupt::Interrupt;
-use crate::quantization::{Format, Scheme, TensorPlan};
+use crate::quantization::{Format, Scheme};
 
 /// Writes `checkpoint`, quantized as `scheme` says, to `path`, which appears when it is whole. What is there is
 /// replaced only if `replace` says so. `progress` is told how many of the file's bytes are made. Returns the file's
@@ -39,7 +40,7 @@ pub fn write(
     if !replace && path.exists() {
         return Err(failed(std::io::ErrorKind::AlreadyExists.into()));
     }
-    let plan: Vec<TensorPlan> = checkpoint.plan(Some(scheme)).into_iter().map(as_filed).collect();
+    let plan: Vec<TensorPlan> = checkpoint.plan().into_iter().map(as_filed).collect();
     let mut head = Head::default();
     head.all(&metadata(checkpoint, scheme)?, &plan);
     let total_bytes = (head.bytes.len() + plan.iter().map(padded_bytes).sum::<usize>()) as u64;
@@ -239,9 +240,8 @@ mod tests {
     #[test]
     fn bytes_that_were_not_planned_are_an_error() {
         let checkpoint = checkpoint();
-        let scheme = Scheme { quantization: crate::quantization::Quantization::Q8_0, vision: false };
         let interrupt = Interrupt::default();
-        for planned in checkpoint.plan(Some(scheme)) {
+        for planned in checkpoint.plan() {
             let mut sink = std::io::sink();
             let mut write = |tensor: &TensorPlan| {
                 let mut part = Part { out: &mut sink, bytes: 0, interrupt: &interrupt };

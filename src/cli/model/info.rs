@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use llava_video::Error;
-use llava_video::checkpoint::{Checkpoint, Layout, Source};
+use llava_video::checkpoint::{Checkpoint, Layout, Source, TensorPlan, fallbacks};
 use llava_video::hub::ModelName;
 use llava_video::model;
-use llava_video::quantization::{Quantization, Scheme, TensorPlan, fallbacks};
+use llava_video::quantization::{Quantization, Scheme};
 use llava_video::size::shown;
 use llava_video::vision::pool::VideoTokens;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ impl Facts {
             is_quantized |= format.float().is_none();
         }
         for quantization in Quantization::ALL.into_iter().filter(|_| !is_quantized) {
-            let plan = |vision| checkpoint.plan(Some(Scheme { quantization, vision }));
+            let plan = |vision| checkpoint.plan_if_quantized(Scheme { quantization, vision });
             let bytes = plan(false).iter().map(TensorPlan::bytes).sum();
             facts.bytes_by_quantization.push((quantization, bytes));
             facts.fallbacks.extend(fallbacks(&plan(true)));

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use llava_video::Error;
-use llava_video::checkpoint::{Checkpoint, gguf};
-use llava_video::quantization::{Scheme, fallbacks};
+use llava_video::checkpoint::{Checkpoint, fallbacks, gguf};
+use llava_video::quantization::Scheme;
 use llava_video::size::shown;
 
 use crate::cli::args::ModelQuantizeArgs;
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &ModelQuantizeArgs, printer: &mut Printer) -> Result<Exi
     let source = super::obtain(&args.model, None, &interrupt, printer)?;
     let mut checkpoint = Checkpoint::open(&source, &[]).map_err(Error::from)?;
     let scheme = Scheme { quantization: args.quantize, vision: args.quantize_vision };
-    for line in fallbacks(&checkpoint.plan(Some(scheme))) {
+    for line in fallbacks(&checkpoint.plan_if_quantized(scheme)) {
         printer.note(&line);
     }
     let before = checkpoint.weights.total_bytes();
