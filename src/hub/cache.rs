@@ -19,11 +19,12 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::digest::Digest;
-use super::inventory::entries;
-use super::listing::RemoteFile;
-use super::name::{is_commit, is_plain};
+use super::error::Error;
+use super::folder::entries;
+use super::name::{RepoName, is_commit, is_plain};
+use super::remote::RemoteFile;
+use super::small_file;
 use super::trees::Tree;
-use super::{Error, RepoName, small_file};
 
 /// Fewer digits of a commit tell too little.
 const MIN_SHORT_COMMIT: usize = 4;

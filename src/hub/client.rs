@@ -9,8 +9,9 @@ use ureq::http::{HeaderMap, Request, Response, header};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, Timeout};
 
+use super::error::{Error, quoted};
+use super::name::RepoName;
 use super::settings::{Settings, Token};
-use super::{Error, RepoName};
 
 /// Redirects of one request: renamed repository, storage, storage again; more is a loop.
 const MAX_REDIRECTS: usize = 8;
@@ -220,7 +221,7 @@ impl Client {
                 Failure::Fatal(Error::NotFound { what, message })
             }
             408 | 425 | 429 | 500..=599 => {
-                let reason = format!("HTTP {status} from {}{}", at.1, super::error::quoted(&message));
+                let reason = format!("HTTP {status} from {}{}", at.1, quoted(&message));
                 match pause(response.headers()) {
                     Some(wait) if wait > MAX_WAIT => {
                         Failure::Fatal(Error::RateLimited { what: asked.what(), host: at.1.clone(), wait })
@@ -232,7 +233,7 @@ impl Client {
             _ => Failure::Fatal(Error::BadAnswer {
                 what: asked.what(),
                 host: at.1.clone(),
-                message: format!("HTTP {status}{}", super::error::quoted(&message)),
+                message: format!("HTTP {status}{}", quoted(&message)),
             }),
         })
     }

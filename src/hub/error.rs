@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Digest;
+use super::digest::Digest;
 use super::known::likely_meant;
 use crate::checkpoint;
 use crate::disk::NoSpace;

@@ -9,11 +9,14 @@ use ureq::Body;
 use ureq::http::Response;
 
 use super::client::{Answer, Asked, Failure, transport};
-use super::listing::{RemoteFile, resolve_path};
+use super::digest::Digest;
+use super::error::Error;
+use super::events::{Event, Halt};
+use super::listing::resolve_path;
 use super::lock::{Lock, Mode};
 use super::partial::Partial;
-use super::session::{Event, Halt, Patience, Session};
-use super::{Digest, Error};
+use super::remote::RemoteFile;
+use super::session::{Patience, Session};
 use crate::checkpoint::head::{self, Found};
 
 const BUFFER_BYTES: usize = 1 << 18;

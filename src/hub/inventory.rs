@@ -1,10 +1,12 @@
 //! What the cache holds of this family of models.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::cache::RepoCache;
-use super::{Error, RepoName, Settings, small_file};
+use super::error::Error;
+use super::folder::{entries, references};
+use super::name::RepoName;
+use super::settings::Settings;
 use crate::checkpoint::{self, Config, Documents};
 
 /// A cached repository.
@@ -82,32 +84,4 @@ fn cached_repo(settings: &Settings, repo: &RepoName) -> Result<Option<CachedRepo
         *(if is_incomplete { &mut incomplete_bytes } else { &mut bytes }) += size;
     }
     Ok(Some(CachedRepo { id: repo.id().to_owned(), folder: cache.folder, snapshots, bytes, incomplete_bytes }))
-}
-
-/// What is in a folder, sorted; nothing where it is not there.
-pub(super) fn entries(dir: &Path) -> Result<Vec<PathBuf>, Error> {
-    let read = |source| Error::Read { path: dir.to_owned(), source };
-    let mut entries = match fs::read_dir(dir) {
-        Ok(entries) => entries.map(|entry| Ok(entry.map_err(read)?.path())).collect::<Result<Vec<_>, Error>>()?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(read(error)),
-    };
-    entries.sort();
-    Ok(entries)
-}
-
-/// All branches and tags below `refs`, with the commit each means.
-pub(super) fn references(refs: &Path) -> Result<Vec<(String, String)>, Error> {
-    let mut found = Vec::new();
-    let mut folders = vec![refs.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for path in entries(&folder)? {
-            if path.is_dir() {
-                folders.push(path);
-            } else if let (Ok(name), Ok(commit)) = (path.strip_prefix(refs), small_file::read_line(&path)) {
-                found.push((name.to_string_lossy().into_owned(), commit));
-            }
-        }
-    }
-    Ok(found)
 }

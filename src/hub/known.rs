@@ -2,6 +2,9 @@
 
 use crate::demo;
 
+/// The checkpoint that is used when none is named.
+pub const DEFAULT_MODEL: &str = "lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only";
+
 /// A checkpoint on the hub.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Known {
@@ -25,7 +28,7 @@ const PARAMETERS_72B: u64 = 73_180_522_016;
 /// Checkpoints of the family, the default first. They are named here for `model list`; any other repository of a known
 /// architecture loads just as well.
 pub const KNOWN: [Known; 7] = [
-    Known { id: super::DEFAULT_MODEL, parameters: PARAMETERS_7B },
+    Known { id: DEFAULT_MODEL, parameters: PARAMETERS_7B },
     Known { id: "lmms-lab/LLaVA-Video-7B-Qwen2", parameters: PARAMETERS_7B },
     Known { id: "lmms-lab/LLaVA-Video-72B-Qwen2", parameters: PARAMETERS_72B },
     Known { id: "lmms-lab/llava-onevision-qwen2-0.5b-ov", parameters: PARAMETERS_0_5B },

@@ -6,21 +6,10 @@ use serde::Deserialize;
 
 use super::client::{Asked, Client, Failure};
 use super::digest::Digest;
-use super::name::is_commit;
+use super::error::Error;
+use super::name::{RepoName, is_commit};
+use super::remote::{MAX_LISTING_BYTES, RemoteFile, Sibling};
 use super::trees::Tree;
-use super::{Error, RepoName};
-
-/// More than any listing has; what is longer is not read.
-pub(super) const MAX_LISTING_BYTES: u64 = 32 << 20;
-
-/// One file of a repository.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct RemoteFile {
-    pub(super) name: String,
-    /// In bytes.
-    pub(super) size: u64,
-    pub(super) digest: Digest,
-}
 
 /// What there is at one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,21 +28,6 @@ pub(super) struct Listing {
 struct Answer {
     sha: String,
     siblings: Vec<Sibling>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Sibling {
-    pub(super) rfilename: String,
-    pub(super) size: Option<u64>,
-    pub(super) blob_id: Option<String>,
-    pub(super) lfs: Option<Lfs>,
-}
-
-#[derive(Deserialize)]
-pub(super) struct Lfs {
-    pub(super) sha256: String,
-    pub(super) size: u64,
 }
 
 impl Listing {

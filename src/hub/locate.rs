@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use super::cache::RepoCache;
-use super::{Error, ModelName, RepoName, Settings};
+use super::error::Error;
+use super::name::{ModelName, RepoName};
+use super::settings::Settings;
 use crate::checkpoint::{self, Source};
 use crate::demo;
 

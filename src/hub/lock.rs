@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Error;
+use super::error::Error;
 
 /// How often a lock that somebody else holds is tried again.
 const POLL: Duration = Duration::from_millis(100);

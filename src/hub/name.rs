@@ -2,11 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Error;
+use super::error::Error;
+use super::known::DEFAULT_MODEL;
 use crate::demo;
-
-/// The checkpoint that is used when none is named.
-pub const DEFAULT_MODEL: &str = "lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only";
 
 /// The revision that is used when none is named.
 const DEFAULT_REVISION: &str = "main";

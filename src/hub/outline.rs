@@ -3,10 +3,14 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::error::Error;
+use super::events::{Event, Halt, Pulled};
 use super::fetch::fetch_head;
-use super::pull::{Pulled, ask_listing, begin, bring, bring_all, check_small_files, select};
-use super::session::{Event, Halt, Session, drive};
-use super::{Error, RepoName, Settings, locate};
+use super::locate;
+use super::name::RepoName;
+use super::pull::{ask_listing, begin, bring, bring_all, check_small_files, select};
+use super::session::{Session, drive};
+use super::settings::Settings;
 use crate::checkpoint::{Source, WeightHead};
 use crate::interrupt::Interrupt;
 

@@ -4,11 +4,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use super::digest::Hasher;
-use super::listing::RemoteFile;
+use super::digest::{Digest, Hasher};
+use super::error::Error;
+use super::events::Halt;
 use super::lock::Lock;
-use super::session::{Halt, Session};
-use super::{Digest, Error};
+use super::remote::RemoteFile;
+use super::session::Session;
 
 const BUFFER_BYTES: usize = 1 << 18;
 

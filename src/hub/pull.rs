@@ -1,31 +1,25 @@
 //! A repository from the hub into the cache: list, check room, small files, then weights, several at once.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use super::client::Asked;
+use super::error::Error;
+use super::events::{Event, Halt, Pulled};
 use super::fetch::fetch;
-use super::listing::{Listing, RemoteFile};
+use super::listing::Listing;
+use super::locate;
+use super::name::RepoName;
+use super::remote::RemoteFile;
 use super::select::{Selection, is_candidate};
-use super::session::{Event, Halt, Patience, Session, drive};
-use super::{Error, RepoName, Settings, locate};
+use super::session::{Patience, Session, drive};
+use super::settings::Settings;
 use crate::checkpoint;
 use crate::disk;
 use crate::interrupt::Interrupt;
 
 /// Left free beside what is fetched, for folders, links and locks.
 const MARGIN_BYTES: u64 = 1 << 20;
-
-/// A checkpoint that is complete in the cache.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Pulled {
-    /// The snapshot's directory.
-    pub dir: PathBuf,
-    /// The commit that the revision means.
-    pub commit: String,
-    /// Bytes that were received for it.
-    pub received_bytes: u64,
-}
 
 /// Brings everything that the loader needs of `repo` into the cache.
 ///

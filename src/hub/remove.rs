@@ -6,9 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::cache::RepoCache;
-use super::inventory::{entries, references};
+use super::error::Error;
+use super::folder::{entries, references};
 use super::lock::{Lock, Mode};
-use super::{Error, RepoName, Settings};
+use super::name::RepoName;
+use super::settings::Settings;
 
 /// What a removal would delete; nothing is touched before [`Removal::carry_out`].
 #[derive(Debug)]

@@ -2,11 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use super::listing::RemoteFile;
-use super::pull::{Pulled, ask_listing, begin, bring, settle};
-use super::session::{Event, Halt, Session, drive};
+use super::error::Error;
+use super::events::{Event, Halt, Pulled};
+use super::name::RepoName;
+use super::pull::{ask_listing, begin, bring, settle};
+use super::remote::RemoteFile;
+use super::session::{Session, drive};
+use super::settings::Settings;
 use super::verify::{Verdict, Verification};
-use super::{Error, RepoName, Settings};
 use crate::interrupt::Interrupt;
 
 /// Fetches the damaged files of a verified commit again. Each stays as it is until its replacement is whole and its

@@ -1,7 +1,9 @@
 //! Which files of a repository the loader needs; nothing else is fetched.
 
-use super::listing::{Listing, RemoteFile};
-use super::{Error, RepoName};
+use super::error::Error;
+use super::listing::Listing;
+use super::name::RepoName;
+use super::remote::RemoteFile;
 
 /// Files that are taken where a repository has them: what this program reads, and the few small ones beside them with
 /// which transformers can load the same snapshot.
@@ -113,7 +115,7 @@ fn is_shard(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Digest;
+    use super::super::digest::Digest;
     use super::*;
 
     fn selected(names: &[&str]) -> Result<Vec<String>, Error> {

@@ -10,9 +10,12 @@ use std::time::{Duration, Instant};
 use super::cache::RepoCache;
 use super::client::{Asked, Client, Failure};
 use super::digest::Digest;
-use super::listing::RemoteFile;
+use super::error::Error;
+use super::events::{Event, Halt, Message};
 use super::lock::{Lock, Mode};
-use super::{Error, RepoName, Settings};
+use super::name::RepoName;
+use super::remote::RemoteFile;
+use super::settings::Settings;
 use crate::interrupt::Interrupt;
 
 /// The first pause before another try; each further one is twice as long.
@@ -31,67 +34,6 @@ const GRACE: Duration = Duration::from_millis(500);
 
 /// Files that are fetched at the same time.
 const FILES_AT_ONCE: usize = 4;
-
-/// What happens while something is fetched.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// Something is missing and will be fetched.
-    Started {
-        /// Files that are missing or not whole.
-        files: usize,
-        /// Bytes still to come.
-        bytes: u64,
-    },
-    /// How far it is.
-    Progress {
-        /// Bytes that are here of the files that were missing, what an earlier run left included.
-        done: u64,
-        /// Bytes of these files.
-        total: u64,
-    },
-    /// Another process has to finish first.
-    Waiting {
-        /// What it does.
-        reason: String,
-    },
-    /// Something failed and will be tried again.
-    Retrying {
-        /// The file or the listing.
-        what: String,
-        /// What went wrong.
-        reason: String,
-        /// How long it waits.
-        pause: Duration,
-    },
-    /// The hub cannot be reached; what the cache has of this revision is used.
-    Fallback {
-        /// What went wrong.
-        reason: String,
-        /// The commit in the cache.
-        commit: String,
-    },
-}
-
-/// Why work does not go on.
-#[derive(Debug)]
-pub(super) enum Halt {
-    Failed(Error),
-    /// Somebody asked for it, or another thread failed.
-    Stopped,
-}
-
-impl From<Error> for Halt {
-    fn from(error: Error) -> Self {
-        Self::Failed(error)
-    }
-}
-
-/// What the threads tell the one that waits for them.
-enum Message<T> {
-    Event(Event),
-    /// The end, or the panic that was it.
-    Finished(std::thread::Result<Result<T, Halt>>),
-}
 
 pub(super) struct Session {
     pub(super) settings: Settings,

@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Error, small_file};
+use super::error::Error;
+use super::small_file;
 
 /// Server, cache and manners of everything in [`crate::hub`].
 #[derive(Debug, Clone)]

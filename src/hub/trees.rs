@@ -8,8 +8,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::listing::{MAX_LISTING_BYTES, Sibling};
-use super::{Digest, small_file};
+use super::digest::Digest;
+use super::remote::{MAX_LISTING_BYTES, Sibling};
+use super::small_file;
 
 const FORMAT_VERSION: u32 = 1;
 

@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use super::cache::RepoCache;
 use super::digest::Digest;
-use super::inventory::entries;
-use super::{Error, RepoName, Settings, locate};
+use super::error::Error;
+use super::folder::entries;
+use super::locate;
+use super::name::RepoName;
+use super::settings::Settings;
 use crate::checkpoint;
 use crate::interrupt::Interrupt;
 
