@@ -103,7 +103,7 @@ struct Comparison {
 
 impl Comparison {
     fn open(model: &str, list: &Path, max_new_tokens: usize, placement: Placement) -> Result<Self> {
-        let source = llava_video::hub::locate_by_name(model)?;
+        let source = llava_video::model_name::locate_by_name(model)?;
         let tokenizer = Tokenizer::open(&source)?;
         let image_size = Checkpoint::open(&source, &[])?.vision.image_size;
         let text = std::fs::read(list).with_context(|| format!("cannot read `{}`", list.display()))?;

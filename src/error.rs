@@ -1,7 +1,7 @@
 //! The library's error: one variant per module that can fail.
 
 use crate::interrupt::Interrupted;
-use crate::{checkpoint, device, hub, memory, prompt, video};
+use crate::{checkpoint, device, hub, memory, model_name, prompt, video};
 
 /// Anything the library can fail with; each variant shows its module's message.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +12,9 @@ pub enum Error {
     /// Getting it from the hub, or from the hub's cache.
     #[error(transparent)]
     Hub(hub::Error),
+    /// A model's name.
+    #[error(transparent)]
+    ModelName(model_name::Error),
     /// The device.
     #[error(transparent)]
     Device(#[from] device::Error),
@@ -60,12 +63,23 @@ impl From<hub::Error> for Error {
     }
 }
 
+impl From<model_name::Error> for Error {
+    /// What the hub says stays its own.
+    fn from(error: model_name::Error) -> Self {
+        match error {
+            model_name::Error::Hub(error) => error.into(),
+            error => Self::ModelName(error),
+        }
+    }
+}
+
 impl Error {
     /// What the user can try, where something helps.
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Checkpoint(error) => error.hint(),
             Self::Hub(error) => error.hint(),
+            Self::ModelName(error) => error.hint(),
             Self::Device(error) => error.hint(),
             Self::Memory(error) => error.hint(),
             Self::Prompt(error) => error.hint(),

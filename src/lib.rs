@@ -19,10 +19,11 @@
 //! Letters: T frames, S pixels a side (or, for the decoder, positions), P patches of a frame, D_v width of the tower,
 //! D width of the decoder, N_v visual tokens of a clip.
 //!
-//! [`hub`] brings a checkpoint here, [`demo`] is one inside the program, [`checkpoint`] knows what is on disk,
-//! [`quantization`] in how many bits weights are held, [`device`] where things run, [`memory`] whether they fit,
-//! [`model`] puts the stages together, [`engine`] keeps a KV cache from prompt to prompt, [`score`] measures how well
-//! text is predicted. The library never prints and never exits; the binary's `cli` does.
+//! [`model_name`] says which checkpoint is meant, [`hub`] brings it here, [`demo`] is one inside the program,
+//! [`checkpoint`] knows what is on disk, [`quantization`] in how many bits weights are held, [`device`] where things
+//! run, [`memory`] whether they fit, [`model`] puts the stages together, [`engine`] tells the story of an answer with
+//! them, [`score`] measures how well text is predicted. The library never prints and never exits; the binary's `cli`
+//! does.
 
 mod attention;
 mod cgroup;
@@ -39,6 +40,7 @@ pub mod language;
 mod linear;
 pub mod memory;
 pub mod model;
+pub mod model_name;
 mod pages;
 pub mod prompt;
 pub mod quantization;

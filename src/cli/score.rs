@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 use llava_video::Error;
 use llava_video::checkpoint::LanguageCheckpoint;
 use llava_video::device::{DeviceMap, DeviceRequest, Placement};
-use llava_video::hub;
 use llava_video::language::Qwen2;
+use llava_video::model_name::locate_by_name;
 use llava_video::prompt::Tokenizer;
 use llava_video::score::{Score, score};
 use llava_video::size::counted;
@@ -33,7 +33,7 @@ pub(crate) fn run(args: &ScoreArgs, printer: &mut Printer) -> Result<Exit> {
         return Err(UsageError("score runs on one device".to_owned()).into());
     }
     let placement = placements.swap_remove(0);
-    let dir = hub::locate_by_name(&args.model).map_err(Error::from)?;
+    let dir = locate_by_name(&args.model).map_err(Error::from)?;
     let tokenizer = Tokenizer::open(&dir).map_err(Error::from)?;
     let mut checkpoint = LanguageCheckpoint::open(&dir, &tokenizer).map_err(Error::from)?;
     checkpoint.weights.stop_with(&interrupt);

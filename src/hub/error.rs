@@ -12,17 +12,11 @@ use crate::interrupt::Interrupted;
 /// Getting, checking and removing cached checkpoints.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Neither a directory nor something that looks like `owner/name`.
-    #[error("model `{name}` is neither a directory nor a repository id like `owner/name`")]
-    NoSuchModel {
+    /// What cannot be a repository's name.
+    #[error("`{name}` is not a repository id like `owner/name`")]
+    NoRepositoryId {
         /// The name as given.
         name: String,
-    },
-    /// A path to nothing.
-    #[error("model `{}`: no such file or directory", path.display())]
-    NoSuchPath {
-        /// The path as given.
-        path: PathBuf,
     },
     /// A repository that is not in the cache, where nothing may be fetched.
     #[error("model `{repo}` is not in the hub cache (looked in {})", cache.display())]
@@ -203,12 +197,6 @@ impl Error {
     /// What the user can try, where something helps.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::NoSuchModel { name } if let Some(meant) = likely_meant(name) => {
-                return Some(format!("did you mean `{meant}`?"));
-            }
-            Self::NoSuchModel { .. } => {
-                "pass a directory that holds config.json and the safetensors files, or `owner/name[@revision]`"
-            }
             Self::NotCached { repo, .. } | Self::PartlyCached { repo, .. } => {
                 return Some(format!(
                     "download it with `llava-video model pull {repo}`, or pass a directory with `--model DIR`"
@@ -218,7 +206,7 @@ impl Error {
             Self::NoCacheDir => "set HF_HOME to a folder for models",
             Self::BadToken { .. } => "copy the token again from the hub's settings",
             // The hub says so of repositories that do not exist, too.
-            Self::Refused { token: None, repo, .. } if let Some(meant) = likely_meant(repo) => {
+            Self::Refused { token: None, repo, .. } if let Some(meant) = likely_meant(repo, &[]) => {
                 return Some(format!("did you mean `{meant}`?"));
             }
             Self::Refused { token: None, .. } => {

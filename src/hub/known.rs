@@ -1,7 +1,5 @@
 //! Checkpoints that this program is made for.
 
-use crate::demo;
-
 /// The checkpoint that is used when none is named.
 pub const DEFAULT_MODEL: &str = "lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only";
 
@@ -37,9 +35,9 @@ pub const KNOWN: [Known; 7] = [
     Known { id: "llava-hf/llava-onevision-qwen2-7b-ov-hf", parameters: PARAMETERS_7B },
 ];
 
-/// The model that a name was likely meant to be: one of these, named with a slip or without its owner, or the demo
-/// model.
-pub(super) fn likely_meant(name: &str) -> Option<&'static str> {
+/// The model that a name was likely meant to be: one of these, named with a slip or without its owner, or one of
+/// `others`, which are no repositories.
+pub(crate) fn likely_meant(name: &str, others: &[&'static str]) -> Option<&'static str> {
     let name = name.split('@').next()?.to_lowercase();
     let distance = |other: &str| {
         let most = (other.len() / MAX_SLIPS).max(1);
@@ -49,9 +47,10 @@ pub(super) fn likely_meant(name: &str) -> Option<&'static str> {
         let bare = known.id.split_once('/').map_or(known.id, |(_, bare)| bare);
         Some((distance(known.id).or_else(|| distance(bare))?, known.id))
     });
-    let demo = distance(demo::NAME).map(|slips| (slips, demo::NAME));
-    let (_, meant) = known.chain(demo).min_by_key(|(slips, _)| *slips)?;
-    (meant.to_lowercase() != name || meant == demo::NAME).then_some(meant)
+    let others_near = others.iter().filter_map(|other| Some((distance(other)?, *other)));
+    let (_, meant) = known.chain(others_near).min_by_key(|(slips, _)| *slips)?;
+    // The hub takes a repository's name in any case.
+    (meant.to_lowercase() != name || others.contains(&meant)).then_some(meant)
 }
 
 /// One slip in so many letters.
@@ -73,7 +72,7 @@ mod tests {
             ("model", None),
             ("", None),
         ] {
-            assert_eq!(likely_meant(name), meant, "{name}");
+            assert_eq!(likely_meant(name, &["demo"]), meant, "{name}");
         }
     }
 

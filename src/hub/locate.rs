@@ -1,25 +1,12 @@
-//! A model's name -> the directory or file that holds it, without any network.
+//! A repository's name -> the directory that holds it, without any network.
 
 use std::path::PathBuf;
 
 use super::cache::RepoCache;
 use super::error::Error;
-use super::name::{ModelName, RepoName};
+use super::name::RepoName;
 use super::settings::Settings;
-use crate::checkpoint::{self, Source};
-use crate::demo;
-
-/// Where a model named on a command line is, if it is here: [`locate`] with the settings of the environment.
-///
-/// # Errors
-/// As [`locate`], and a name or a setting that cannot be used.
-pub fn locate_by_name(name: &str) -> Result<Source, Error> {
-    match ModelName::parse(name)? {
-        ModelName::Local(path) => Ok(path.into()),
-        ModelName::Demo => Ok(demo::source()),
-        ModelName::Repo(repo) => Ok(locate(&Settings::from_env(None)?, &repo)?.into()),
-    }
-}
+use crate::checkpoint;
 
 /// The snapshot of a repository in the cache.
 ///

@@ -1,50 +1,10 @@
-//! `--model` -> a local directory or GGUF file, or a repository of the hub with a revision.
-
-use std::path::{Path, PathBuf};
+//! A repository of the hub with a revision, from how it is named or where its page is.
 
 use super::error::Error;
 use super::known::DEFAULT_MODEL;
-use crate::demo;
 
 /// The revision that is used when none is named.
 const DEFAULT_REVISION: &str = "main";
-
-/// What a model's name stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ModelName {
-    /// A directory that holds the checkpoint's files, or a GGUF file.
-    Local(PathBuf),
-    /// The checkpoint inside the program.
-    Demo,
-    /// A repository of the hub.
-    Repo(RepoName),
-}
-
-impl ModelName {
-    /// `demo` is the demo model (a directory of that name is `./demo`); a directory or file that exists is taken as it
-    /// is; anything else must be what [`RepoName::parse`] reads.
-    ///
-    /// # Errors
-    /// [`Error::NoSuchPath`] for a path to nothing, [`Error::NoSuchModel`] for what could be neither.
-    pub fn parse(text: &str) -> Result<Self, Error> {
-        if text == demo::NAME {
-            return Ok(Self::Demo);
-        }
-        let path = Path::new(text);
-        if path.is_dir() || path.is_file() {
-            return Ok(Self::Local(path.to_owned()));
-        }
-        match is_plainly_a_path(text) {
-            true => Err(Error::NoSuchPath { path: path.to_owned() }),
-            false => RepoName::parse(text).map(Self::Repo),
-        }
-    }
-}
-
-/// Whether a name can only be meant as a path: no repository's looks like it.
-fn is_plainly_a_path(text: &str) -> bool {
-    text.starts_with(['.', '/', '~']) || text.to_ascii_lowercase().ends_with(".gguf")
-}
 
 /// A repository of the hub at a revision: a branch, a tag or a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +19,7 @@ impl RepoName {
     /// hub as a browser shows it.
     ///
     /// # Errors
-    /// [`Error::NoSuchModel`] for anything else.
+    /// [`Error::NoRepositoryId`] for anything else.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let parsed = match page_path(text) {
             Some(path) => of_page(path),
@@ -74,7 +34,7 @@ impl RepoName {
         };
         match parsed.filter(is_valid) {
             Some((id, revision)) => Ok(Self { id, revision }),
-            None => Err(Error::NoSuchModel { name: text.to_owned() }),
+            None => Err(Error::NoRepositoryId { name: text.to_owned() }),
         }
     }
 
@@ -174,16 +134,6 @@ mod tests {
         assert!(is_repository_id(DEFAULT_MODEL));
         for path in ["model", "./model", "../model", "a/b/c", "/model", "owner/", "owner/na me", "~/model", "a--b/c"] {
             assert!(RepoName::parse(path).is_err(), "{path}");
-        }
-    }
-
-    #[test]
-    fn a_path_to_nothing_is_called_one() {
-        for path in ["./model", "/nowhere/model", "~/model", "missing.gguf", "models/missing.GGUF"] {
-            assert!(matches!(ModelName::parse(path), Err(Error::NoSuchPath { .. })), "{path}");
-        }
-        for name in ["model", "a/b/c", "@"] {
-            assert!(matches!(ModelName::parse(name), Err(Error::NoSuchModel { .. })), "{name}");
         }
     }
 

@@ -11,7 +11,8 @@ mod verify;
 
 use anyhow::Result;
 use llava_video::Error;
-use llava_video::hub::{ModelName, RepoName};
+use llava_video::hub::RepoName;
+use llava_video::model_name::ModelName;
 
 use super::args::ModelCommand;
 use super::exit::{Exit, UsageError};

@@ -7,8 +7,9 @@ use indicatif::HumanDuration;
 use llava_video::Error;
 use llava_video::checkpoint::Source;
 use llava_video::demo;
-use llava_video::hub::{self, Event, ModelName, Outline, Pulled, RepoName, Settings};
+use llava_video::hub::{self, Event, Outline, Pulled, RepoName, Settings};
 use llava_video::interrupt::Interrupt;
+use llava_video::model_name::ModelName;
 use llava_video::size::{counted, shown};
 
 use super::super::output::Printer;
