@@ -10,7 +10,6 @@ use super::manifest;
 use super::opened::Checkpoint;
 use super::source::Source;
 use super::weights::Weights;
-use crate::prompt::Tokenizer;
 use crate::quantization::Scheme;
 
 /// A decoder and its weights: a plain Qwen2 checkpoint, or the decoder of a model that sees.
@@ -29,11 +28,12 @@ pub struct LanguageCheckpoint {
 }
 
 impl LanguageCheckpoint {
-    /// Opens the language model of the checkpoint at `source`; `tokenizer` is its own.
+    /// Opens the language model of the checkpoint at `source`. `vocab_len` is asked for how many ids a model that sees can
+    /// generate, which its tokenizer decides (`model::vocab_len`).
     ///
     /// # Errors
     /// As [`Checkpoint::open`].
-    pub fn open(source: impl Into<Source>, tokenizer: &Tokenizer) -> Result<Self, Error> {
+    pub fn open(source: impl Into<Source>, vocab_len: impl FnOnce(&Checkpoint) -> usize) -> Result<Self, Error> {
         let source = source.into();
         let documents = Documents::open(&source)?;
         if architecture(&documents)? == Architecture::Qwen2 {
@@ -44,7 +44,7 @@ impl LanguageCheckpoint {
         }
         let checkpoint = Checkpoint::open(source, &[])?;
         Ok(Self {
-            vocab_len: crate::model::vocab_len(&checkpoint, tokenizer),
+            vocab_len: vocab_len(&checkpoint),
             context_length: checkpoint.config.context_length,
             config: checkpoint.config.language,
             weights: checkpoint.weights,

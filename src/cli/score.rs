@@ -8,6 +8,7 @@ use llava_video::Error;
 use llava_video::checkpoint::LanguageCheckpoint;
 use llava_video::device::{DeviceMap, DeviceRequest, Placement};
 use llava_video::language::Qwen2;
+use llava_video::model::vocab_len;
 use llava_video::model_name::locate_by_name;
 use llava_video::prompt::Tokenizer;
 use llava_video::score::{Score, score};
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &ScoreArgs, printer: &mut Printer) -> Result<Exit> {
     let placement = placements.swap_remove(0);
     let dir = locate_by_name(&args.model).map_err(Error::from)?;
     let tokenizer = Tokenizer::open(&dir).map_err(Error::from)?;
-    let mut checkpoint = LanguageCheckpoint::open(&dir, &tokenizer).map_err(Error::from)?;
+    let mut checkpoint = LanguageCheckpoint::open(&dir, |seeing| vocab_len(seeing, &tokenizer)).map_err(Error::from)?;
     checkpoint.weights.stop_with(&interrupt);
     if let Some(scheme) = args.quantize.scheme() {
         checkpoint.quantize(scheme).map_err(Error::from)?;

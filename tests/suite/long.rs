@@ -7,6 +7,7 @@ use llava_video::checkpoint::LanguageCheckpoint;
 use llava_video::device::{DeviceMap, DtypeRequest};
 use llava_video::interrupt::Interrupt;
 use llava_video::language::Qwen2;
+use llava_video::model::vocab_len;
 use llava_video::prompt::Tokenizer;
 
 use super::support::{assert_close, device, golden, ids, json, llava_video, placement, set_flags};
@@ -51,7 +52,7 @@ fn a_prompt_may_end_anywhere_in_a_chunk() {
     const ENDS: [usize; 9] = [511, 512, 513, 1023, 1024, 1025, 2047, 2048, 2049];
     let path = golden().join("ckpt/a_9x9_untied_sharded_bf16");
     let tokenizer = Tokenizer::open(&path).unwrap();
-    let checkpoint = LanguageCheckpoint::open(&path, &tokenizer).unwrap();
+    let checkpoint = LanguageCheckpoint::open(&path, |seeing| vocab_len(seeing, &tokenizer)).unwrap();
     let LanguageCheckpoint { config, weights, vocab_len, .. } = &checkpoint;
     let devices = DeviceMap::single(placement(DtypeRequest::F32), config.num_layers);
     let model = Qwen2::load(config, weights, *vocab_len, &devices, &mut |_, _| Ok(())).unwrap();

@@ -9,6 +9,7 @@ use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
 use llava_video::interrupt::Interrupt;
 use llava_video::language::Qwen2;
 use llava_video::memory::StageBytes;
+use llava_video::model::vocab_len;
 use llava_video::prompt::Tokenizer;
 use llava_video::quantization::{Format, Quantization, Scheme};
 use llava_video::score::{kl_divergence, log_probabilities};
@@ -190,7 +191,7 @@ fn a_file_that_cannot_be_ended_is_not_left_behind() {
 
 fn language(path: &Path, quantization: Option<Quantization>) -> (Qwen2, Tokenizer) {
     let tokenizer = Tokenizer::open(path).unwrap();
-    let mut checkpoint = LanguageCheckpoint::open(path, &tokenizer).unwrap();
+    let mut checkpoint = LanguageCheckpoint::open(path, |seeing| vocab_len(seeing, &tokenizer)).unwrap();
     if let Some(quantization) = quantization {
         checkpoint.quantize(scheme(quantization)).unwrap();
     }
