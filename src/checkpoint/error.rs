@@ -20,7 +20,10 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A text file longer than any real one of its name.
-    #[error("`{}` has {}, more than the {} that a file of this name may have", path.display(), shown(*bytes), shown(*max_bytes))]
+    #[error(
+        "`{}` has {}, more than the {} that a file of this name may have",
+        path.display(), shown(*bytes), shown(*max_bytes)
+    )]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -46,7 +49,10 @@ pub enum Error {
         message: String,
     },
     /// An architecture that this program does not implement.
-    #[error("`{}`: unknown architecture {found}; this program knows {}", path.display(), KNOWN_ARCHITECTURES.join(" and "))]
+    #[error(
+        "`{}`: unknown architecture {found}; this program knows {}",
+        path.display(), KNOWN_ARCHITECTURES.join(" and ")
+    )]
     UnknownArchitecture {
         /// The config file.
         path: PathBuf,

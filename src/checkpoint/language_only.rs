@@ -28,8 +28,8 @@ pub struct LanguageCheckpoint {
 }
 
 impl LanguageCheckpoint {
-    /// Opens the language model of the checkpoint at `source`. `vocab_len` is asked for how many ids a model that sees can
-    /// generate, which its tokenizer decides (`model::vocab_len`).
+    /// Opens the language model of the checkpoint at `source`. `vocab_len` is asked for how many ids a model that sees
+    /// can generate, which its tokenizer decides (`model::vocab_len`).
     ///
     /// # Errors
     /// As [`Checkpoint::open`].

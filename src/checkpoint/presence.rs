@@ -40,8 +40,8 @@ pub(crate) fn check_promises(dir: &Path, mut config: Config, weight_bytes: u64, 
     let least_bytes = config.language.least_bytes();
     if least_bytes > u128::from(weight_bytes) {
         let message = format!(
-            "config.json promises {} decoder layers, which take at least {least_bytes} bytes, and the weight files have \
-             {weight_bytes}",
+            "config.json promises {} decoder layers, which take at least {least_bytes} bytes, and the weight files \
+             have {weight_bytes}",
             config.language.num_layers
         );
         return Err(Error::Tensors { dir: dir.to_owned(), message });

@@ -30,20 +30,26 @@ use super::trees::Tree;
 const MIN_SHORT_COMMIT: usize = 4;
 
 /// One repository's part of the cache.
+///
+/// hf-hub says how the folders of a repository and of its snapshots are called. The rest of it is not used: it writes
+/// references in place, where another process can read a part of one, and its client checks no checksums.
 #[derive(Debug, Clone)]
 pub(super) struct RepoCache {
     pub(super) folder: PathBuf,
     pub(super) locks: PathBuf,
+    cache: hf_hub::Cache,
+    repo: hf_hub::Repo,
 }
 
 impl RepoCache {
     pub(super) fn new(cache_dir: &Path, repo: &RepoName) -> Self {
-        let name = repo.to_hf_hub().folder_name();
-        Self { folder: cache_dir.join(&name), locks: cache_dir.join(".locks").join(&name) }
+        let (cache, repo) = (hf_hub::Cache::new(cache_dir.to_owned()), repo.to_hf_hub());
+        let name = repo.folder_name();
+        Self { folder: cache_dir.join(&name), locks: cache_dir.join(".locks").join(&name), cache, repo }
     }
 
     pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
-        self.folder.join("snapshots").join(commit)
+        self.cache.repo(self.repo.clone()).pointer_path(commit)
     }
 
     pub(super) fn blob(&self, digest: &Digest) -> PathBuf {
@@ -241,4 +247,35 @@ fn symlink(target: &Path, at: &Path) -> std::io::Result<()> {
 #[cfg(not(unix))]
 fn symlink(_target: &Path, _at: &Path) -> std::io::Result<()> {
     Err(ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+
+    /// What this program has fetched, hf-hub finds, and the other way round.
+    #[test]
+    fn hf_hub_reads_the_same_cache() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let repo = RepoName::parse("owner/name@v1").expect("a repository");
+        let cache = RepoCache::new(dir.path(), &repo);
+        let theirs = hf_hub::Cache::new(dir.path().to_owned()).repo(repo.to_hf_hub());
+        let digest = Digest::GitBlob("0".repeat(40));
+        fs::create_dir_all(cache.folder.join("blobs")).expect("a folder");
+        fs::write(cache.blob(&digest), "{}").expect("a blob");
+        let file = RemoteFile { name: "config.json".to_owned(), size: 2, digest };
+        cache.link(COMMIT, &file).expect("a link");
+        assert_eq!(theirs.get("config.json"), None, "no branch or tag means the commit yet");
+        cache.write_reference(repo.revision(), COMMIT).expect("a reference");
+        let found = theirs.get("config.json").expect("hf-hub finds the file");
+        assert_eq!(fs::read_to_string(found).expect("its bytes"), "{}");
+
+        let other = RepoName::parse("owner/name@v2").expect("a repository");
+        assert_eq!(cache.commit(&other), None);
+        let theirs = hf_hub::Cache::new(dir.path().to_owned()).repo(other.to_hf_hub());
+        theirs.create_ref(COMMIT).expect("hf-hub's reference");
+        assert_eq!(cache.commit(&other).as_deref(), Some(COMMIT));
+    }
 }
