@@ -7,17 +7,17 @@ use std::sync::atomic::AtomicBool;
 
 use ffmpeg_next::ffi;
 
-use super::decoder::Decoder;
 use super::error::{Error, Fault};
-use super::extent;
-use super::ffi::{Packet, Picture, was_stopped};
-use super::index::{CountSource, Index};
+use super::ffmpeg::decoder::Decoder;
+use super::ffmpeg::ffi::{Packet, Picture, was_stopped};
+use super::ffmpeg::source::Source;
+use super::index::entries::{CountSource, Index};
+use super::index::extent;
+use super::index::mp4;
+use super::index::rate::{RateSource, StatedRate};
+use super::index::trust::{self, Codec};
 use super::info::{Access, ClipInfo, colour};
-use super::linear;
-use super::mp4;
-use super::rate::{RateSource, StatedRate};
-use super::source::Source;
-use super::trust::{self, Codec};
+use super::read::linear;
 
 /// Pixels a frame may have unless the caller says otherwise: 8192 x 8192.
 const MAX_PIXELS: u64 = 1 << 26;

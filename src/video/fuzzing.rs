@@ -1,8 +1,8 @@
 //! Ways for the fuzz targets (`fuzz/fuzz_targets`) to the parsers of foreign bytes. Nothing else may use them.
 
+use super::codec::nal::{Layout, h264_starts_here, hevc_starts_here, hevc_temporal_layer};
+use super::index::mp4::track_offsets;
 use super::isolated;
-use super::mp4::track_offsets;
-use super::nal::{Layout, h264_starts_here, hevc_starts_here, hevc_temporal_layer};
 
 /// The contents of a `moov` box. The first bytes choose the track and its number of samples, which FFmpeg tells
 /// otherwise.

@@ -6,13 +6,13 @@ use std::ffi::c_int;
 use ffmpeg_next::ffi;
 use serde::{Deserialize, Serialize};
 
-use super::ffi::text;
-use super::images::SINGLE_IMAGE;
-use super::index::CountSource;
-use super::orientation::Orientation;
-use super::plane;
-use super::rate::RateSource;
-use super::source::Source;
+use super::ffmpeg::ffi::text;
+use super::ffmpeg::orientation::Orientation;
+use super::ffmpeg::plane;
+use super::ffmpeg::source::Source;
+use super::index::entries::CountSource;
+use super::index::rate::RateSource;
+use super::still::images::SINGLE_IMAGE;
 
 /// How frames are reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,52 +9,30 @@
 //! that hold a wanted frame, without the pictures nobody needs), and decodes everything where it cannot.
 
 mod clip;
-mod convert;
-mod damage;
-mod decoder;
+mod codec;
 mod error;
-mod extent;
-mod ffi;
+mod ffmpeg;
 #[doc(hidden)]
 pub mod fuzzing;
-mod group;
-mod handover;
-mod hidden;
-mod images;
 mod index;
 mod info;
 pub mod isolated;
-mod linear;
-mod moments;
-mod mp4;
-mod nal;
-mod orientation;
-mod parallel;
-mod picker;
-mod plane;
-mod rate;
 mod read;
-mod reader;
-mod scout;
-mod source;
-mod trust;
-mod version;
-mod view;
-mod webp;
-
 pub mod sample;
+mod still;
+mod view;
 
 pub use clip::{Clip, ClipOptions};
 pub use error::{Error, ReadError};
-pub use images::{ImageClip, SINGLE_IMAGE};
-pub use index::CountSource;
+pub use ffmpeg::orientation::Orientation;
+pub use ffmpeg::version::ffmpeg_versions;
+pub use index::entries::CountSource;
+pub use index::rate::RateSource;
 pub use info::{Access, ClipInfo};
-pub use orientation::Orientation;
-pub use rate::RateSource;
 pub use sample::{FramePlan, SamplePolicy, distinct, label_text, plan, plan_moments, plan_part};
-pub use version::ffmpeg_versions;
+pub use still::images::{ImageClip, SINGLE_IMAGE};
+pub use still::webp::WebpClip;
 pub use view::View;
-pub use webp::WebpClip;
 
 /// One frame as shown.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,8 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::super::{Clip, ClipInfo, ClipOptions, Error, Frame, ImageClip, ReadError, View, WebpClip, images, webp};
+use super::super::still::{images, webp};
+use super::super::{Clip, ClipInfo, ClipOptions, Error, Frame, ImageClip, ReadError, View, WebpClip};
 use super::protocol::{self, Reply, Request};
 use super::{budget, sandbox};
 

@@ -4,7 +4,7 @@
 ///
 /// Sources: RFC 6386, section 9.1 (bit 4 of the first byte is `show_frame`); the VP9 bitstream specification,
 /// sections 6.2 and annex B (a superframe's last frame is shown, and its last byte marks it as one).
-pub(super) fn is_hidden(codec: &str, data: &[u8]) -> bool {
+pub(crate) fn is_hidden(codec: &str, data: &[u8]) -> bool {
     match (codec, data) {
         ("vp8", [first, ..]) => first & 0x10 == 0,
         ("vp9", [first, .., last]) => {

@@ -8,7 +8,7 @@ const MAX_SEI_BYTES: usize = 4096;
 
 /// How units follow each other in a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// Start codes; packets carry their own parameter sets.
     StartCodes,
     /// Lengths of so many bytes; parameter sets are with the container.
@@ -17,7 +17,7 @@ pub(super) enum Layout {
 
 impl Layout {
     /// The layout that the codec's private data (`avcC`, `hvcC`, or start codes) tells.
-    pub(super) fn of(codec: &str, extradata: &[u8]) -> Layout {
+    pub(crate) fn of(codec: &str, extradata: &[u8]) -> Layout {
         let place = if codec == "hevc" { 21 } else { 4 };
         match (extradata.first(), extradata.get(place)) {
             (Some(1), Some(byte)) => Layout::Lengths(usize::from(byte & 3) + 1),
@@ -26,7 +26,7 @@ impl Layout {
     }
 
     /// The first bytes of each unit of a packet.
-    pub(super) fn heads(self, data: &[u8]) -> impl Iterator<Item = Head> {
+    pub(crate) fn heads(self, data: &[u8]) -> impl Iterator<Item = Head> {
         self.units(data).map(|unit| {
             let mut head = [0; 3];
             head.iter_mut().zip(unit).for_each(|(to, &from)| *to = from);
@@ -35,7 +35,7 @@ impl Layout {
     }
 
     /// The units of a packet, without start codes or lengths; ends early where the packet makes no sense.
-    pub(super) fn units(self, data: &[u8]) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn units(self, data: &[u8]) -> impl Iterator<Item = &[u8]> {
         let mut rest = match self {
             Layout::StartCodes => after_start_code(data).unwrap_or_default(),
             Layout::Lengths(_) => data,
@@ -64,7 +64,7 @@ impl Layout {
 }
 
 /// The first three bytes of a unit; zeros where it is shorter.
-pub(super) type Head = [u8; 3];
+pub(crate) type Head = [u8; 3];
 
 /// What follows the first start code (00 00 01).
 fn after_start_code(data: &[u8]) -> Option<&[u8]> {
@@ -74,7 +74,7 @@ fn after_start_code(data: &[u8]) -> Option<&[u8]> {
 
 /// True where a decoder that starts at this H.264 packet shows it, and all that is presented after it, exactly as a
 /// decoder that came from the start of the clip: an IDR picture, or an exact recovery point that takes no time.
-pub(super) fn h264_starts_here(layout: Layout, data: &[u8]) -> bool {
+pub(crate) fn h264_starts_here(layout: Layout, data: &[u8]) -> bool {
     let (mut idr, mut recovery, mut sequence, mut picture) = (false, false, false, false);
     for unit in layout.units(data) {
         match unit[0] & 0x1f {
@@ -128,7 +128,7 @@ fn has_exact_recovery_point(unit: &[u8]) -> bool {
 
 /// True where a decoder that starts at this HEVC packet shows it, and all that is presented after it, exactly: an
 /// intra random access point.
-pub(super) fn hevc_starts_here(layout: Layout, data: &[u8]) -> bool {
+pub(crate) fn hevc_starts_here(layout: Layout, data: &[u8]) -> bool {
     let (mut sequence, mut picture) = (false, false);
     for unit in layout.units(data) {
         match unit[0] >> 1 & 0x3f {
@@ -147,16 +147,16 @@ pub(super) fn hevc_starts_here(layout: Layout, data: &[u8]) -> bool {
 /// and those shown before a keyframe, if that keyframe starts a sequence of its own. An end of sequence or of bitstream
 /// does so, a broken link, or a flag of the keyframe.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct HevcSequence {
+pub(crate) struct HevcSequence {
     has_packets: bool,
     has_ended: bool,
     /// True once a keyframe dropped frames before it.
-    pub(super) restarts: bool,
+    pub(crate) restarts: bool,
 }
 
 impl HevcSequence {
     /// Takes the next packet, by the heads of its units.
-    pub(super) fn push(&mut self, heads: impl Iterator<Item = Head>) {
+    pub(crate) fn push(&mut self, heads: impl Iterator<Item = Head>) {
         let had_packets = std::mem::replace(&mut self.has_packets, true);
         for [first, _, third] in heads {
             match first >> 1 & 0x3f {
@@ -176,7 +176,7 @@ impl HevcSequence {
 /// The temporal layer of an HEVC packet, 0 being the base.
 ///
 /// A picture that is no reference in its own layer may still be one for the layers above it.
-pub(super) fn hevc_temporal_layer(layout: Layout, data: &[u8]) -> u8 {
+pub(crate) fn hevc_temporal_layer(layout: Layout, data: &[u8]) -> u8 {
     layout
         .units(data)
         .find(|unit| unit[0] >> 1 & 0x3f < 32)

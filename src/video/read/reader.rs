@@ -1,16 +1,16 @@
 //! Packets by their position in the index, each one checked against it.
 
-use super::error::Fault;
-use super::ffi::Packet;
-use super::index::{Entry, Index};
-use super::source::Source;
+use crate::video::error::Fault;
+use crate::video::ffmpeg::ffi::Packet;
+use crate::video::ffmpeg::source::Source;
+use crate::video::index::entries::{Entry, Index};
 
 /// Packets that are rather read over than sought past.
 const MAX_READ_OVER: usize = 16;
 
 /// Why reading or decoding parts of a clip was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Doubt {
+pub(crate) enum Doubt {
     /// The container does not find its own packets again.
     Seek(&'static str),
     /// A frame does not come out as the index says.
@@ -24,7 +24,7 @@ pub(super) enum Doubt {
 }
 
 /// Reads packets of an indexed clip, forwards from any keyframe.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     source: &'a mut Source,
     index: &'a Index,
     codec: &'a str,
@@ -38,7 +38,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader of `source`, whose next packet is the one at `next`.
-    pub(super) fn new(
+    pub(crate) fn new(
         source: &'a mut Source,
         index: &'a Index,
         codec: &'a str,
@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Goes to the keyframe at `position`, so that [`Reader::read`] returns it next.
-    pub(super) fn go_to(&mut self, position: usize) -> Result<(), Doubt> {
+    pub(crate) fn go_to(&mut self, position: usize) -> Result<(), Doubt> {
         let near = |next: usize| next <= position && (!self.seeks || position - next <= MAX_READ_OVER);
         if !self.next.is_some_and(near) {
             if !self.seeks {
@@ -91,7 +91,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads the next packet.
-    pub(super) fn read(&mut self) -> Result<Packet, Doubt> {
+    pub(crate) fn read(&mut self) -> Result<Packet, Doubt> {
         let next = self.next.ok_or(Doubt::Seek("the place in the file is unknown"))?;
         let packet = match self.found.take() {
             Some(packet) => packet,

@@ -1,6 +1,6 @@
 //! Which frame is shown when, on the clip's own clock: 0 when its first frame appears.
 
-use super::clip::Clip;
+use crate::video::clip::Clip;
 
 impl Clip {
     /// Number of frames that appear before `secs`: by presentation time where every frame has one, otherwise by the

@@ -6,20 +6,21 @@ use std::sync::Arc;
 
 use ffmpeg_next::ffi;
 
-use super::clip::Clip;
-use super::convert::Converter;
-use super::error::{Error, Fault, ReadError};
-use super::ffi::{Picture, was_stopped};
+use super::damage;
 use super::group::{Target, groups};
-use super::index::CountSource;
-use super::info::{Access, ClipInfo};
 use super::linear::{self, Outcome};
 use super::parallel;
 use super::picker::Picker;
 use super::reader::{Doubt, Reader};
-use super::sample::distinct;
-use super::trust::Codec;
-use super::{Frame, View, damage};
+use crate::video::clip::Clip;
+use crate::video::error::{Error, Fault, ReadError};
+use crate::video::ffmpeg::convert::Converter;
+use crate::video::ffmpeg::ffi::{Picture, was_stopped};
+use crate::video::index::entries::CountSource;
+use crate::video::index::trust::Codec;
+use crate::video::info::{Access, ClipInfo};
+use crate::video::sample::distinct;
+use crate::video::{Frame, View};
 
 /// Pixels of the pictures that workers decode at a time. A worker on H.264 takes some 14 bytes for each, all its
 /// reference pictures counted, which is 116 MB for frames of 3840x2160.

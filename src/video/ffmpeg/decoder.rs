@@ -5,9 +5,9 @@ use std::ptr::{self, NonNull};
 
 use ffmpeg_next::ffi;
 
-use super::error::Fault;
 use super::ffi::{AGAIN, END, OUT_OF_MEMORY, Packet, Picture, check, text};
 use super::source::Source;
+use crate::video::error::Fault;
 
 /// Codecs (by FFmpeg's names) whose decoder makes other pictures from run to run when it has several threads, and gets
 /// one. Seen with Theora: of 150 readings of one clip 23 differed, by a frame each; with one thread none did. The whole
@@ -16,7 +16,7 @@ const UNSTEADY_THREADS: [&str; 3] = ["vp3", "vp4", "theora"];
 
 /// What a decoder has for its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Received {
+pub(crate) enum Received {
     /// A picture was filled.
     Picture,
     /// Nothing until the next packet.
@@ -26,7 +26,7 @@ pub(super) enum Received {
 }
 
 /// An open `AVCodecContext`.
-pub(super) struct Decoder(NonNull<ffi::AVCodecContext>);
+pub(crate) struct Decoder(NonNull<ffi::AVCodecContext>);
 
 // SAFETY: the context belongs to the decoder alone; FFmpeg ties none to a thread.
 unsafe impl Send for Decoder {}
@@ -38,7 +38,7 @@ impl Decoder {
     /// several threads an error in a picture's data is an error of the decoder: threads hand pictures over before their
     /// damage is known, and leave what was lost in them to chance. One thread patches pictures, and always in the same
     /// way.
-    pub(super) fn open(source: &Source, threads: usize, max_pixels: u64) -> Result<Decoder, Fault> {
+    pub(crate) fn open(source: &Source, threads: usize, max_pixels: u64) -> Result<Decoder, Fault> {
         // SAFETY: the parameters live as long as the source.
         unsafe { Decoder::of(source.parameters(), source.stream().time_base, threads, max_pixels) }
     }
@@ -47,7 +47,7 @@ impl Decoder {
     ///
     /// # Safety
     /// `parameters` points to the codec parameters of a stream.
-    pub(super) unsafe fn of(
+    pub(crate) unsafe fn of(
         parameters: *const ffi::AVCodecParameters,
         time_base: ffi::AVRational,
         threads: usize,
@@ -80,7 +80,7 @@ impl Decoder {
     }
 
     /// FFmpeg's name of the decoder, for example `libdav1d`.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         // SAFETY: an open context has a codec, with a static name.
         unsafe { text((*(*self.0.as_ptr()).codec).name) }
     }
@@ -89,7 +89,7 @@ impl Decoder {
     ///
     /// The decoder must have been emptied with [`Decoder::receive`] before. A packet of no bytes is passed over, which
     /// FFmpeg would take for the end.
-    pub(super) fn send(&mut self, packet: Option<&Packet>) -> Result<(), Fault> {
+    pub(crate) fn send(&mut self, packet: Option<&Packet>) -> Result<(), Fault> {
         if packet.is_some_and(|packet| packet.data().is_empty()) {
             return Ok(());
         }
@@ -99,7 +99,7 @@ impl Decoder {
     }
 
     /// Takes the next picture, if there is one.
-    pub(super) fn receive(&mut self, picture: &mut Picture) -> Result<Received, Fault> {
+    pub(crate) fn receive(&mut self, picture: &mut Picture) -> Result<Received, Fault> {
         // SAFETY: an open context and a valid frame, which FFmpeg empties first.
         match check(unsafe { ffi::avcodec_receive_frame(self.0.as_ptr(), picture.as_mut_ptr()) }) {
             Ok(_) => Ok(Received::Picture),
@@ -110,13 +110,13 @@ impl Decoder {
     }
 
     /// Forgets everything, for use after a seek.
-    pub(super) fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         // SAFETY: an open context.
         unsafe { ffi::avcodec_flush_buffers(self.0.as_ptr()) };
     }
 
     /// Whether pictures that no other picture refers to are left out, from the next packet on.
-    pub(super) fn skip_unreferenced(&mut self, skip: bool) {
+    pub(crate) fn skip_unreferenced(&mut self, skip: bool) {
         let discard = if skip { ffi::AVDiscard::AVDISCARD_NONREF } else { ffi::AVDiscard::AVDISCARD_DEFAULT };
         // SAFETY: an open context; the field is meant to be changed between packets.
         unsafe { (*self.0.as_ptr()).skip_frame = discard };

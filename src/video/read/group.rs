@@ -1,29 +1,29 @@
 //! Which packets must be decoded for which frames.
 
-use super::index::Index;
+use crate::video::index::entries::Index;
 
 /// A wanted frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Target {
+pub(crate) struct Target {
     /// Number among the presented frames.
-    pub(super) number: usize,
+    pub(crate) number: usize,
     /// Position of its packet in decoding order.
-    pub(super) position: usize,
+    pub(crate) position: usize,
     /// Its time stamp.
-    pub(super) pts: i64,
+    pub(crate) pts: i64,
 }
 
 /// A run of packets to decode, from a keyframe to the last packet that a wanted frame needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Group {
+pub(crate) struct Group {
     /// Position of the keyframe.
-    pub(super) first: usize,
+    pub(crate) first: usize,
     /// Position of the last packet to decode.
-    pub(super) last: usize,
+    pub(crate) last: usize,
     /// Time stamp of the keyframe; frames before it belong to another group.
-    pub(super) start_pts: i64,
+    pub(crate) start_pts: i64,
     /// In order of presentation, never empty.
-    pub(super) targets: Vec<Target>,
+    pub(crate) targets: Vec<Target>,
 }
 
 /// Divides `numbers` (ascending, distinct frames) into groups; `None` if the index does not have them.
@@ -34,7 +34,7 @@ pub(super) struct Group {
 /// An H.264 decoder that starts at an open group drops the frames shown before the keyframe, and when it is emptied
 /// it stops at the first that it drops. With a `margin`, so many packets more than those frames are decoded, which
 /// moves them out in time; where the clip ends before that, decoding starts one keyframe earlier.
-pub(super) fn groups(index: &Index, numbers: &[usize], merge: bool, margin: usize) -> Option<Vec<Group>> {
+pub(crate) fn groups(index: &Index, numbers: &[usize], merge: bool, margin: usize) -> Option<Vec<Group>> {
     // The index was found to be in order: by time, keys come as they do by position.
     let mut keys: Vec<(i64, usize)> = Vec::new();
     for (position, entry) in index.entries.iter().enumerate() {
@@ -78,8 +78,8 @@ fn leading(index: &Index, (start_pts, first): (i64, usize)) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::index::{CountSource, tests::entry};
     use super::*;
+    use crate::video::index::entries::{CountSource, tests::entry};
 
     #[test]
     fn targets_go_to_the_keyframe_shown_before_them() {

@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use image::codecs::webp::WebPDecoder;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError};
 
-use super::index::CountSource;
-use super::info::{Access, ClipInfo};
-use super::rate::RateSource;
-use super::sample::distinct;
-use super::{ClipOptions, Error, Frame, ReadError, View};
+use crate::video::index::entries::CountSource;
+use crate::video::index::rate::RateSource;
+use crate::video::info::{Access, ClipInfo};
+use crate::video::sample::distinct;
+use crate::video::{ClipOptions, Error, Frame, ReadError, View};
 
 /// Container and codec of such a clip.
 const NAME: &str = "webp";
@@ -29,7 +29,7 @@ pub struct WebpClip {
 }
 
 /// Whether a file is an animated WebP.
-pub(super) fn is_animation(path: &Path) -> bool {
+pub(crate) fn is_animation(path: &Path) -> bool {
     let decoder = File::open(path).ok().and_then(|file| WebPDecoder::new(BufReader::new(file)).ok());
     decoder.is_some_and(|decoder| decoder.has_animation())
 }
@@ -91,15 +91,15 @@ impl WebpClip {
         &self.info
     }
 
-    /// As [`super::Clip::frames_before`].
+    /// As [`crate::video::Clip::frames_before`].
     pub fn frames_before(&self, secs: f64) -> usize {
         self.starts_secs.partition_point(|&start| start < secs)
     }
 
-    /// As [`super::Clip::read`]. Alpha is dropped.
+    /// As [`crate::video::Clip::read`]. Alpha is dropped.
     ///
     /// # Errors
-    /// As [`super::Clip::read`], and [`Error::BadImage`] for damage.
+    /// As [`crate::video::Clip::read`], and [`Error::BadImage`] for damage.
     pub fn read<E>(
         &self,
         indices: &[usize],

@@ -72,7 +72,7 @@ impl Orientation {
     ///
     /// `from` holds the stored rows, `from_stride` bytes apart; `to` gets the shown rows of `width` x `height`
     /// pixels, `to_stride` bytes apart. Both must hold their last row in full.
-    pub(super) fn apply(
+    pub(crate) fn apply(
         self,
         from: &[u8],
         from_stride: usize,

@@ -10,10 +10,10 @@ use std::ptr::NonNull;
 use ffmpeg_next::ffi;
 use ffmpeg_next::software::scaling::Flags;
 
-use super::error::Fault;
 use super::ffi::{OUT_OF_MEMORY, Picture, check};
 use super::orientation::Orientation;
 use super::plane;
+use crate::video::error::Fault;
 
 /// A `SwsContext` made for one kind of picture.
 struct Scaler {
@@ -46,7 +46,7 @@ struct Kind {
 }
 
 /// Converts pictures of one stream; the scaler is kept while pictures stay of a kind.
-pub(super) struct Converter {
+pub(crate) struct Converter {
     orientation: Orientation,
     /// Shown size in pixels; pictures of another size are scaled to it.
     size: (u32, u32),
@@ -58,12 +58,12 @@ pub(super) struct Converter {
 
 impl Converter {
     /// A converter to pictures of `size` pixels (width, height; as shown, after `orientation`).
-    pub(super) fn new(orientation: Orientation, size: (u32, u32)) -> Converter {
+    pub(crate) fn new(orientation: Orientation, size: (u32, u32)) -> Converter {
         Converter { orientation, size, scaler: None, evener: None, turned: plane::Turner::new(orientation) }
     }
 
     /// The picture as rows of packed RGB, `3 * width * height` bytes.
-    pub(super) fn rgb(&mut self, picture: &Picture) -> Result<Vec<u8>, Fault> {
+    pub(crate) fn rgb(&mut self, picture: &Picture) -> Result<Vec<u8>, Fault> {
         let rgb24 = ffi::AVPixelFormat::AV_PIX_FMT_RGB24;
         let picture = match plane::even_format(picture.format()) {
             Some(even) if self.orientation.transpose => even_chroma(&mut self.evener, picture, even)?,

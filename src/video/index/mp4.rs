@@ -11,10 +11,10 @@ use std::path::Path;
 
 use ffmpeg_next::ffi;
 
+use super::entries::{CountSource, Entry, Index};
 use super::extent::boxes;
-use super::index::{CountSource, Entry, Index};
-use super::nal::{Head, HevcSequence, Layout};
-use super::source::Source;
+use crate::video::codec::nal::{Head, HevcSequence, Layout};
+use crate::video::ffmpeg::source::Source;
 
 /// The most bytes of a `moov` box that are read (an hour of video has under one million).
 const MAX_MOOV_BYTES: u64 = 256 << 20;
@@ -25,7 +25,7 @@ const MAX_UNITS: usize = 1024;
 /// The index of the chosen stream of a freshly opened source, or `None` where packets must be read to know.
 ///
 /// Time stamps lack one constant, which the first packet tells: see [`Index::shift`].
-pub(super) fn container_index(path: &Path, source: &Source) -> Option<Index> {
+pub(crate) fn container_index(path: &Path, source: &Source) -> Option<Index> {
     if !source.container().starts_with("mov") {
         return None;
     }
@@ -105,14 +105,14 @@ fn restarts(file: &mut File, layout: Layout, index: &Index, places: &[u64]) -> O
 }
 
 /// Number of samples FFmpeg knows of in the chosen stream.
-pub(super) fn entry_count(source: &Source) -> usize {
+pub(crate) fn entry_count(source: &Source) -> usize {
     // SAFETY: a valid stream of an open context.
     usize::try_from(unsafe { ffi::avformat_index_get_entries_count(source.stream()) }).unwrap_or(0)
 }
 
 /// End of the last packet of the chosen stream that the container's own index points to; 0 where it has no index. (AVI
 /// has one of the same kind.)
-pub(super) fn indexed_end(source: &Source) -> u64 {
+pub(crate) fn indexed_end(source: &Source) -> u64 {
     let stream: *const ffi::AVStream = source.stream();
     let end = |number: usize| {
         // SAFETY: as in `container_index`.
@@ -140,7 +140,7 @@ fn offsets(file: &mut File, track: i32, count: usize) -> Option<Vec<i32>> {
 }
 
 /// As [`offsets`], from the contents of a `moov` box.
-pub(super) fn track_offsets(moov: &[u8], track: i32, count: usize) -> Option<Vec<i32>> {
+pub(crate) fn track_offsets(moov: &[u8], track: i32, count: usize) -> Option<Vec<i32>> {
     if child(moov, b"mvex").is_some() {
         return None;
     }

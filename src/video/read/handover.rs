@@ -5,14 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Frame;
 use super::reader::Doubt;
+use crate::video::Frame;
 
 /// How long the receiving side sleeps before it asks whether to go on.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Where workers put the frames of their groups, and one receiver takes them group by group.
-pub(super) struct Handover {
+pub(crate) struct Handover {
     max_bytes: usize,
     state: Mutex<State>,
     changed: Condvar,
@@ -39,24 +39,24 @@ struct Line {
 
 impl Handover {
     /// For so many groups, whose waiting frames take at most `max_bytes` together (one frame always has room).
-    pub(super) fn new(group_count: usize, max_bytes: usize) -> Handover {
+    pub(crate) fn new(group_count: usize, max_bytes: usize) -> Handover {
         let lines = (0..group_count).map(|_| Line::default()).collect();
         let state = State { lines, front: 0, waiting_bytes: 0, doubt: None };
         Handover { max_bytes, state: Mutex::new(state), changed: Condvar::new(), stop: AtomicBool::new(false) }
     }
 
     /// Where the frames of a group go.
-    pub(super) fn sender(&self, group: usize) -> Sender<'_> {
+    pub(crate) fn sender(&self, group: usize) -> Sender<'_> {
         Sender { handover: self, group }
     }
 
     /// Raised once all work shall end.
-    pub(super) fn stop_flag(&self) -> &AtomicBool {
+    pub(crate) fn stop_flag(&self) -> &AtomicBool {
         &self.stop
     }
 
     /// Ends all work, because of `doubt` if there is one.
-    pub(super) fn stop(&self, doubt: Option<Doubt>) {
+    pub(crate) fn stop(&self, doubt: Option<Doubt>) {
         let mut state = self.lock();
         // What workers say once they were told to stop is no reason.
         if !self.stop.swap(true, Ordering::Relaxed) {
@@ -67,7 +67,7 @@ impl Handover {
     }
 
     /// The next frame in order; `None` after the last one. `keep_going` is asked often.
-    pub(super) fn receive(&self, keep_going: &dyn Fn() -> bool) -> Result<Option<Frame>, Doubt> {
+    pub(crate) fn receive(&self, keep_going: &dyn Fn() -> bool) -> Result<Option<Frame>, Doubt> {
         loop {
             if !keep_going() {
                 return Err(Doubt::Stopped);
@@ -103,14 +103,14 @@ impl Handover {
 }
 
 /// A worker's end of a group's line; the group is complete when it is dropped.
-pub(super) struct Sender<'a> {
+pub(crate) struct Sender<'a> {
     handover: &'a Handover,
     group: usize,
 }
 
 impl Sender<'_> {
     /// Hands a frame over; waits while the budget is spent, unless this is the very frame that is waited for.
-    pub(super) fn send(&self, frame: Frame) -> Result<(), Doubt> {
+    pub(crate) fn send(&self, frame: Frame) -> Result<(), Doubt> {
         let Handover { max_bytes, changed, stop, .. } = self.handover;
         let bytes = frame.rgb.len();
         let mut state = self.handover.lock();

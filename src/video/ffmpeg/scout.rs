@@ -10,21 +10,21 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::context::Input;
 
 use super::decoder::{Decoder, Received};
-use super::error::Fault;
 use super::ffi::{AGAIN, END, Packet, Picture, check};
+use crate::video::error::Fault;
 
 /// Bytes of packets that are looked at; FFmpeg's own `probesize`.
 const MAX_BYTES: usize = 5_000_000;
 
 /// Whether a container may announce streams later than in its header.
-pub(super) fn may_bring_streams(input: &Input) -> bool {
+pub(crate) fn may_bring_streams(input: &Input) -> bool {
     // SAFETY: an open context.
     unsafe { (*input.as_ptr()).ctx_flags & ffi::AVFMTCTX_NOHEADER != 0 }
 }
 
 /// Whether a first picture within `max_pixels` came out of every video stream that was not known at first. Reads on in
 /// `input`, which is used up.
-pub(super) fn late_streams_fit(mut input: Input, max_pixels: u64) -> Result<bool, Fault> {
+pub(crate) fn late_streams_fit(mut input: Input, max_pixels: u64) -> Result<bool, Fault> {
     // SAFETY: an open context.
     let known = unsafe { (*input.as_ptr()).nb_streams as usize };
     // By stream; `None` once a picture came out.

@@ -1,9 +1,9 @@
 //! The packets of a clip in decoding order, and the order in which their frames are presented.
 
-use super::ffi::Packet;
-use super::hidden::is_hidden;
-use super::nal::{HevcSequence, Layout};
-use super::source::Source;
+use crate::video::codec::hidden::is_hidden;
+use crate::video::codec::nal::{HevcSequence, Layout};
+use crate::video::ffmpeg::ffi::Packet;
+use crate::video::ffmpeg::source::Source;
 
 /// Where a clip's number of frames comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -32,21 +32,21 @@ impl CountSource {
 
 /// One packet of the chosen stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// Presentation time in stream units.
-    pub(super) pts: Option<i64>,
+    pub(crate) pts: Option<i64>,
     /// Bytes of data.
-    pub(super) size: u32,
+    pub(crate) size: u32,
     /// Decoding can start here, says the container.
-    pub(super) key: bool,
+    pub(crate) key: bool,
     /// Decoded, but not presented: cut away by an edit list.
-    pub(super) discard: bool,
+    pub(crate) discard: bool,
     /// Decoded for the sake of other frames only, says the packet itself.
-    pub(super) hidden: bool,
+    pub(crate) hidden: bool,
 }
 
 impl Entry {
-    pub(super) fn of(packet: &Packet, codec: &str) -> Entry {
+    pub(crate) fn of(packet: &Packet, codec: &str) -> Entry {
         Entry {
             pts: packet.pts(),
             size: u32::try_from(packet.data().len()).unwrap_or(u32::MAX),
@@ -56,39 +56,39 @@ impl Entry {
         }
     }
 
-    pub(super) fn is_presented(&self) -> bool {
+    pub(crate) fn is_presented(&self) -> bool {
         !self.discard && !self.hidden && !self.is_empty()
     }
 
     /// No bytes make no frame: some recorders mark so that one was dropped.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.size == 0
     }
 }
 
 /// All packets of the chosen stream.
 #[derive(Debug, Clone)]
-pub(super) struct Index {
+pub(crate) struct Index {
     /// In decoding order.
-    pub(super) entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
     /// Positions in `entries` of the presented frames, in the order of their time stamps; in decoding order where
     /// some have none.
-    pub(super) presented: Vec<u32>,
+    pub(crate) presented: Vec<u32>,
     /// Duration of the last presented frame in stream units, 0 where unknown.
-    pub(super) last_duration: i64,
-    pub(super) source: CountSource,
+    pub(crate) last_duration: i64,
+    pub(crate) source: CountSource,
     /// What stopped the scan before the end of the file, in FFmpeg's words.
-    pub(super) fault: Option<String>,
+    pub(crate) fault: Option<String>,
     /// Packets that the demuxer knows to be incomplete.
-    pub(super) corrupt_count: usize,
+    pub(crate) corrupt_count: usize,
     /// True where a packet brings new codec parameters.
-    pub(super) changes_parameters: bool,
+    pub(crate) changes_parameters: bool,
     /// True where a keyframe makes the decoder drop frames before it, although they have packets.
-    pub(super) restarts: bool,
+    pub(crate) restarts: bool,
 }
 
 impl Index {
-    pub(super) fn new(entries: Vec<Entry>, last_duration: i64, source: CountSource) -> Index {
+    pub(crate) fn new(entries: Vec<Entry>, last_duration: i64, source: CountSource) -> Index {
         let mut presented: Vec<u32> =
             (0u32..).zip(&entries).filter(|(_, entry)| entry.is_presented()).map(|(position, _)| position).collect();
         if presented.iter().all(|&position| entries[position as usize].pts.is_some()) {
@@ -109,7 +109,7 @@ impl Index {
     /// Reads every packet from where `source` stands to the end of the file.
     ///
     /// Returns `None` if the caller asked to stop.
-    pub(super) fn scan(source: &mut Source, packet: &mut Packet, codec: &str) -> Option<Index> {
+    pub(crate) fn scan(source: &mut Source, packet: &mut Packet, codec: &str) -> Option<Index> {
         let mut entries = Vec::new();
         let mut last = (i64::MIN, 0);
         let (mut fault, mut corrupt_count, mut changes_parameters) = (None, 0, false);
@@ -148,7 +148,7 @@ impl Index {
     }
 
     /// Adds a constant to all time stamps, so that the first packet's is `first_pts`; false if that is impossible.
-    pub(super) fn shift(&mut self, first_pts: i64) -> bool {
+    pub(crate) fn shift(&mut self, first_pts: i64) -> bool {
         let Some(had) = self.entries.first().and_then(|first| first.pts) else {
             return false;
         };
@@ -165,13 +165,13 @@ impl Index {
     }
 
     /// Time stamp of the first presented frame, in stream units.
-    pub(super) fn first_pts(&self) -> Option<i64> {
+    pub(crate) fn first_pts(&self) -> Option<i64> {
         self.entries.get(*self.presented.first()? as usize)?.pts
     }
 
     /// First to last presented time stamp, the last frame's duration included, in stream units; `None` with fewer than
     /// two frames, or where some have no time stamp, so that the others span only part of the clip.
-    pub(super) fn span(&self) -> Option<i64> {
+    pub(crate) fn span(&self) -> Option<i64> {
         let stamps = self.presented.iter().map(|&position| self.entries[position as usize].pts);
         let stamps = stamps.collect::<Option<Vec<i64>>>().filter(|stamps| stamps.len() >= 2)?;
         let (low, high) = (stamps.iter().min()?, stamps.iter().max()?);
@@ -180,10 +180,10 @@ impl Index {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub(in super::super) fn entry(pts: i64, key: bool) -> Entry {
+    pub(crate) fn entry(pts: i64, key: bool) -> Entry {
         Entry { pts: Some(pts), size: 100, key, discard: false, hidden: false }
     }
 

@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::Frame;
 use super::group::{Group, Target};
 use super::handover::{Handover, Sender};
 use super::picker::Picker;
 use super::reader::{Doubt, Reader};
+use crate::video::Frame;
 
 /// Compressed bytes a worker reads ahead of its decoder.
 const READ_AHEAD_BYTES: usize = 16 << 20;
@@ -18,7 +18,7 @@ const WAITING_BYTES: usize = 64 << 20;
 
 /// Makes the frame that is wanted of a target, its time stamp as decoded, and its pixels of their own size. Called by
 /// the workers, since it may take as long as decoding.
-pub(super) type Finish<'a> = dyn Fn(Target, Option<i64>, Vec<u8>) -> Frame + Sync + 'a;
+pub(crate) type Finish<'a> = dyn Fn(Target, Option<i64>, Vec<u8>) -> Frame + Sync + 'a;
 
 /// What the workers share: the one reader, and the groups nobody has taken yet.
 struct Queue<'a, 'r> {
@@ -30,7 +30,7 @@ struct Queue<'a, 'r> {
 /// Decodes `groups` with one thread for each of `pickers`, and hands their frames to `receive` in order.
 ///
 /// `receive` is called on this thread; its failure ends everything. So does `keep_going`, when it says false.
-pub(super) fn decode<E>(
+pub(crate) fn decode<E>(
     groups: &[Group],
     reader: Reader<'_>,
     pickers: Vec<Picker<'_>>,

@@ -2,18 +2,18 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::convert::Converter;
-use super::decoder::{Decoder, Received};
-use super::error::Fault;
-use super::ffi::{Packet, Picture};
 use super::group::{Group, Target};
-use super::index::Index;
-use super::nal::hevc_temporal_layer;
 use super::reader::Doubt;
-use super::trust::Codec;
+use crate::video::codec::nal::hevc_temporal_layer;
+use crate::video::error::Fault;
+use crate::video::ffmpeg::convert::Converter;
+use crate::video::ffmpeg::decoder::{Decoder, Received};
+use crate::video::ffmpeg::ffi::{Packet, Picture};
+use crate::video::index::entries::Index;
+use crate::video::index::trust::Codec;
 
 /// Decodes groups of one clip on one thread.
-pub(super) struct Picker<'a> {
+pub(crate) struct Picker<'a> {
     decoder: Decoder,
     converter: Converter,
     index: &'a Index,
@@ -42,10 +42,10 @@ struct Progress {
 }
 
 /// Receives a finished picture: the target, and its pixels.
-pub(super) type Deliver<'a> = dyn FnMut(Target, Option<i64>, Vec<u8>) -> Result<(), Doubt> + 'a;
+pub(crate) type Deliver<'a> = dyn FnMut(Target, Option<i64>, Vec<u8>) -> Result<(), Doubt> + 'a;
 
 impl<'a> Picker<'a> {
-    pub(super) fn new(
+    pub(crate) fn new(
         decoder: Decoder,
         converter: Converter,
         index: &'a Index,
@@ -66,12 +66,12 @@ impl<'a> Picker<'a> {
     }
 
     /// Starts with a group, whose packets come next.
-    pub(super) fn start(&mut self, group: &Group) {
+    pub(crate) fn start(&mut self, group: &Group) {
         self.progress = Progress { position: group.first, ..Progress::default() };
     }
 
     /// Decodes the next packets of the group.
-    pub(super) fn decode(
+    pub(crate) fn decode(
         &mut self,
         group: &Group,
         packets: &[Packet],
@@ -103,7 +103,7 @@ impl<'a> Picker<'a> {
     }
 
     /// Takes what the decoder holds back at the end of a group, and readies it for another.
-    pub(super) fn finish(&mut self, group: &Group, deliver: &mut Deliver<'_>) -> Result<(), Doubt> {
+    pub(crate) fn finish(&mut self, group: &Group, deliver: &mut Deliver<'_>) -> Result<(), Doubt> {
         if self.decoder.send(None).is_err() {
             return Err(Doubt::Damage("the decoder cannot be flushed"));
         }

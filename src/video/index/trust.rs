@@ -3,15 +3,15 @@
 //! Each rule stands for files on which decoding from a keyframe was seen, or is known, to differ from decoding
 //! everything. What breaks one is decoded from start to end.
 
-use super::index::{Entry, Index};
-use super::nal::{Layout, h264_starts_here, hevc_starts_here};
+use super::entries::{Entry, Index};
+use crate::video::codec::nal::{Layout, h264_starts_here, hevc_starts_here};
 
 /// The deepest reordering H.264 and HEVC allow, in frames.
 const MAX_REORDER: usize = 16;
 
 /// How a codec allows to start in the middle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Codec {
+pub(crate) enum Codec {
     H264(Layout),
     Hevc(Layout),
     /// VP8, VP9, AV1: a keyframe resets everything.
@@ -24,7 +24,7 @@ pub(super) enum Codec {
 
 impl Codec {
     /// The rule for a codec by FFmpeg's name of it; `None` for codecs that are always decoded from the start.
-    pub(super) fn of(name: &str, extradata: &[u8]) -> Option<Codec> {
+    pub(crate) fn of(name: &str, extradata: &[u8]) -> Option<Codec> {
         match name {
             "h264" => Some(Codec::H264(Layout::of(name, extradata))),
             "hevc" => Some(Codec::Hevc(Layout::of(name, extradata))),
@@ -38,7 +38,7 @@ impl Codec {
     }
 
     /// True where the packet, which the container calls a keyframe, is one to start at.
-    pub(super) fn starts_here(self, data: &[u8]) -> bool {
+    pub(crate) fn starts_here(self, data: &[u8]) -> bool {
         match self {
             Codec::H264(layout) => h264_starts_here(layout, data),
             Codec::Hevc(layout) => hevc_starts_here(layout, data),
@@ -67,7 +67,7 @@ fn jpeg_has_tables(data: &[u8]) -> bool {
 /// Why an index cannot be used to decode parts only; `None` if it can.
 ///
 /// `reorder_frames` is how many frames the decoder holds back to put them in order.
-pub(super) fn objection(index: &Index, reorder_frames: usize) -> Option<&'static str> {
+pub(crate) fn objection(index: &Index, reorder_frames: usize) -> Option<&'static str> {
     let entries = &index.entries;
     if index.fault.is_some() || index.corrupt_count > 0 {
         return Some("the file is damaged");
@@ -122,7 +122,7 @@ pub(super) fn objection(index: &Index, reorder_frames: usize) -> Option<&'static
 
 #[cfg(test)]
 mod tests {
-    use super::super::index::{CountSource, tests::entry};
+    use super::super::entries::{CountSource, tests::entry};
     use super::*;
 
     fn verdict(stamps: &[i64], keys: &[i64], reorder: usize, change: impl Fn(&mut Vec<Entry>)) -> Option<&'static str> {

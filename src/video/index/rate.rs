@@ -36,13 +36,13 @@ const ASSUMED_FPS: f64 = 25.0;
 
 /// What a container says about a stream's time.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct StatedRate {
+pub(crate) struct StatedRate {
     /// Average frame rate as numerator and denominator; zeros where unknown.
-    pub(super) average: (i32, i32),
+    pub(crate) average: (i32, i32),
     /// Base frame rate (`r_frame_rate`), likewise.
-    pub(super) base: (i32, i32),
+    pub(crate) base: (i32, i32),
     /// Duration of the stream, or else of the file.
-    pub(super) duration_secs: Option<f64>,
+    pub(crate) duration_secs: Option<f64>,
 }
 
 impl StatedRate {
@@ -50,7 +50,7 @@ impl StatedRate {
     ///
     /// A stated rate that makes the clip over twice as long, or under half as long, as its time stamps do is
     /// replaced (some FLV files state 1000 frames per second).
-    pub(super) fn choose(&self, frame_count: usize, span_secs: Option<f64>) -> (f64, RateSource) {
+    pub(crate) fn choose(&self, frame_count: usize, span_secs: Option<f64>) -> (f64, RateSource) {
         let frames = frame_count as f64;
         let (rate, source) = ratio(self.average)
             .map(|rate| (rate, RateSource::Average))
@@ -70,7 +70,7 @@ impl StatedRate {
     }
 
     /// The rate the container states, for the warning that it is not used.
-    pub(super) fn stated(&self) -> Option<f64> {
+    pub(crate) fn stated(&self) -> Option<f64> {
         ratio(self.average).or_else(|| ratio(self.base))
     }
 }

@@ -4,15 +4,15 @@ use std::ffi::c_int;
 
 use ffmpeg_next::ffi;
 
-use super::error::Fault;
 use super::ffi::Picture;
 use super::orientation::Orientation;
+use crate::video::error::Fault;
 
 /// A picture FFmpeg describes in a way that does not add up.
 const BROKEN: Fault = Fault(ffi::AVERROR_INVALIDDATA);
 
 /// A frame's pixel format as the bindings' enumeration.
-pub(super) fn pixel_format(format: c_int) -> Option<ffi::AVPixelFormat> {
+pub(crate) fn pixel_format(format: c_int) -> Option<ffi::AVPixelFormat> {
     let known = 0..ffi::AVPixelFormat::AV_PIX_FMT_NB as c_int;
     // SAFETY: the enumeration has the representation of a C int and, being made from the headers of the very FFmpeg
     // that is linked, a variant for every number below AV_PIX_FMT_NB.
@@ -20,13 +20,13 @@ pub(super) fn pixel_format(format: c_int) -> Option<ffi::AVPixelFormat> {
 }
 
 /// FFmpeg's description of a pixel format.
-pub(super) fn description(format: c_int) -> Option<&'static ffi::AVPixFmtDescriptor> {
+pub(crate) fn description(format: c_int) -> Option<&'static ffi::AVPixFmtDescriptor> {
     // SAFETY: returns NULL or a pointer to a static description.
     unsafe { ffi::av_pix_fmt_desc_get(pixel_format(format)?).as_ref() }
 }
 
 /// The bytes of `row_count` rows of `row_bytes` bytes in plane `index`, and their distance in bytes.
-pub(super) fn rows(
+pub(crate) fn rows(
     picture: &Picture,
     index: usize,
     row_count: c_int,
@@ -78,7 +78,7 @@ const UNMOVABLE: u64 = 1 << 1 | 1 << 2 | 1 << 3 | 1 << 8;
 /// in the other; `None` for all others.
 ///
 /// These are the formats that decord 0.6.0's filter graph (FFmpeg 4.1) puts in front of its transposition.
-pub(super) fn even_format(format: c_int) -> Option<ffi::AVPixelFormat> {
+pub(crate) fn even_format(format: c_int) -> Option<ffi::AVPixelFormat> {
     use ffi::AVPixelFormat::*;
     let description = description(format)?;
     if description.flags & UNMOVABLE != 0 || description.log2_chroma_w == description.log2_chroma_h {
@@ -116,18 +116,18 @@ fn planes(format: c_int) -> Option<Vec<Plane>> {
 }
 
 /// Turns whole pictures, and keeps the memory for the next.
-pub(super) struct Turner {
+pub(crate) struct Turner {
     orientation: Orientation,
     turned: Option<Picture>,
 }
 
 impl Turner {
-    pub(super) fn new(orientation: Orientation) -> Turner {
+    pub(crate) fn new(orientation: Orientation) -> Turner {
         Turner { orientation, turned: None }
     }
 
     /// The picture as shown, or `None` where there is nothing to turn or its format cannot be turned as it is.
-    pub(super) fn turn(&mut self, picture: &Picture) -> Result<Option<&Picture>, Fault> {
+    pub(crate) fn turn(&mut self, picture: &Picture) -> Result<Option<&Picture>, Fault> {
         if self.orientation == Orientation::NONE {
             return Ok(None);
         }

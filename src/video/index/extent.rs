@@ -12,17 +12,17 @@ const MAX_BOXES: usize = 4096;
 
 /// A file that is shorter than its container says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Cut {
+pub(crate) struct Cut {
     /// Bytes there are.
-    pub(super) have_bytes: u64,
+    pub(crate) have_bytes: u64,
     /// Bytes there should be, as far as is known.
-    pub(super) want_bytes: u64,
+    pub(crate) want_bytes: u64,
 }
 
 /// Whether an MPEG transport stream ends within a packet of the stream with the number `pid`, whose last picture is
 /// then known in part only. Source: ISO/IEC 13818-1, 2.4.3.2 (packets of 188 bytes; recorders put 4 bytes before each,
 /// and broadcasters 16 behind).
-pub(super) fn ends_within_packet(path: &Path, pid: i32) -> bool {
+pub(crate) fn ends_within_packet(path: &Path, pid: i32) -> bool {
     let ends = || -> Result<bool> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
@@ -49,7 +49,7 @@ pub(super) fn ends_within_packet(path: &Path, pid: i32) -> bool {
 /// Compares the length of a file with what its container states; `None` where nothing is missing or nothing is stated.
 ///
 /// `indexed_end` is the end of the last packet in the container's own index, 0 where it has none.
-pub(super) fn cut(path: &Path, container: &str, indexed_end: u64) -> Option<Cut> {
+pub(crate) fn cut(path: &Path, container: &str, indexed_end: u64) -> Option<Cut> {
     let mut file = File::open(path).ok()?;
     let have_bytes = file.metadata().ok()?.len();
     let stated_end = match container.split(',').next()? {
@@ -76,16 +76,16 @@ fn mp4_end(boxes: &[Mp4Box], is_data_missing: bool) -> Option<u64> {
 
 /// A box of an MP4 or QuickTime file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mp4Box {
-    pub(super) kind: [u8; 4],
+pub(crate) struct Mp4Box {
+    pub(crate) kind: [u8; 4],
     /// Offset of its first byte after the header.
-    pub(super) start: u64,
+    pub(crate) start: u64,
     /// Offset of the byte after its last; beyond the end of the file if that is cut short.
-    pub(super) end: u64,
+    pub(crate) end: u64,
 }
 
 /// The boxes on the top level, as far as they make sense.
-pub(super) fn boxes(file: &mut File) -> Result<Vec<Mp4Box>> {
+pub(crate) fn boxes(file: &mut File) -> Result<Vec<Mp4Box>> {
     let length = file.metadata()?.len();
     let mut boxes = Vec::new();
     let mut place: u64 = 0;

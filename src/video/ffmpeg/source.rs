@@ -9,11 +9,11 @@ use std::sync::atomic::AtomicBool;
 use ffmpeg_next::ffi;
 use ffmpeg_next::format::context::Input;
 
-use super::error::{Error, Fault};
 use super::ffi::{self as wrap, AGAIN, Packet, check, number, text, time};
 use super::orientation::Orientation;
-use super::rate::StatedRate;
 use super::scout;
+use crate::video::error::{Error, Fault};
+use crate::video::index::rate::StatedRate;
 
 /// Demuxers that may be used. What is not here cannot be opened: playlists and scripts that name other files (hls,
 /// dash, concat, imf, sdp, rtsp, image2, vobsub, ...), text that FFmpeg would draw as a picture (tty, bin, ...), and
@@ -34,7 +34,7 @@ xwd_pipe";
 const MAX_RETRIES: usize = 1000;
 
 /// An open container with one stream of it chosen; the packets of the others are not read.
-pub(super) struct Source {
+pub(crate) struct Source {
     // Before `stop`, which FFmpeg looks at while it closes.
     input: Input,
     stream: usize,
@@ -46,7 +46,7 @@ pub(super) struct Source {
 
 impl Source {
     /// Opens `path` and chooses the stream `av_find_best_stream` does, cover art apart.
-    pub(super) fn open(path: &Path, max_pixels: u64, stop: &Arc<AtomicBool>) -> Result<Source, Error> {
+    pub(crate) fn open(path: &Path, max_pixels: u64, stop: &Arc<AtomicBool>) -> Result<Source, Error> {
         let not_video = |fault: Fault| {
             if super::ffi::was_stopped(stop) {
                 return Error::Interrupted { path: path.to_owned() };
@@ -118,36 +118,36 @@ impl Source {
     }
 
     /// The chosen stream.
-    pub(super) fn stream(&self) -> &ffi::AVStream {
+    pub(crate) fn stream(&self) -> &ffi::AVStream {
         // SAFETY: streams live as long as the context, at the same place.
         unsafe { &*self.raw_stream(self.stream) }
     }
 
-    pub(super) fn stream_index(&self) -> usize {
+    pub(crate) fn stream_index(&self) -> usize {
         self.stream
     }
 
     /// The codec parameters of the chosen stream, valid for as long as it lives. No reference is made to the whole of
     /// them: some fields may not be what their types allow.
-    pub(super) fn parameters(&self) -> *const ffi::AVCodecParameters {
+    pub(crate) fn parameters(&self) -> *const ffi::AVCodecParameters {
         self.stream().codecpar
     }
 
     /// How many frames the decoder holds back to put them in order.
-    pub(super) fn reorder_frames(&self) -> usize {
+    pub(crate) fn reorder_frames(&self) -> usize {
         // SAFETY: every stream has parameters, for as long as it lives.
         usize::try_from(unsafe { (*self.parameters()).video_delay }).unwrap_or(0)
     }
 
     /// Sample aspect ratio (width, height) as stated; zeros where unknown.
-    pub(super) fn sample_aspect(&self) -> (c_int, c_int) {
+    pub(crate) fn sample_aspect(&self) -> (c_int, c_int) {
         // SAFETY: as in `reorder_frames`.
         let aspect = unsafe { (*self.parameters()).sample_aspect_ratio };
         (aspect.num, aspect.den)
     }
 
     /// FFmpeg's numbers of the pixel format, the colour matrix and the colour range, as the file has them.
-    pub(super) fn colour(&self) -> [c_int; 3] {
+    pub(crate) fn colour(&self) -> [c_int; 3] {
         let parameters = self.parameters();
         // SAFETY: as in `reorder_frames`; the pointers are to fields of them.
         unsafe {
@@ -158,13 +158,13 @@ impl Source {
     }
 
     /// Size of the chosen stream's coded frames, as decoders report it.
-    pub(super) fn coded_size(&self) -> (c_int, c_int) {
+    pub(crate) fn coded_size(&self) -> (c_int, c_int) {
         // SAFETY: as in `reorder_frames`.
         unsafe { ((*self.parameters()).width, (*self.parameters()).height) }
     }
 
     /// Stored size in pixels (width, height) of the chosen stream's frames; zeros where unknown.
-    pub(super) fn size(&self) -> (u32, u32) {
+    pub(crate) fn size(&self) -> (u32, u32) {
         match self.size_of(self.stream) {
             (0, _) | (_, 0) => self.header_size,
             size => size,
@@ -181,7 +181,7 @@ impl Source {
     }
 
     /// The codec's private data.
-    pub(super) fn extradata(&self) -> &[u8] {
+    pub(crate) fn extradata(&self) -> &[u8] {
         // SAFETY: as in `reorder_frames`.
         let (data, size) = unsafe { ((*self.parameters()).extradata, (*self.parameters()).extradata_size) };
         match usize::try_from(size) {
@@ -192,7 +192,7 @@ impl Source {
     }
 
     /// True where frames are, or may be, made of two fields.
-    pub(super) fn is_interlaced(&self) -> bool {
+    pub(crate) fn is_interlaced(&self) -> bool {
         use ffi::AVFieldOrder::{AV_FIELD_PROGRESSIVE, AV_FIELD_UNKNOWN};
         // SAFETY: as in `colour`.
         let order = unsafe { number(&raw const (*self.parameters()).field_order) };
@@ -221,28 +221,28 @@ impl Source {
     }
 
     /// FFmpeg's name of the chosen stream's codec, for example `h264`.
-    pub(super) fn codec(&self) -> String {
+    pub(crate) fn codec(&self) -> String {
         self.codec_name(self.stream)
     }
 
     /// FFmpeg's names of the container, for example `matroska,webm`.
-    pub(super) fn container(&self) -> String {
+    pub(crate) fn container(&self) -> String {
         // SAFETY: an open context always has a format, with a static name.
         unsafe { text((*(*self.input.as_ptr()).iformat).name) }
     }
 
     /// Seconds in a number of the stream's time units.
-    pub(super) fn seconds(&self, stamp: i64) -> f64 {
+    pub(crate) fn seconds(&self, stamp: i64) -> f64 {
         let base = self.stream().time_base;
         stamp as f64 * f64::from(base.num) / f64::from(base.den.max(1))
     }
 
-    pub(super) fn orientation(&self) -> Orientation {
+    pub(crate) fn orientation(&self) -> Orientation {
         wrap::display_matrix(&self.input, self.stream)
             .map_or(Orientation::NONE, |matrix| Orientation::from_matrix(&matrix))
     }
 
-    pub(super) fn stated_rate(&self) -> StatedRate {
+    pub(crate) fn stated_rate(&self) -> StatedRate {
         let stream = self.stream();
         // SAFETY: an open context.
         let file_us = unsafe { (*self.input.as_ptr()).duration };
@@ -258,7 +258,7 @@ impl Source {
     }
 
     /// Reads the next packet of the chosen stream; false at the end of the file.
-    pub(super) fn read(&mut self, packet: &mut Packet) -> Result<bool, Fault> {
+    pub(crate) fn read(&mut self, packet: &mut Packet) -> Result<bool, Fault> {
         let mut retries = 0;
         loop {
             packet.clear();
@@ -274,7 +274,7 @@ impl Source {
     }
 
     /// Seeks to the last keyframe at or before a time stamp, as far as the container knows; check what comes.
-    pub(super) fn seek(&mut self, pts: i64) -> Result<(), Fault> {
+    pub(crate) fn seek(&mut self, pts: i64) -> Result<(), Fault> {
         let stream = self.stream as c_int;
         // SAFETY: an open context and the number of one of its streams.
         check(unsafe { ffi::av_seek_frame(self.input.as_mut_ptr(), stream, pts, ffi::AVSEEK_FLAG_BACKWARD) })?;
@@ -282,7 +282,7 @@ impl Source {
     }
 
     /// True once the caller asked to stop.
-    pub(super) fn stopped(&self) -> bool {
+    pub(crate) fn stopped(&self) -> bool {
         super::ffi::was_stopped(&self.stop)
     }
 }

@@ -1,8 +1,8 @@
 //! Words for what is lost in a damaged clip.
 
-use super::index::Index;
 use super::linear::Outcome;
 use crate::size::counted;
+use crate::video::index::entries::Index;
 
 /// Ranges of frame numbers that are named one by one; more are only counted.
 const MAX_NAMED: usize = 3;
@@ -10,7 +10,7 @@ const MAX_NAMED: usize = 3;
 /// What a decode of the whole clip lost, one sentence each; empty for a sound clip.
 ///
 /// `promised` is the number of frames the container speaks of, which may be more than it has.
-pub(super) fn report(index: &Index, promised: usize, outcome: &Outcome) -> Vec<String> {
+pub(crate) fn report(index: &Index, promised: usize, outcome: &Outcome) -> Vec<String> {
     let mut report = Vec::new();
     if lost_count(index, promised, outcome) > 0 {
         report.push(describe(&lost_frames(index, promised, outcome), promised, outcome.frame_count));
@@ -31,7 +31,7 @@ pub(super) fn report(index: &Index, promised: usize, outcome: &Outcome) -> Vec<S
 }
 
 /// How many of the `promised` frames a decode of the whole clip lost.
-pub(super) fn lost_count(index: &Index, promised: usize, outcome: &Outcome) -> usize {
+pub(crate) fn lost_count(index: &Index, promised: usize, outcome: &Outcome) -> usize {
     let has_errors = outcome.error_count > 0 || outcome.fault.is_some() || index.corrupt_count > 0;
     // Frames can be missing without an error and without a loss: two fields in two packets make one frame.
     match has_errors || promised > index.presented.len() {
@@ -96,8 +96,8 @@ fn named(ranges: &[(usize, usize)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::index::{CountSource, tests::entry};
     use super::*;
+    use crate::video::index::entries::{CountSource, tests::entry};
 
     fn outcome(times: impl IntoIterator<Item = i64>, error_count: usize) -> Outcome {
         let times: Vec<i64> = times.into_iter().collect();

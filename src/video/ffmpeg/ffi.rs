@@ -14,14 +14,14 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::context::Input;
 use ffmpeg_next::frame;
 
-use super::error::Fault;
+use crate::video::error::Fault;
 
 /// AVERROR(ENOMEM).
-pub(super) const OUT_OF_MEMORY: Fault = Fault(-12);
+pub(crate) const OUT_OF_MEMORY: Fault = Fault(-12);
 /// AVERROR_EOF.
-pub(super) const END: Fault = Fault(ffi::AVERROR_EOF);
+pub(crate) const END: Fault = Fault(ffi::AVERROR_EOF);
 /// AVERROR(EAGAIN): the decoder wants more input, or the demuxer another try.
-pub(super) const AGAIN: Fault = Fault(ffi::AVERROR(ffi::EAGAIN));
+pub(crate) const AGAIN: Fault = Fault(ffi::AVERROR(ffi::EAGAIN));
 /// `AV_NOPTS_VALUE`, which the bindings do not carry.
 const NO_TIME: i64 = i64::MIN;
 
@@ -43,17 +43,17 @@ impl fmt::Display for Fault {
 }
 
 /// Turns FFmpeg's "negative is an error" into a `Result`.
-pub(super) fn check(code: c_int) -> Result<c_int, Fault> {
+pub(crate) fn check(code: c_int) -> Result<c_int, Fault> {
     if code < 0 { Err(Fault(code)) } else { Ok(code) }
 }
 
 /// A time stamp, unless it is FFmpeg's mark for none.
-pub(super) fn time(stamp: i64) -> Option<i64> {
+pub(crate) fn time(stamp: i64) -> Option<i64> {
     (stamp != NO_TIME).then_some(stamp)
 }
 
 /// Silences FFmpeg's own log, once; a damaged file makes it write thousands of lines.
-pub(super) fn quiet() {
+pub(crate) fn quiet() {
     static ONCE: Once = Once::new();
     // SAFETY: sets one global integer.
     ONCE.call_once(|| unsafe { ffi::av_log_set_level(ffi::AV_LOG_QUIET) });
@@ -64,7 +64,7 @@ pub(super) fn quiet() {
 ///
 /// # Safety
 /// `field` points to an enumeration in a valid object of FFmpeg's.
-pub(super) unsafe fn number<E>(field: *const E) -> c_int {
+pub(crate) unsafe fn number<E>(field: *const E) -> c_int {
     const { assert!(size_of::<E>() == size_of::<c_int>() && align_of::<E>() == align_of::<c_int>()) };
     // SAFETY: promised by the caller; a C enumeration is stored as a C int, of which every value is valid.
     unsafe { field.cast::<c_int>().read() }
@@ -74,7 +74,7 @@ pub(super) unsafe fn number<E>(field: *const E) -> c_int {
 ///
 /// # Safety
 /// `text` is NULL or points to a NUL-terminated string that is not changed meanwhile.
-pub(super) unsafe fn text(text: *const std::ffi::c_char) -> String {
+pub(crate) unsafe fn text(text: *const std::ffi::c_char) -> String {
     if text.is_null() {
         return String::new();
     }
@@ -125,7 +125,7 @@ fn file_url(path: &Path) -> Result<CString, Fault> {
 /// streams one of `decoders` may be used, any if that is empty.
 ///
 /// `stop` must live as long as the returned input; [`super::source::Source`] sees to that.
-pub(super) fn open_input(
+pub(crate) fn open_input(
     path: &Path,
     demuxers: &CStr,
     decoders: &CStr,
@@ -162,12 +162,12 @@ pub(super) fn open_input(
 }
 
 /// True once a stop flag is raised.
-pub(super) fn was_stopped(stop: &AtomicBool) -> bool {
+pub(crate) fn was_stopped(stop: &AtomicBool) -> bool {
     stop.load(Ordering::Relaxed)
 }
 
 /// Looks into the file for what its header does not say; frames over `max_pixels` are not decoded for it.
-pub(super) fn find_streams(input: &mut Input, max_pixels: u64) -> Result<(), Fault> {
+pub(crate) fn find_streams(input: &mut Input, max_pixels: u64) -> Result<(), Fault> {
     let limit = CString::new(max_pixels.to_string()).map_err(|_| OUT_OF_MEMORY)?;
     // SAFETY: an open context.
     let count = unsafe { (*input.as_ptr()).nb_streams as usize };
@@ -188,7 +188,7 @@ pub(super) fn find_streams(input: &mut Input, max_pixels: u64) -> Result<(), Fau
 /// The nine numbers of a stream's display matrix, if it has one.
 ///
 /// FFmpeg 5 keeps it with the stream, FFmpeg 7 with the codec parameters; ffmpeg-next's iterator knows.
-pub(super) fn display_matrix(input: &Input, stream: usize) -> Option<[i32; 9]> {
+pub(crate) fn display_matrix(input: &Input, stream: usize) -> Option<[i32; 9]> {
     let stream = input.stream(stream)?;
     let side = stream.side_data().find(|side| side.kind() == SideDataType::DisplayMatrix)?;
     let bytes = side.data();
@@ -200,38 +200,38 @@ pub(super) fn display_matrix(input: &Input, stream: usize) -> Option<[i32; 9]> {
 }
 
 /// An `AVPacket`.
-pub(super) struct Packet(NonNull<ffi::AVPacket>);
+pub(crate) struct Packet(NonNull<ffi::AVPacket>);
 
 // SAFETY: a packet is plain data with atomically counted buffers and no tie to a thread.
 unsafe impl Send for Packet {}
 
 impl Packet {
-    pub(super) fn new() -> Result<Packet, Fault> {
+    pub(crate) fn new() -> Result<Packet, Fault> {
         // SAFETY: allocates; NULL is handled.
         NonNull::new(unsafe { ffi::av_packet_alloc() }).map(Packet).ok_or(OUT_OF_MEMORY)
     }
 
-    pub(super) fn as_ptr(&self) -> *const ffi::AVPacket {
+    pub(crate) fn as_ptr(&self) -> *const ffi::AVPacket {
         self.0.as_ptr()
     }
 
-    pub(super) fn as_mut_ptr(&mut self) -> *mut ffi::AVPacket {
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut ffi::AVPacket {
         self.0.as_ptr()
     }
 
     /// Presentation time in stream units.
-    pub(super) fn pts(&self) -> Option<i64> {
+    pub(crate) fn pts(&self) -> Option<i64> {
         // SAFETY: a valid packet.
         time(unsafe { self.0.as_ref() }.pts)
     }
 
     /// Duration in stream units, 0 where unknown.
-    pub(super) fn duration(&self) -> i64 {
+    pub(crate) fn duration(&self) -> i64 {
         // SAFETY: a valid packet.
         unsafe { self.0.as_ref() }.duration.max(0)
     }
 
-    pub(super) fn stream(&self) -> usize {
+    pub(crate) fn stream(&self) -> usize {
         // SAFETY: a valid packet.
         usize::try_from(unsafe { self.0.as_ref() }.stream_index).unwrap_or(usize::MAX)
     }
@@ -241,20 +241,20 @@ impl Packet {
         unsafe { self.0.as_ref() }.flags & flag != 0
     }
 
-    pub(super) fn is_key(&self) -> bool {
+    pub(crate) fn is_key(&self) -> bool {
         self.has(ffi::AV_PKT_FLAG_KEY)
     }
 
-    pub(super) fn is_discard(&self) -> bool {
+    pub(crate) fn is_discard(&self) -> bool {
         self.has(ffi::AV_PKT_FLAG_DISCARD)
     }
 
-    pub(super) fn is_corrupt(&self) -> bool {
+    pub(crate) fn is_corrupt(&self) -> bool {
         self.has(ffi::AV_PKT_FLAG_CORRUPT)
     }
 
     /// True where the packet changes the codec's parameters for those after it.
-    pub(super) fn changes_parameters(&self) -> bool {
+    pub(crate) fn changes_parameters(&self) -> bool {
         use ffi::AVPacketSideDataType::{AV_PKT_DATA_NEW_EXTRADATA, AV_PKT_DATA_PARAM_CHANGE};
         [AV_PKT_DATA_NEW_EXTRADATA, AV_PKT_DATA_PARAM_CHANGE].into_iter().any(|kind| {
             // SAFETY: a valid packet; the size is not asked for.
@@ -262,7 +262,7 @@ impl Packet {
         })
     }
 
-    pub(super) fn data(&self) -> &[u8] {
+    pub(crate) fn data(&self) -> &[u8] {
         // SAFETY: a valid packet.
         let packet = unsafe { self.0.as_ref() };
         match usize::try_from(packet.size) {
@@ -272,7 +272,7 @@ impl Packet {
         }
     }
 
-    pub(super) fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         // SAFETY: a valid packet.
         unsafe { ffi::av_packet_unref(self.0.as_ptr()) };
     }
@@ -287,19 +287,19 @@ impl Drop for Packet {
 }
 
 /// An `AVFrame` of pictures.
-pub(super) struct Picture(NonNull<ffi::AVFrame>);
+pub(crate) struct Picture(NonNull<ffi::AVFrame>);
 
 // SAFETY: a frame is plain data with atomically counted buffers and no tie to a thread.
 unsafe impl Send for Picture {}
 
 impl Picture {
-    pub(super) fn new() -> Result<Picture, Fault> {
+    pub(crate) fn new() -> Result<Picture, Fault> {
         // SAFETY: allocates; NULL is handled.
         NonNull::new(unsafe { ffi::av_frame_alloc() }).map(Picture).ok_or(OUT_OF_MEMORY)
     }
 
     /// A picture with memory of its own, lines padded as FFmpeg likes them.
-    pub(super) fn allocate(format: c_int, width: c_int, height: c_int) -> Result<Picture, Fault> {
+    pub(crate) fn allocate(format: c_int, width: c_int, height: c_int) -> Result<Picture, Fault> {
         let mut picture = Picture::new()?;
         let frame = picture.as_mut_ptr();
         // SAFETY: a valid frame of ours.
@@ -311,36 +311,36 @@ impl Picture {
 
     // No reference to the whole frame is made anywhere: some of its fields may not be what their types allow.
 
-    pub(super) fn width(&self) -> c_int {
+    pub(crate) fn width(&self) -> c_int {
         // SAFETY: a valid frame for as long as `self` lives.
         unsafe { (*self.0.as_ptr()).width }
     }
 
-    pub(super) fn height(&self) -> c_int {
+    pub(crate) fn height(&self) -> c_int {
         // SAFETY: as in `width`.
         unsafe { (*self.0.as_ptr()).height }
     }
 
     /// FFmpeg's number of the pixel format.
-    pub(super) fn format(&self) -> c_int {
+    pub(crate) fn format(&self) -> c_int {
         // SAFETY: as in `width`.
         unsafe { (*self.0.as_ptr()).format }
     }
 
     /// FFmpeg's number of the colour matrix, as the file has it.
-    pub(super) fn color_space(&self) -> c_int {
+    pub(crate) fn color_space(&self) -> c_int {
         // SAFETY: as in `width`; the pointer is to a field of it.
         unsafe { number(&raw const (*self.0.as_ptr()).colorspace) }
     }
 
     /// FFmpeg's number of the colour range.
-    pub(super) fn color_range(&self) -> c_int {
+    pub(crate) fn color_range(&self) -> c_int {
         // SAFETY: as in `color_space`.
         unsafe { number(&raw const (*self.0.as_ptr()).color_range) }
     }
 
     /// Sets FFmpeg's numbers of the colour matrix and range.
-    pub(super) fn set_colour(&mut self, space: c_int, range: c_int) {
+    pub(crate) fn set_colour(&mut self, space: c_int, range: c_int) {
         let frame = self.0.as_ptr();
         // SAFETY: a valid frame of ours, and fields of the size of a C int, which takes any number.
         unsafe {
@@ -350,42 +350,42 @@ impl Picture {
     }
 
     /// Where each plane begins.
-    pub(super) fn planes(&self) -> [*mut u8; 8] {
+    pub(crate) fn planes(&self) -> [*mut u8; 8] {
         // SAFETY: as in `width`.
         unsafe { (*self.0.as_ptr()).data }
     }
 
     /// Bytes from one line to the next, a plane.
-    pub(super) fn line_bytes(&self) -> [c_int; 8] {
+    pub(crate) fn line_bytes(&self) -> [c_int; 8] {
         // SAFETY: as in `width`.
         unsafe { (*self.0.as_ptr()).linesize }
     }
 
     /// Presentation time in stream units, of the packet it came from.
-    pub(super) fn pts(&self) -> Option<i64> {
+    pub(crate) fn pts(&self) -> Option<i64> {
         // SAFETY: as in `width`.
         time(unsafe { (*self.0.as_ptr()).pts })
     }
 
-    pub(super) fn as_mut_ptr(&mut self) -> *mut ffi::AVFrame {
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut ffi::AVFrame {
         self.0.as_ptr()
     }
 
     /// FFmpeg's best idea of the presentation time, in stream units.
-    pub(super) fn best_time(&self) -> Option<i64> {
+    pub(crate) fn best_time(&self) -> Option<i64> {
         // SAFETY: as in `width`.
         time(unsafe { (*self.0.as_ptr()).best_effort_timestamp })
     }
 
     /// True where the decoder had to invent part of the picture.
-    pub(super) fn is_damaged(&self) -> bool {
+    pub(crate) fn is_damaged(&self) -> bool {
         // SAFETY: as in `width`.
         let (errors, flags) = unsafe { ((*self.0.as_ptr()).decode_error_flags, (*self.0.as_ptr()).flags) };
         errors != 0 || flags & ffi::AV_FRAME_FLAG_CORRUPT != 0
     }
 
     /// True for pictures woven from two fields.
-    pub(super) fn is_interlaced(&self) -> bool {
+    pub(crate) fn is_interlaced(&self) -> bool {
         // The view must never be dropped: ffmpeg-next 9.0.0 frees wrapped frames, too.
         // SAFETY: a valid frame; the view lives shorter than `self`.
         let view = ManuallyDrop::new(unsafe { frame::Video::wrap(self.0.as_ptr()) });

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageError, ImageReader, Limits};
 
-use super::index::CountSource;
-use super::info::{Access, ClipInfo};
-use super::rate::RateSource;
-use super::sample::distinct;
-use super::{ClipOptions, Error, Frame, ReadError, View};
+use crate::video::index::entries::CountSource;
+use crate::video::index::rate::RateSource;
+use crate::video::info::{Access, ClipInfo};
+use crate::video::sample::distinct;
+use crate::video::{ClipOptions, Error, Frame, ReadError, View};
 
 /// Endings of the files that count as pictures, in lower case.
 const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
@@ -107,20 +107,20 @@ impl ImageClip {
         &self.info
     }
 
-    /// As [`super::Clip::take_warnings`].
+    /// As [`crate::video::Clip::take_warnings`].
     pub fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
     }
 
-    /// As [`super::Clip::frames_before`].
+    /// As [`crate::video::Clip::frames_before`].
     pub fn frames_before(&self, secs: f64) -> usize {
         ((secs * self.info.avg_fps).ceil().max(0.0) as usize).min(self.info.frame_count)
     }
 
-    /// As [`super::Clip::read`].
+    /// As [`crate::video::Clip::read`].
     ///
     /// # Errors
-    /// As [`super::Clip::read`], and [`Error::BadImage`] for a picture that cannot be read.
+    /// As [`crate::video::Clip::read`], and [`Error::BadImage`] for a picture that cannot be read.
     pub fn read<E>(
         &mut self,
         indices: &[usize],
@@ -211,7 +211,7 @@ fn name_of(path: &Path) -> std::path::Display<'_> {
 }
 
 /// Whether a file begins like a picture of a kind that can be read.
-pub(super) fn looks_like_image(path: &Path) -> bool {
+pub(crate) fn looks_like_image(path: &Path) -> bool {
     let guessed = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
     guessed.is_ok_and(|reader| reader.format().is_some_and(|format| format.reading_enabled()))
 }

@@ -2,37 +2,37 @@
 
 use std::ops::ControlFlow;
 
-use super::decoder::{Decoder, Received};
-use super::error::Fault;
-use super::ffi::{Packet, Picture};
-use super::source::Source;
+use crate::video::error::Fault;
+use crate::video::ffmpeg::decoder::{Decoder, Received};
+use crate::video::ffmpeg::ffi::{Packet, Picture};
+use crate::video::ffmpeg::source::Source;
 
 /// Errors in a row after which a decoder that is being emptied is left alone.
 const MAX_DRAIN_ERRORS: usize = 256;
 
 /// What a whole decode came to.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
+pub(crate) struct Outcome {
     /// Frames presented.
-    pub(super) frame_count: usize,
+    pub(crate) frame_count: usize,
     /// Their time stamps where known, in stream units.
-    pub(super) times: Vec<i64>,
+    pub(crate) times: Vec<i64>,
     /// Duration of the last packet with a time stamp of its own, in stream units; 0 where unknown.
-    pub(super) last_duration: i64,
+    pub(crate) last_duration: i64,
     /// Packets the decoder refused, wholly or in part.
-    pub(super) error_count: usize,
+    pub(crate) error_count: usize,
     /// Frames the decoder had to patch.
-    pub(super) damaged_count: usize,
+    pub(crate) damaged_count: usize,
     /// True if decoding was given up at the first sign of damage, as asked.
-    pub(super) gave_up: bool,
+    pub(crate) gave_up: bool,
     /// What stopped the demuxer before the end of the file.
-    pub(super) fault: Option<Fault>,
+    pub(crate) fault: Option<Fault>,
 }
 
 impl Outcome {
     /// First to last time stamp, the last frame's duration included, in stream units; `None` with fewer than two
     /// frames, or where some have no time stamp.
-    pub(super) fn span(&self) -> Option<i64> {
+    pub(crate) fn span(&self) -> Option<i64> {
         let (first, last) = (self.times.iter().min()?, self.times.iter().max()?);
         (self.times.len() >= 2 && self.times.len() == self.frame_count)
             .then(|| last.saturating_sub(*first).saturating_add(self.last_duration))
@@ -44,7 +44,7 @@ impl Outcome {
 /// `visit` and `keep_going` (asked before every packet) can end it. Errors of single packets are counted, as
 /// FFmpeg's command line does, and decoding goes on; unless `give_up` asks to stop at the first sign of damage.
 /// (Frame threads make different pictures of damaged data each time, so that such a clip needs a single thread.)
-pub(super) fn decode<B>(
+pub(crate) fn decode<B>(
     source: &mut Source,
     decoder: &mut Decoder,
     give_up: bool,

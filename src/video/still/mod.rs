@@ -1,0 +1,4 @@
+//! Pictures and animations, which FFmpeg has no part in.
+
+pub(crate) mod images;
+pub(crate) mod webp;
