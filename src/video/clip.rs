@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use ffmpeg_next::ffi;
 
@@ -11,57 +10,15 @@ use super::error::{Error, Fault};
 use super::ffmpeg::decoder::Decoder;
 use super::ffmpeg::ffi::{Packet, Picture, was_stopped};
 use super::ffmpeg::source::Source;
+use super::file::check_file;
 use super::index::entries::{CountSource, Index};
 use super::index::extent;
 use super::index::mp4;
 use super::index::rate::{RateSource, StatedRate};
 use super::index::trust::{self, Codec};
 use super::info::{Access, ClipInfo, colour};
+use super::options::ClipOptions;
 use super::read::linear;
-
-/// Pixels a frame may have unless the caller says otherwise: 8192 x 8192.
-const MAX_PIXELS: u64 = 1 << 26;
-
-/// How a clip is read.
-#[derive(Debug, Clone)]
-pub struct ClipOptions {
-    /// Damage is an error; otherwise what can be decoded is used, with a warning.
-    pub strict: bool,
-    /// The most pixels a frame may have.
-    pub max_pixels: u64,
-    /// Always decode from the first frame to the last: slower, for comparison.
-    pub linear: bool,
-    /// Frames per second of a directory of pictures.
-    pub image_fps: f64,
-    /// Threads to decode with; 0 takes [`crate::threads::count`], at most eight.
-    pub threads: usize,
-    /// Set by the caller, from any thread, to stop whatever is going on.
-    pub stop: Arc<AtomicBool>,
-}
-
-impl Default for ClipOptions {
-    fn default() -> ClipOptions {
-        ClipOptions {
-            strict: false,
-            max_pixels: MAX_PIXELS,
-            linear: false,
-            image_fps: 1.0,
-            threads: 0,
-            stop: Arc::default(),
-        }
-    }
-}
-
-impl ClipOptions {
-    /// The number of threads to decode with.
-    pub(super) fn thread_count(&self) -> usize {
-        match self.threads {
-            // More than eight frame threads cost memory and no longer help.
-            0 => crate::threads::count().min(8),
-            threads => threads.min(16),
-        }
-    }
-}
 
 /// A video file, its frames counted. [`Clip::read`] gets them.
 pub struct Clip {
@@ -82,44 +39,6 @@ pub struct Clip {
     stated: StatedRate,
     pub(super) info: ClipInfo,
     pub(super) warnings: Vec<String>,
-}
-
-/// Refuses what cannot be a clip, before FFmpeg sees it; returns the file's length in bytes.
-pub(super) fn check_file(path: &Path) -> Result<u64, Error> {
-    let path = || path.to_owned();
-    let metadata = match std::fs::metadata(path()) {
-        Ok(metadata) => metadata,
-        Err(_) if is_url(&path()) => return Err(Error::Url { path: path() }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(Error::NotFound { path: path() });
-        }
-        Err(source) => {
-            return Err(Error::Io { path: path(), source });
-        }
-    };
-    if metadata.is_dir() {
-        return Err(Error::Directory { path: path() });
-    }
-    if !metadata.is_file() {
-        return Err(Error::NotRegular { path: path() });
-    }
-    if metadata.len() == 0 {
-        return Err(Error::EmptyFile { path: path() });
-    }
-    // FFmpeg's own words for a refusal are poorer than the system's.
-    match std::fs::File::open(path()) {
-        Ok(_) => Ok(metadata.len()),
-        Err(source) => Err(Error::Io { path: path(), source }),
-    }
-}
-
-/// True for `scheme://...`.
-fn is_url(path: &Path) -> bool {
-    let Some((scheme, _)) = path.to_str().and_then(|path| path.split_once("://")) else {
-        return false;
-    };
-    scheme.starts_with(|letter: char| letter.is_ascii_alphabetic())
-        && scheme.chars().all(|letter| letter.is_ascii_alphanumeric() || "+.-".contains(letter))
 }
 
 impl Clip {

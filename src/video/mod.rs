@@ -12,39 +12,29 @@ mod clip;
 mod codec;
 mod error;
 mod ffmpeg;
+mod file;
+mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 mod index;
 mod info;
 pub mod isolated;
+mod options;
 mod read;
 pub mod sample;
 mod still;
 mod view;
 
-pub use clip::{Clip, ClipOptions};
+pub use clip::Clip;
 pub use error::{Error, ReadError};
 pub use ffmpeg::orientation::Orientation;
 pub use ffmpeg::version::ffmpeg_versions;
+pub use frame::Frame;
 pub use index::entries::CountSource;
 pub use index::rate::RateSource;
 pub use info::{Access, ClipInfo};
+pub use options::ClipOptions;
 pub use sample::{FramePlan, SamplePolicy, distinct, label_text, plan, plan_moments, plan_part};
 pub use still::images::{ImageClip, SINGLE_IMAGE};
 pub use still::webp::WebpClip;
 pub use view::View;
-
-/// One frame as shown.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Frame {
-    /// Its number among the presented frames, from 0.
-    pub index: usize,
-    /// When it is shown, in seconds on the container's clock; `None` where the container has none.
-    pub pts_secs: Option<f64>,
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// Packed RGB24, row by row, `3 * width * height` bytes.
-    pub rgb: Vec<u8>,
-}

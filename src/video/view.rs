@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Frame;
+use super::frame::Frame;
 use crate::vision::preprocess;
 
 /// The form in which frames are handed over.

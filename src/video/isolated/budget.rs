@@ -3,7 +3,7 @@
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::super::ClipInfo;
+use super::super::info::ClipInfo;
 
 /// What every call may take, in seconds of processor time.
 const BASE_CPU_SECS: f64 = 10.0;

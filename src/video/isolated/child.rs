@@ -1,15 +1,25 @@
 //! The child process itself: started, written to, listened to and ended, so that it can never make the parent wait.
 
+use std::ffi::OsString;
 use std::io::{BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
-use super::Launcher;
 use super::protocol::{self, NoMessage, Reply, Request};
 
 /// How long a child that closed its output has to end.
 const TIME_TO_END: Duration = Duration::from_secs(1);
+
+/// How to start the child: this program, with arguments that make it call [`serve`](super::serve).
+#[derive(Debug, Clone)]
+pub struct Launcher {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments; the clip's path is not among them.
+    pub args: Vec<OsString>,
+}
 
 /// A message and the bytes that come with it.
 pub(super) type Received = Result<(Reply, Vec<u8>), NoMessage>;

@@ -4,9 +4,8 @@
 
 use std::vec::IntoIter;
 
-use super::super::ClipInfo;
-use super::super::View;
-use super::super::info::Access;
+use super::super::info::{Access, ClipInfo};
+use super::super::view::View;
 use super::protocol::Reply;
 
 /// Most warnings of one request, beside one for each frame.

@@ -17,16 +17,19 @@ mod sandbox;
 mod syscalls;
 mod worker;
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-pub use super::View;
-use super::clip::check_file;
+use super::error::{Error, ReadError};
+use super::file::check_file;
+use super::frame::Frame;
+use super::info::ClipInfo;
+use super::options::ClipOptions;
 use super::sample::distinct;
-use super::{ClipInfo, ClipOptions, Error, Frame, ReadError};
+pub use super::view::View;
 use budget::Budget;
+pub use child::Launcher;
 use child::Process;
 use conversation::Conversation;
 use protocol::{NoMessage, Reply, Request};
@@ -39,15 +42,6 @@ const POLL: Duration = Duration::from_millis(50);
 /// Where Linux shows a process its own open files, by number. [`IsolatedClip::open_as`] takes such a path, too, if the
 /// file is left open for children.
 pub const OWN_DESCRIPTORS: &str = "/proc/self/fd/";
-
-/// How to start the child: this program, with arguments that make it call [`serve`].
-#[derive(Debug, Clone)]
-pub struct Launcher {
-    /// The program.
-    pub program: PathBuf,
-    /// Its arguments; the clip's path is not among them.
-    pub args: Vec<OsString>,
-}
 
 /// A clip in a child process; the same calls as [`super::Clip`].
 #[derive(Debug)]

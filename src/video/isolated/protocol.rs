@@ -6,7 +6,8 @@ use std::io::{Read, Write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::super::{ClipInfo, View};
+use super::super::info::ClipInfo;
+use super::super::view::View;
 
 /// Longest JSON part of a message, in bytes; a plan of a million frames fits.
 const MAX_JSON_BYTES: usize = 16 << 20;

@@ -3,8 +3,14 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::super::still::{images, webp};
-use super::super::{Clip, ClipInfo, ClipOptions, Error, Frame, ImageClip, ReadError, View, WebpClip};
+use super::super::clip::Clip;
+use super::super::error::{Error, ReadError};
+use super::super::frame::Frame;
+use super::super::info::ClipInfo;
+use super::super::options::ClipOptions;
+use super::super::still::images::{self, ImageClip};
+use super::super::still::webp::{self, WebpClip};
+use super::super::view::View;
 use super::protocol::{self, Reply, Request};
 use super::{budget, sandbox};
 

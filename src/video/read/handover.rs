@@ -6,7 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::reader::Doubt;
-use crate::video::Frame;
+use crate::video::frame::Frame;
 
 /// How long the receiving side sleeps before it asks whether to go on.
 const POLL: Duration = Duration::from_millis(20);

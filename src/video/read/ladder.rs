@@ -16,11 +16,12 @@ use crate::video::clip::Clip;
 use crate::video::error::{Error, Fault, ReadError};
 use crate::video::ffmpeg::convert::Converter;
 use crate::video::ffmpeg::ffi::{Picture, was_stopped};
+use crate::video::frame::Frame;
 use crate::video::index::entries::CountSource;
 use crate::video::index::trust::Codec;
 use crate::video::info::{Access, ClipInfo};
 use crate::video::sample::distinct;
-use crate::video::{Frame, View};
+use crate::video::view::View;
 
 /// Pixels of the pictures that workers decode at a time. A worker on H.264 takes some 14 bytes for each, all its
 /// reference pictures counted, which is 116 MB for frames of 3840x2160.

@@ -9,7 +9,7 @@ use super::group::{Group, Target};
 use super::handover::{Handover, Sender};
 use super::picker::Picker;
 use super::reader::{Doubt, Reader};
-use crate::video::Frame;
+use crate::video::frame::Frame;
 
 /// Compressed bytes a worker reads ahead of its decoder.
 const READ_AHEAD_BYTES: usize = 16 << 20;

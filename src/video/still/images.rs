@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 
 use image::{DynamicImage, ImageError, ImageReader, Limits};
 
+use crate::video::error::{Error, ReadError};
+use crate::video::frame::Frame;
 use crate::video::index::entries::CountSource;
 use crate::video::index::rate::RateSource;
 use crate::video::info::{Access, ClipInfo};
+use crate::video::options::ClipOptions;
 use crate::video::sample::distinct;
-use crate::video::{ClipOptions, Error, Frame, ReadError, View};
+use crate::video::view::View;
 
 /// Endings of the files that count as pictures, in lower case.
 const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];

@@ -10,11 +10,14 @@ use std::path::{Path, PathBuf};
 use image::codecs::webp::WebPDecoder;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError};
 
+use crate::video::error::{Error, ReadError};
+use crate::video::frame::Frame;
 use crate::video::index::entries::CountSource;
 use crate::video::index::rate::RateSource;
 use crate::video::info::{Access, ClipInfo};
+use crate::video::options::ClipOptions;
 use crate::video::sample::distinct;
-use crate::video::{ClipOptions, Error, Frame, ReadError, View};
+use crate::video::view::View;
 
 /// Container and codec of such a clip.
 const NAME: &str = "webp";
