@@ -12,7 +12,12 @@ use super::ffmpeg::plane;
 use super::ffmpeg::source::Source;
 use super::index::entries::CountSource;
 use super::index::rate::RateSource;
-use super::still::images::SINGLE_IMAGE;
+
+/// [`ClipInfo::container`] of a directory of pictures.
+pub(super) const DIRECTORY: &str = "images";
+
+/// [`ClipInfo::container`] of a single picture.
+pub const SINGLE_IMAGE: &str = "image";
 
 /// How frames are reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

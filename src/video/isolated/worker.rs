@@ -1,16 +1,12 @@
 //! The child: confines itself, opens the one clip, and answers requests until its input ends.
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use super::super::clip::Clip;
 use super::super::error::{Error, ReadError};
 use super::super::frame::Frame;
-use super::super::info::ClipInfo;
+use super::super::media::Media;
 use super::super::options::ClipOptions;
-use super::super::still::images::{self, ImageClip};
-use super::super::still::webp::{self, WebpClip};
-use super::super::view::View;
 use super::protocol::{self, Reply, Request};
 use super::{budget, sandbox};
 
@@ -19,71 +15,6 @@ use super::{budget, sandbox};
 pub fn serve() {
     // A parent that is gone needs no explanation.
     let _ = answer(&mut std::io::stdin().lock(), &mut std::io::stdout().lock());
-}
-
-/// What can be read as a clip.
-enum Readable {
-    Video(Box<Clip>),
-    Images(Box<ImageClip>),
-    Webp(Box<WebpClip>),
-}
-
-impl Readable {
-    fn open(path: &Path, options: &ClipOptions) -> Result<Self, Error> {
-        if path.is_dir() {
-            return Ok(Self::Images(Box::new(ImageClip::open_directory(path, options)?)));
-        }
-        // FFmpeg loses its way in these.
-        if webp::is_animation(path) {
-            return Ok(Self::Webp(Box::new(WebpClip::open(path, options)?)));
-        }
-        // FFmpeg takes a JPEG for a stream of one frame.
-        let is_single = |clip: &Clip| clip.info().frame_count == 1;
-        match Clip::open(path, options) {
-            Ok(clip) if !(is_single(&clip) && images::looks_like_image(path)) => Ok(Self::Video(Box::new(clip))),
-            Ok(_) | Err(Error::NotVideo { .. }) if images::looks_like_image(path) => {
-                Ok(Self::Images(Box::new(ImageClip::open_file(path, options)?)))
-            }
-            other => other.map(|clip| Self::Video(Box::new(clip))),
-        }
-    }
-
-    fn info(&self) -> &ClipInfo {
-        match self {
-            Self::Video(clip) => clip.info(),
-            Self::Images(clip) => clip.info(),
-            Self::Webp(clip) => clip.info(),
-        }
-    }
-
-    fn take_warnings(&mut self) -> Vec<String> {
-        match self {
-            Self::Video(clip) => clip.take_warnings(),
-            Self::Images(clip) => clip.take_warnings(),
-            Self::Webp(_) => Vec::new(),
-        }
-    }
-
-    fn frames_before(&self, secs: f64) -> usize {
-        match self {
-            Self::Video(clip) => clip.frames_before(secs),
-            Self::Images(clip) => clip.frames_before(secs),
-            Self::Webp(clip) => clip.frames_before(secs),
-        }
-    }
-
-    fn read(
-        &mut self,
-        indices: &[usize],
-        view: View,
-        sink: &mut dyn FnMut(Frame) -> Result<(), Gone>,
-    ) -> Result<(), ReadError<Gone>> {
-        match self {
-            Self::Video(clip) => clip.read(indices, view, &|| true, sink),
-            Self::Images(clip) => clip.read(indices, view, &|| true, sink),
-            Self::Webp(clip) => clip.read(indices, view, &|| true, sink),
-        }
-    }
 }
 
 /// There is nobody to talk to any more.
@@ -98,7 +29,7 @@ fn answer(input: &mut impl Read, output: &mut impl Write) -> Result<(), Gone> {
     let path = names.path.as_path();
     let unconfined = sandbox::give_up_all_but(path, cpu_secs);
     let options = ClipOptions { strict, linear, threads, max_pixels, image_fps, ..ClipOptions::default() };
-    let mut clip = match Readable::open(path, &options) {
+    let mut clip = match Media::open(path, &options) {
         Ok(clip) => clip,
         Err(error) => return reply(output, &names.failed(&error)),
     };
@@ -138,7 +69,7 @@ fn reply(output: &mut impl Write, message: &Reply) -> Result<(), Gone> {
     protocol::send(output, message, &[]).map_err(|_| Gone)
 }
 
-fn warn(output: &mut impl Write, clip: &mut Readable, names: &Names) -> Result<(), Gone> {
+fn warn(output: &mut impl Write, clip: &mut Media, names: &Names) -> Result<(), Gone> {
     let warnings = clip.take_warnings().into_iter();
     warnings.map(|warning| names.rename(warning)).try_for_each(|message| reply(output, &Reply::Warning { message }))
 }

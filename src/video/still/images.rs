@@ -12,7 +12,7 @@ use crate::video::error::{Error, ReadError};
 use crate::video::frame::Frame;
 use crate::video::index::entries::CountSource;
 use crate::video::index::rate::RateSource;
-use crate::video::info::{Access, ClipInfo};
+use crate::video::info::{Access, ClipInfo, DIRECTORY, SINGLE_IMAGE};
 use crate::video::options::ClipOptions;
 use crate::video::sample::distinct;
 use crate::video::view::View;
@@ -60,7 +60,7 @@ impl ImageClip {
             return Err(Error::NoImages { path: path.to_owned() });
         }
         alphanumeric_sort::sort_path_slice(&mut pictures);
-        let mut clip = Self::new(pictures, "images", options)?;
+        let mut clip = Self::new(pictures, DIRECTORY, options)?;
         clip.warnings.extend(match others.as_slice() {
             [] => None,
             [other] => Some(format!("`{}` is not a picture and is left out", name_of(other))),
@@ -149,8 +149,8 @@ impl ImageClip {
         let (width, height) = (picture.width(), picture.height());
         self.check_size(index, width, height)?;
         if matches!(picture, DynamicImage::ImageLuma16(_)) {
-            let is_single = self.info.container == SINGLE_IMAGE;
-            let which = if is_single { "it".to_owned() } else { format!("`{}`", name_of(&self.files[index])) };
+            let which =
+                if self.info.is_picture() { "it".to_owned() } else { format!("`{}`", name_of(&self.files[index])) };
             self.warnings
                 .push(format!("{which} is 16-bit grey; as in the reference, every value above 255 becomes white"));
         }
@@ -196,9 +196,6 @@ fn to_rgb(picture: DynamicImage) -> Vec<u8> {
     }
 }
 
-/// `ClipInfo::container` of a single picture.
-pub const SINGLE_IMAGE: &str = "image";
-
 fn is_hidden(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
 }
@@ -213,8 +210,8 @@ fn name_of(path: &Path) -> std::path::Display<'_> {
     Path::new(path.file_name().unwrap_or_default()).display()
 }
 
-/// Whether a file begins like a picture of a kind that can be read.
-pub(crate) fn looks_like_image(path: &Path) -> bool {
+/// Whether a file begins like a picture that can be read here.
+pub(crate) fn can_read(path: &Path) -> bool {
     let guessed = ImageReader::open(path).and_then(ImageReader::with_guessed_format);
     guessed.is_ok_and(|reader| reader.format().is_some_and(|format| format.reading_enabled()))
 }
