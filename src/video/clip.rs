@@ -237,7 +237,7 @@ fn scan(path: &Path, source: &mut Source, codec: &str) -> Result<Index, Error> {
 
 /// A decoder for the chosen stream, with errors for people.
 fn open_decoder(source: &Source, path: &Path, options: &ClipOptions, threads: usize) -> Result<Decoder, Error> {
-    Decoder::open(source, threads, options.max_pixels).map_err(|fault| match fault {
+    source.decoder(threads, options.max_pixels).map_err(|fault| match fault {
         Fault(ffi::AVERROR_DECODER_NOT_FOUND) => Error::DecoderMissing { path: path.to_owned(), codec: source.codec() },
         fault => fault.at(path, "opening the decoder"),
     })

@@ -6,7 +6,6 @@ use std::ptr::{self, NonNull};
 use ffmpeg_next::ffi;
 
 use super::ffi::{AGAIN, END, OUT_OF_MEMORY, Packet, Picture, check, text};
-use super::source::Source;
 use crate::video::error::Fault;
 
 /// Codecs (by FFmpeg's names) whose decoder makes other pictures from run to run when it has several threads, and gets
@@ -32,22 +31,16 @@ pub(crate) struct Decoder(NonNull<ffi::AVCodecContext>);
 unsafe impl Send for Decoder {}
 
 impl Decoder {
-    /// Opens FFmpeg's default decoder for the chosen stream, with `threads` threads of its own.
+    /// Opens FFmpeg's default decoder for a stream, with `threads` threads of its own.
     ///
     /// Pictures of more than `max_pixels` pixels are refused by the decoder before it takes memory for them. With
     /// several threads an error in a picture's data is an error of the decoder: threads hand pictures over before their
     /// damage is known, and leave what was lost in them to chance. One thread patches pictures, and always in the same
     /// way.
-    pub(crate) fn open(source: &Source, threads: usize, max_pixels: u64) -> Result<Decoder, Fault> {
-        // SAFETY: the parameters live as long as the source.
-        unsafe { Decoder::of(source.parameters(), source.stream().time_base, threads, max_pixels) }
-    }
-
-    /// As [`Decoder::open`], for any stream.
     ///
     /// # Safety
     /// `parameters` points to the codec parameters of a stream.
-    pub(crate) unsafe fn of(
+    pub(crate) unsafe fn open(
         parameters: *const ffi::AVCodecParameters,
         time_base: ffi::AVRational,
         threads: usize,
@@ -83,6 +76,13 @@ impl Decoder {
     pub(crate) fn name(&self) -> String {
         // SAFETY: an open context has a codec, with a static name.
         unsafe { text((*(*self.0.as_ptr()).codec).name) }
+    }
+
+    /// How many threads it has.
+    #[cfg(test)]
+    pub(crate) fn thread_count(&self) -> c_int {
+        // SAFETY: an open context.
+        unsafe { (*self.0.as_ptr()).thread_count }
     }
 
     /// Gives the decoder a packet, or `None` to have it hand out what it holds back.
@@ -128,26 +128,5 @@ impl Drop for Decoder {
         let mut context = self.0.as_ptr();
         // SAFETY: ours, and not used afterwards.
         unsafe { ffi::avcodec_free_context(&mut context) };
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::sync::Arc;
-
-    use super::*;
-
-    #[test]
-    fn unsteady_decoders_get_one_thread() {
-        let threads = |name: &str| {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clips").join(name);
-            let source = Source::open(&path, 1 << 20, &Arc::default()).unwrap();
-            let decoder = Decoder::open(&source, 4, 1 << 20).unwrap();
-            // SAFETY: an open context.
-            unsafe { (*decoder.0.as_ptr()).thread_count }
-        };
-        assert_eq!(threads("odd/theora.ogv"), 1);
-        assert_eq!(threads("nasty/plain_h264.mp4"), 4);
     }
 }

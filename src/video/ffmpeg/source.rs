@@ -9,6 +9,7 @@ use std::sync::atomic::AtomicBool;
 use ffmpeg_next::ffi;
 use ffmpeg_next::format::context::Input;
 
+use super::decoder::Decoder;
 use super::ffi::{self as wrap, AGAIN, Packet, check, number, text, time};
 use super::orientation::Orientation;
 use super::scout;
@@ -97,7 +98,7 @@ impl Source {
         match usize::try_from(best) {
             Ok(best) if moving.contains(&best) => Ok(best),
             // Cover art won; take the first stream that moves and can be decoded.
-            Ok(_) => Ok(moving.iter().copied().find(|&index| self.decoder(index).is_some()).unwrap_or(first)),
+            Ok(_) => Ok(moving.iter().copied().find(|&index| self.has_decoder(index)).unwrap_or(first)),
             Err(_) if best == ffi::AVERROR_DECODER_NOT_FOUND => {
                 Err(Error::DecoderMissing { path: path.to_owned(), codec: self.codec_name(first) })
             }
@@ -127,9 +128,15 @@ impl Source {
         self.stream
     }
 
+    /// A decoder for the chosen stream: see [`Decoder::open`].
+    pub(crate) fn decoder(&self, threads: usize, max_pixels: u64) -> Result<Decoder, Fault> {
+        // SAFETY: the parameters live as long as the source.
+        unsafe { Decoder::open(self.parameters(), self.stream().time_base, threads, max_pixels) }
+    }
+
     /// The codec parameters of the chosen stream, valid for as long as it lives. No reference is made to the whole of
     /// them: some fields may not be what their types allow.
-    pub(crate) fn parameters(&self) -> *const ffi::AVCodecParameters {
+    fn parameters(&self) -> *const ffi::AVCodecParameters {
         self.stream().codecpar
     }
 
@@ -209,10 +216,9 @@ impl Source {
         unsafe { (*self.raw_stream(index)).disposition & ffi::AV_DISPOSITION_ATTACHED_PIC != 0 }
     }
 
-    fn decoder(&self, index: usize) -> Option<ptr::NonNull<ffi::AVCodec>> {
-        // SAFETY: looks a number up; the codec is static.
-        let codec = unsafe { ffi::avcodec_find_decoder((*(*self.raw_stream(index)).codecpar).codec_id) };
-        ptr::NonNull::new(codec.cast_mut())
+    fn has_decoder(&self, index: usize) -> bool {
+        // SAFETY: looks a number up.
+        !unsafe { ffi::avcodec_find_decoder((*(*self.raw_stream(index)).codecpar).codec_id) }.is_null()
     }
 
     fn codec_name(&self, index: usize) -> String {
@@ -284,5 +290,32 @@ impl Source {
     /// True once the caller asked to stop.
     pub(crate) fn stopped(&self) -> bool {
         super::ffi::was_stopped(&self.stop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(name: &str, max_pixels: u64) -> Source {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/clips").join(name);
+        Source::open(&path, max_pixels, &Arc::default()).unwrap()
+    }
+
+    #[test]
+    fn late_streams_are_not_decoded_past_the_limit() {
+        for name in ["nasty/flv_h264.flv", "odd/mpeg2_ps.mpg"] {
+            // The pixel format is known once the decoder was used.
+            let is_known = |max_pixels| open(name, max_pixels).colour()[0] >= 0;
+            assert!(is_known(1 << 20), "{name}");
+            assert!(!is_known(1000), "{name}");
+        }
+    }
+
+    #[test]
+    fn unsteady_decoders_get_one_thread() {
+        let threads = |name: &str| open(name, 1 << 20).decoder(4, 1 << 20).unwrap().thread_count();
+        assert_eq!(threads("odd/theora.ogv"), 1);
+        assert_eq!(threads("nasty/plain_h264.mp4"), 4);
     }
 }
