@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ffmpeg_next::ffi;
 
 use super::error::{Error, Fault};
+use super::ffmpeg::colour;
 use super::ffmpeg::decoder::Decoder;
 use super::ffmpeg::ffi::{Packet, Picture, was_stopped};
 use super::ffmpeg::source::Source;
@@ -16,7 +17,7 @@ use super::index::extent;
 use super::index::mp4;
 use super::index::rate::{RateSource, StatedRate};
 use super::index::trust::{self, Codec};
-use super::info::{Access, ClipInfo, colour};
+use super::info::{Access, ClipInfo};
 use super::options::ClipOptions;
 use super::read::linear;
 
@@ -54,7 +55,7 @@ impl Clip {
         let (width, height) = frame_size(&source, path, options)?;
         let decoder = open_decoder(&source, path, options, 1)?.name();
         let (codec, container) = (source.codec(), source.container());
-        let cut = extent::cut(path, &container, mp4::indexed_end(&source));
+        let cut = extent::cut(path, &container, source.indexed_end());
         let simple = match cut.is_some() || options.linear {
             true => None,
             false => simple_index(path, &mut source, &codec)?,
@@ -72,12 +73,12 @@ impl Clip {
             return Err(Error::NoFrames { path: path.to_owned() });
         }
         let promised = match cut.is_some() && container.starts_with("mov") {
-            true => index.presented.len().max(mp4::entry_count(&source)),
+            true => index.presented.len().max(source.sample_count()),
             false => index.presented.len(),
         };
         let orientation = source.orientation();
         let shown = orientation.size(width, height);
-        let (pixel_format, color_space, color_range) = colour(&source);
+        let (pixel_format, color_space, color_range) = colour::names(source.colour());
         let info = ClipInfo {
             frame_count: index.presented.len(),
             lost_frames: promised - index.presented.len(),
@@ -117,7 +118,7 @@ impl Clip {
             clip.damaged(format!("the file is cut short: it has {} of {} bytes", cut.have_bytes, cut.want_bytes))?;
         }
         let ends_within_packet =
-            clip.info.container == "mpegts" && extent::ends_within_packet(path, clip.source.stream().id);
+            clip.info.container == "mpegts" && extent::ends_within_packet(path, clip.source.stream_id());
         if ends_within_packet {
             clip.damaged("the file ends in the middle of a packet, and the last frame may be damaged".to_owned())?;
         }

@@ -1,10 +1,12 @@
 //! FFmpeg: nearly all that is unsafe, behind types that are not. What it finds in a file is judged elsewhere.
 
+pub(crate) mod colour;
 pub(crate) mod convert;
 pub(crate) mod decoder;
 pub(crate) mod ffi;
 pub(crate) mod orientation;
 pub(crate) mod plane;
+pub(crate) mod sample_table;
 mod scout;
 pub(crate) mod source;
 pub(crate) mod version;

@@ -124,6 +124,17 @@ impl Source {
         unsafe { &*self.raw_stream(self.stream) }
     }
 
+    /// The chosen stream's number within its container: a track of MP4, a PID of MPEG-TS.
+    pub(crate) fn stream_id(&self) -> i32 {
+        self.stream().id
+    }
+
+    /// Duration of the chosen stream in its own units, as stated or reckoned by FFmpeg.
+    pub(crate) fn stream_duration(&self) -> i64 {
+        self.stream().duration
+    }
+
+    /// The chosen stream's place among all streams, from 0.
     pub(crate) fn stream_index(&self) -> usize {
         self.stream
     }

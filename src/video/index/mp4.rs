@@ -4,16 +4,14 @@
 //! presentation time, is read from the file's own `ctts` box (ISO/IEC 14496-12, 8.6.1.3). The result is only
 //! believed where it is simple: no fragments, no edits that change the list, nothing beyond the end of the file.
 
-use std::ffi::c_int;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-use ffmpeg_next::ffi;
-
 use super::entries::{CountSource, Entry, Index};
 use super::extent::boxes;
 use crate::video::codec::nal::{Head, HevcSequence, Layout};
+use crate::video::ffmpeg::sample_table::Sample;
 use crate::video::ffmpeg::source::Source;
 
 /// The most bytes of a `moov` box that are read (an hour of video has under one million).
@@ -31,34 +29,23 @@ pub(crate) fn container_index(path: &Path, source: &Source) -> Option<Index> {
     }
     let mut file = File::open(path).ok()?;
     let length = file.metadata().ok()?.len();
-    let count = entry_count(source);
-    let offsets = offsets(&mut file, source.stream().id, count)?;
-    let stream: *const ffi::AVStream = source.stream();
+    let offsets = offsets(&mut file, source.stream_id(), source.sample_count())?;
     let mut entries = Vec::with_capacity(offsets.len());
     let mut decoding_times = Vec::with_capacity(offsets.len());
     let mut places = Vec::with_capacity(offsets.len());
-    for (number, offset) in (0..).zip(offsets) {
-        // SAFETY: a valid stream of an open context, and an entry that is copied at once; FFmpeg takes a mutable
-        // pointer and changes nothing through it.
-        let raw = *unsafe { ffi::avformat_index_get_entry(stream.cast_mut(), number).as_ref() }?;
-        let size = u32::try_from(raw.size()).ok()?;
-        let start = u64::try_from(raw.pos).ok()?;
-        if raw.flags() & ffi::AVINDEX_DISCARD_FRAME != 0 || start.saturating_add(u64::from(size)) > length {
+    for (number, offset) in offsets.into_iter().enumerate() {
+        let Sample { start, size, decoding_time, key, discard } = source.sample(number)?;
+        if discard || start.saturating_add(u64::from(size)) > length {
             return None;
         }
-        decoding_times.push(raw.timestamp);
+        decoding_times.push(decoding_time);
         places.push(start);
-        entries.push(Entry {
-            pts: Some(raw.timestamp.checked_add(i64::from(offset))?),
-            size,
-            key: raw.flags() & ffi::AVINDEX_KEYFRAME != 0,
-            discard: false,
-            hidden: false,
-        });
+        let pts = Some(decoding_time.checked_add(i64::from(offset))?);
+        entries.push(Entry { pts, size, key, discard: false, hidden: false });
     }
     let last = (0..entries.len()).max_by_key(|&position| entries[position].pts)?;
     // The last sample lasts until the end of the stream, as FFmpeg reckons it for packets, too.
-    let end = decoding_times.get(last + 1).copied().unwrap_or(source.stream().duration);
+    let end = decoding_times.get(last + 1).copied().unwrap_or(source.stream_duration());
     let last_duration = end.checked_sub(decoding_times[last]).filter(|&duration| duration > 0);
     let mut index = Index::new(entries, last_duration.unwrap_or(0), CountSource::Container);
     if source.codec() == "hevc" {
@@ -102,24 +89,6 @@ fn restarts(file: &mut File, layout: Layout, index: &Index, places: &[u64]) -> O
         sequence.push(heads.into_iter());
     }
     Some(sequence.restarts)
-}
-
-/// Number of samples FFmpeg knows of in the chosen stream.
-pub(crate) fn entry_count(source: &Source) -> usize {
-    // SAFETY: a valid stream of an open context.
-    usize::try_from(unsafe { ffi::avformat_index_get_entries_count(source.stream()) }).unwrap_or(0)
-}
-
-/// End of the last packet of the chosen stream that the container's own index points to; 0 where it has no index. (AVI
-/// has one of the same kind.)
-pub(crate) fn indexed_end(source: &Source) -> u64 {
-    let stream: *const ffi::AVStream = source.stream();
-    let end = |number: usize| {
-        // SAFETY: as in `container_index`.
-        let raw = *unsafe { ffi::avformat_index_get_entry(stream.cast_mut(), number as c_int).as_ref() }?;
-        Some(u64::try_from(raw.pos).ok()?.saturating_add(u64::try_from(raw.size()).ok()?))
-    };
-    (0..entry_count(source)).filter_map(end).max().unwrap_or(0)
 }
 
 /// The composition offset of each of `count` samples of a track, if the track is one of a plain file.
