@@ -14,6 +14,7 @@ use super::ffmpeg::source::Source;
 use super::file::check_file;
 use super::index::entries::{CountSource, Index};
 use super::index::extent;
+use super::index::moments::frames_before;
 use super::index::mp4;
 use super::index::rate::{RateSource, StatedRate};
 use super::index::trust::{self, Codec};
@@ -93,7 +94,7 @@ impl Clip {
             count_source: index.source,
             rate_source: RateSource::Assumed,
             access: Access::Linear("".into()),
-            start_secs: index.first_pts().map(|pts| source.seconds(pts)),
+            start_secs: index.first_pts().map(|pts| source.time_base().secs(pts)),
             span_secs: None,
             pixel_format,
             color_space,
@@ -108,7 +109,7 @@ impl Clip {
             codec: Codec::of(&info.codec, source.extradata()),
             interlaced: source.is_interlaced(),
             single_thread: false,
-            stated: source.stated_rate(),
+            stated: StatedRate::of(&source),
             source,
             index,
             info,
@@ -136,6 +137,15 @@ impl Clip {
     /// Warnings since the last call, one sentence each.
     pub fn take_warnings(&mut self) -> Vec<String> {
         std::mem::take(&mut self.warnings)
+    }
+
+    /// Number of frames that appear before `secs`: by presentation time where every frame has one, otherwise by the
+    /// average rate.
+    pub fn frames_before(&self, secs: f64) -> usize {
+        // An index that does not have the frames that were decoded tells nothing of them.
+        let is_known = self.index.presented.len() == self.info.frame_count;
+        let counted = is_known.then(|| frames_before(&self.index, self.source.time_base(), secs)).flatten();
+        counted.unwrap_or_else(|| self.info.frames_before(secs))
     }
 
     /// Notes damage: an error if the caller is strict, else a warning.
@@ -201,7 +211,7 @@ impl Clip {
     /// Works out the rate from the number of frames and the span of their time stamps in stream units.
     pub(super) fn choose_rate(&mut self, span: Option<i64>) {
         let had = self.info.rate_source;
-        let span_secs = span.map(|span| self.source.seconds(span));
+        let span_secs = span.map(|span| self.source.time_base().secs(span));
         let (rate, source) = self.stated.choose(self.info.frame_count, span_secs);
         (self.info.avg_fps, self.info.rate_source) = (rate, source);
         self.info.span_secs = span_secs;

@@ -102,6 +102,11 @@ impl ClipInfo {
         }
     }
 
+    /// Number of frames that appear before `secs`, by the average rate.
+    pub(super) fn frames_before(&self, secs: f64) -> usize {
+        ((secs * self.avg_fps).ceil().max(0.0) as usize).min(self.frame_count)
+    }
+
     /// Length in seconds as the reference reckons it: frames over average rate.
     pub fn duration_secs(&self) -> f64 {
         self.frame_count as f64 / self.avg_fps

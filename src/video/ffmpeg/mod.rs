@@ -9,4 +9,5 @@ pub(crate) mod plane;
 pub(crate) mod sample_table;
 mod scout;
 pub(crate) mod source;
+pub(crate) mod time;
 pub(crate) mod version;

@@ -13,8 +13,8 @@ use super::decoder::Decoder;
 use super::ffi::{self as wrap, AGAIN, Packet, check, number, text, time};
 use super::orientation::Orientation;
 use super::scout;
+use super::time::TimeBase;
 use crate::video::error::{Error, Fault};
-use crate::video::index::rate::StatedRate;
 
 /// Demuxers that may be used. What is not here cannot be opened: playlists and scripts that name other files (hls,
 /// dash, concat, imf, sdp, rtsp, image2, vobsub, ...), text that FFmpeg would draw as a picture (tty, bin, ...), and
@@ -248,10 +248,9 @@ impl Source {
         unsafe { text((*(*self.input.as_ptr()).iformat).name) }
     }
 
-    /// Seconds in a number of the stream's time units.
-    pub(crate) fn seconds(&self, stamp: i64) -> f64 {
-        let base = self.stream().time_base;
-        stamp as f64 * f64::from(base.num) / f64::from(base.den.max(1))
+    /// The unit of the chosen stream's time stamps.
+    pub(crate) fn time_base(&self) -> TimeBase {
+        TimeBase::new(self.stream().time_base)
     }
 
     pub(crate) fn orientation(&self) -> Orientation {
@@ -259,19 +258,26 @@ impl Source {
             .map_or(Orientation::NONE, |matrix| Orientation::from_matrix(&matrix))
     }
 
-    pub(crate) fn stated_rate(&self) -> StatedRate {
-        let stream = self.stream();
+    /// Average frame rate as numerator and denominator, as stated or reckoned by FFmpeg; zeros where unknown.
+    pub(crate) fn average_rate(&self) -> (i32, i32) {
+        let rate = self.stream().avg_frame_rate;
+        (rate.num, rate.den)
+    }
+
+    /// Base frame rate (`r_frame_rate`), likewise.
+    pub(crate) fn base_rate(&self) -> (i32, i32) {
+        let rate = self.stream().r_frame_rate;
+        (rate.num, rate.den)
+    }
+
+    /// Duration of the stream, or else of the file.
+    pub(crate) fn duration_secs(&self) -> Option<f64> {
         // SAFETY: an open context.
         let file_us = unsafe { (*self.input.as_ptr()).duration };
-        let duration_secs = time(stream.duration)
-            .map(|duration| self.seconds(duration))
+        time(self.stream().duration)
+            .map(|duration| self.time_base().secs(duration))
             .or_else(|| time(file_us).map(|duration_us| duration_us as f64 / 1e6))
-            .filter(|&secs| secs > 0.0);
-        StatedRate {
-            average: (stream.avg_frame_rate.num, stream.avg_frame_rate.den),
-            base: (stream.r_frame_rate.num, stream.r_frame_rate.den),
-            duration_secs,
-        }
+            .filter(|&secs| secs > 0.0)
     }
 
     /// Reads the next packet of the chosen stream; false at the end of the file.

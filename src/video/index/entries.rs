@@ -4,6 +4,7 @@ use crate::video::codec::hidden::is_hidden;
 use crate::video::codec::nal::{HevcSequence, Layout};
 use crate::video::ffmpeg::ffi::Packet;
 use crate::video::ffmpeg::source::Source;
+use crate::video::ffmpeg::time::span;
 
 /// Where a clip's number of frames comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -169,13 +170,14 @@ impl Index {
         self.entries.get(*self.presented.first()? as usize)?.pts
     }
 
-    /// First to last presented time stamp, the last frame's duration included, in stream units; `None` with fewer than
-    /// two frames, or where some have no time stamp, so that the others span only part of the clip.
+    /// When each presented frame appears, in stream units, in order.
+    pub(crate) fn stamps(&self) -> Vec<Option<i64>> {
+        self.presented.iter().map(|&position| self.entries[position as usize].pts).collect()
+    }
+
+    /// From the first presented frame to the end of the last, in stream units: see [`span`].
     pub(crate) fn span(&self) -> Option<i64> {
-        let stamps = self.presented.iter().map(|&position| self.entries[position as usize].pts);
-        let stamps = stamps.collect::<Option<Vec<i64>>>().filter(|stamps| stamps.len() >= 2)?;
-        let (low, high) = (stamps.iter().min()?, stamps.iter().max()?);
-        Some(high.saturating_sub(*low).saturating_add(self.last_duration))
+        span(&self.stamps(), self.last_duration)
     }
 }
 

@@ -2,7 +2,7 @@
 
 pub(crate) mod entries;
 pub(crate) mod extent;
-mod moments;
+pub(crate) mod moments;
 pub(crate) mod mp4;
 pub(crate) mod rate;
 pub(crate) mod trust;

@@ -1,5 +1,7 @@
 //! Frames per second of a clip: what the container says, or what can be worked out where it says nothing usable.
 
+use crate::video::ffmpeg::source::Source;
+
 /// Where a clip's average rate comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum RateSource {
@@ -38,14 +40,19 @@ const ASSUMED_FPS: f64 = 25.0;
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct StatedRate {
     /// Average frame rate as numerator and denominator; zeros where unknown.
-    pub(crate) average: (i32, i32),
+    average: (i32, i32),
     /// Base frame rate (`r_frame_rate`), likewise.
-    pub(crate) base: (i32, i32),
+    base: (i32, i32),
     /// Duration of the stream, or else of the file.
-    pub(crate) duration_secs: Option<f64>,
+    duration_secs: Option<f64>,
 }
 
 impl StatedRate {
+    /// What the container says of the chosen stream.
+    pub(crate) fn of(source: &Source) -> StatedRate {
+        StatedRate { average: source.average_rate(), base: source.base_rate(), duration_secs: source.duration_secs() }
+    }
+
     /// The rate of a clip of `frame_count` frames whose time stamps span `span_secs`, and where it is from.
     ///
     /// A stated rate that makes the clip over twice as long, or under half as long, as its time stamps do is

@@ -13,7 +13,7 @@ const MAX_NAMED: usize = 3;
 pub(crate) fn report(index: &Index, promised: usize, outcome: &Outcome) -> Vec<String> {
     let mut report = Vec::new();
     if lost_count(index, promised, outcome) > 0 {
-        report.push(describe(&lost_frames(index, promised, outcome), promised, outcome.frame_count));
+        report.push(describe(&lost_frames(index, promised, outcome), promised, outcome.frame_count()));
     } else if outcome.error_count > 0 {
         report.push(format!("{} could not be decoded in full", counted(outcome.error_count, "packet")));
     }
@@ -24,7 +24,7 @@ pub(crate) fn report(index: &Index, promised: usize, outcome: &Outcome) -> Vec<S
         report.push(format!(
             "{} of {} came out damaged; what could be decoded of them is used",
             outcome.damaged_count,
-            counted(outcome.frame_count, "frame")
+            counted(outcome.frame_count(), "frame")
         ));
     }
     report
@@ -35,22 +35,21 @@ pub(crate) fn lost_count(index: &Index, promised: usize, outcome: &Outcome) -> u
     let has_errors = outcome.error_count > 0 || outcome.fault.is_some() || index.corrupt_count > 0;
     // Frames can be missing without an error and without a loss: two fields in two packets make one frame.
     match has_errors || promised > index.presented.len() {
-        true => promised.saturating_sub(outcome.frame_count),
+        true => promised.saturating_sub(outcome.frame_count()),
         false => 0,
     }
 }
 
 /// Ranges (first, last) of the frames the container speaks of that were not decoded.
 fn lost_frames(index: &Index, promised: usize, outcome: &Outcome) -> Vec<(usize, usize)> {
-    let mut times = outcome.times.clone();
-    times.sort_unstable();
-    let timed = times.len() == outcome.frame_count;
+    let mut decoded: Option<Vec<i64>> = outcome.stamps.iter().copied().collect();
+    decoded.iter_mut().for_each(|stamps| stamps.sort_unstable());
     let mut lost: Vec<(usize, usize)> = Vec::new();
     for number in 0..promised {
         let is_there = match index.presented.get(number) {
-            Some(&position) => match index.entries[position as usize].pts {
-                Some(pts) if timed => times.binary_search(&pts).is_ok(),
-                _ => number < outcome.frame_count,
+            Some(&position) => match (index.entries[position as usize].pts, &decoded) {
+                (Some(pts), Some(stamps)) => stamps.binary_search(&pts).is_ok(),
+                _ => number < outcome.frame_count(),
             },
             None => false,
         };
@@ -100,8 +99,7 @@ mod tests {
     use crate::video::index::entries::{CountSource, tests::entry};
 
     fn outcome(times: impl IntoIterator<Item = i64>, error_count: usize) -> Outcome {
-        let times: Vec<i64> = times.into_iter().collect();
-        Outcome { frame_count: times.len(), times, error_count, ..Outcome::default() }
+        Outcome { stamps: times.into_iter().map(Some).collect(), error_count, ..Outcome::default() }
     }
 
     #[test]

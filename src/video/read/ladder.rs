@@ -4,8 +4,6 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use ffmpeg_next::ffi;
-
 use super::damage;
 use super::group::{Target, groups};
 use super::linear::{self, Outcome};
@@ -16,6 +14,7 @@ use crate::video::clip::Clip;
 use crate::video::error::{Error, Fault, ReadError};
 use crate::video::ffmpeg::convert::Converter;
 use crate::video::ffmpeg::ffi::{Picture, was_stopped};
+use crate::video::ffmpeg::time::TimeBase;
 use crate::video::frame::Frame;
 use crate::video::index::entries::CountSource;
 use crate::video::index::trust::Codec;
@@ -162,13 +161,13 @@ impl Clip {
             let picker = Picker::new(decoder, converter, &self.index, codec, size, self.interlaced);
             pickers.push(picker.map_err(|fault| fault.at(&self.path, "decoding"))?);
         }
-        let base = self.source.stream().time_base;
+        let base = self.source.time_base();
         // Where the source stands afterwards is anybody's guess.
         let position = self.position.take();
         let reader = Reader::new(&mut self.source, &self.index, &self.info.codec, position, seeks);
         let info = &self.info;
         let finish = |target: Target, time: Option<i64>, rgb: Vec<u8>| {
-            let pts_secs = time.map(|time| seconds(base, time));
+            let pts_secs = time.map(|time| base.secs(time));
             view.of(Frame { index: target.number, pts_secs, width: info.width, height: info.height, rgb })
         };
         match parallel::decode(&groups, reader, pickers, &finish, keep_going, sink) {
@@ -196,7 +195,7 @@ impl Clip {
         let mut wanted = targets.iter().copied().peekable();
         // A count that is known to be right needs no decoding past the last target.
         let until_end = self.info.count_source != CountSource::Decoded;
-        let base = self.source.stream().time_base;
+        let base = self.source.time_base();
         let (path, info) = (&self.path, &self.info);
         let go_on = || match keep_going() {
             true => ControlFlow::Continue(()),
@@ -238,7 +237,7 @@ impl Clip {
         if was_stopped(&self.options.stop) {
             return Err(Error::Interrupted { path: self.path.clone() });
         }
-        if outcome.frame_count == 0 {
+        if outcome.frame_count() == 0 {
             return Err(Error::NoFrames { path: self.path.clone() });
         }
         if self.info.count_source != CountSource::Decoded {
@@ -249,19 +248,14 @@ impl Clip {
             self.warnings.extend(report);
             self.info.lost_frames = damage::lost_count(&self.index, self.promised, outcome);
         }
-        let had = std::mem::replace(&mut self.info.frame_count, outcome.frame_count);
+        let had = std::mem::replace(&mut self.info.frame_count, outcome.frame_count());
         self.info.count_source = CountSource::Decoded;
-        if had == outcome.frame_count {
+        if had == outcome.frame_count() {
             return Ok(());
         }
         self.choose_rate(outcome.span());
-        Err(Error::Recounted { frame_count: outcome.frame_count })
+        Err(Error::Recounted { frame_count: outcome.frame_count() })
     }
-}
-
-/// A time stamp in seconds.
-fn seconds(base: ffi::AVRational, stamp: i64) -> f64 {
-    stamp as f64 * f64::from(base.num) / f64::from(base.den.max(1))
 }
 
 /// A decoded picture as the frame with number `index`.
@@ -269,12 +263,12 @@ fn to_frame(
     index: usize,
     picture: &Picture,
     converter: &mut Converter,
-    base: ffi::AVRational,
+    base: TimeBase,
     info: &ClipInfo,
 ) -> Result<Frame, Fault> {
     Ok(Frame {
         index,
-        pts_secs: picture.best_time().map(|stamp| seconds(base, stamp)),
+        pts_secs: picture.best_time().map(|stamp| base.secs(stamp)),
         width: info.width,
         height: info.height,
         rgb: converter.rgb(picture)?,

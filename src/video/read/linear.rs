@@ -6,6 +6,7 @@ use crate::video::error::Fault;
 use crate::video::ffmpeg::decoder::{Decoder, Received};
 use crate::video::ffmpeg::ffi::{Packet, Picture};
 use crate::video::ffmpeg::source::Source;
+use crate::video::ffmpeg::time::span;
 
 /// Errors in a row after which a decoder that is being emptied is left alone.
 const MAX_DRAIN_ERRORS: usize = 256;
@@ -13,10 +14,8 @@ const MAX_DRAIN_ERRORS: usize = 256;
 /// What a whole decode came to.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Frames presented.
-    pub(crate) frame_count: usize,
-    /// Their time stamps where known, in stream units.
-    pub(crate) times: Vec<i64>,
+    /// When each presented frame appears, in stream units, in order.
+    pub(crate) stamps: Vec<Option<i64>>,
     /// Duration of the last packet with a time stamp of its own, in stream units; 0 where unknown.
     pub(crate) last_duration: i64,
     /// Packets the decoder refused, wholly or in part.
@@ -30,12 +29,14 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// First to last time stamp, the last frame's duration included, in stream units; `None` with fewer than two
-    /// frames, or where some have no time stamp.
+    /// Number of frames presented.
+    pub(crate) fn frame_count(&self) -> usize {
+        self.stamps.len()
+    }
+
+    /// From the first frame to the end of the last, in stream units: see [`span`].
     pub(crate) fn span(&self) -> Option<i64> {
-        let (first, last) = (self.times.iter().min()?, self.times.iter().max()?);
-        (self.times.len() >= 2 && self.times.len() == self.frame_count)
-            .then(|| last.saturating_sub(*first).saturating_add(self.last_duration))
+        span(&self.stamps, self.last_duration)
     }
 }
 
@@ -91,11 +92,10 @@ pub(crate) fn decode<B>(
                 outcome.gave_up = true;
                 return Ok(ControlFlow::Continue(outcome));
             }
-            outcome.times.extend(picture.best_time());
-            if let ControlFlow::Break(reason) = visit(outcome.frame_count, &picture) {
+            if let ControlFlow::Break(reason) = visit(outcome.frame_count(), &picture) {
                 return Ok(ControlFlow::Break(reason));
             }
-            outcome.frame_count += 1;
+            outcome.stamps.push(picture.best_time());
         }
     }
     outcome.gave_up = give_up && outcome.error_count > 0;

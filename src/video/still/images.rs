@@ -117,7 +117,7 @@ impl ImageClip {
 
     /// As [`crate::video::Clip::frames_before`].
     pub fn frames_before(&self, secs: f64) -> usize {
-        ((secs * self.info.avg_fps).ceil().max(0.0) as usize).min(self.info.frame_count)
+        self.info.frames_before(secs)
     }
 
     /// As [`crate::video::Clip::read`].
