@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ffmpeg_next::ffi;
 
+use super::codec::Codec;
 use super::error::{Error, Fault};
 use super::ffmpeg::colour;
 use super::ffmpeg::decoder::Decoder;
@@ -17,7 +18,7 @@ use super::index::extent;
 use super::index::moments::frames_before;
 use super::index::mp4;
 use super::index::rate::{RateSource, StatedRate};
-use super::index::trust::{self, Codec};
+use super::index::trust;
 use super::info::{Access, ClipInfo};
 use super::options::ClipOptions;
 use super::read::linear;
@@ -32,8 +33,7 @@ pub struct Clip {
     pub(super) index: Index,
     /// Frames the container speaks of; more than the index holds where the file is cut short.
     pub(super) promised: usize,
-    /// How the codec allows to start in the middle.
-    pub(super) codec: Option<Codec>,
+    pub(super) codec: Codec,
     /// Frames may be woven from fields.
     pub(super) interlaced: bool,
     /// Damage was met, of which several threads would make something else each time.
@@ -59,7 +59,7 @@ impl Clip {
         let cut = extent::cut(path, &container, source.indexed_end());
         let simple = match cut.is_some() || options.linear {
             true => None,
-            false => simple_index(path, &mut source, &codec)?,
+            false => simple_index(path, &mut source, codec)?,
         };
         let position = simple.as_ref().map(|_| 1);
         let index = match simple {
@@ -67,7 +67,7 @@ impl Clip {
             None => {
                 // A first packet may be gone by now.
                 source = Source::open(path, options.max_pixels, &options.stop)?;
-                scan(path, &mut source, &codec)?
+                scan(path, &mut source, codec)?
             }
         };
         if index.presented.is_empty() {
@@ -88,7 +88,7 @@ impl Clip {
             height: shown.1,
             orientation,
             container,
-            codec,
+            codec: source.codec_name(),
             decoder,
             stream_index: source.stream_index(),
             count_source: index.source,
@@ -106,7 +106,7 @@ impl Clip {
             options: options.clone(),
             position,
             promised,
-            codec: Codec::of(&info.codec, source.extradata()),
+            codec,
             interlaced: source.is_interlaced(),
             single_thread: false,
             stated: StatedRate::of(&source),
@@ -159,9 +159,9 @@ impl Clip {
 
     /// The shortest way to frames that can be verified.
     fn choose_access(&self, is_cut: bool) -> Access {
-        let Some(codec) = self.codec else {
+        if !self.codec.starts_midway() {
             return Access::Linear("this codec is only decoded from the start".into());
-        };
+        }
         if self.options.linear {
             return Access::Linear("asked for".into());
         }
@@ -169,7 +169,7 @@ impl Clip {
             return Access::Linear("the file is damaged".into());
         }
         let seeks = ["mov", "matroska"].iter().any(|name| self.info.container.starts_with(name));
-        if matches!(codec, Codec::H264(_)) && self.interlaced && !seeks {
+        if matches!(self.codec, Codec::H264(_)) && self.interlaced && !seeks {
             return Access::Linear("fields may come in packets of their own".into());
         }
         let reorder_frames = self.source.reorder_frames();
@@ -183,7 +183,7 @@ impl Clip {
     /// Replaces the container's own index, which turned out wrong, by that of the packets.
     pub(super) fn index_packets(&mut self) -> Result<(), Error> {
         self.reopen()?;
-        self.index = scan(&self.path, &mut self.source, &self.info.codec)?;
+        self.index = scan(&self.path, &mut self.source, self.codec)?;
         self.position = None;
         if self.index.presented.is_empty() {
             return Err(Error::NoFrames { path: self.path.clone() });
@@ -226,13 +226,13 @@ impl Clip {
 }
 
 /// The container's own index, if it is there and its first entry proves right.
-fn simple_index(path: &Path, source: &mut Source, codec: &str) -> Result<Option<Index>, Error> {
+fn simple_index(path: &Path, source: &mut Source, codec: Codec) -> Result<Option<Index>, Error> {
     let Some(mut index) = mp4::container_index(path, source) else {
         return Ok(None);
     };
     let mut packet = Packet::new().map_err(|fault| fault.at(path, "reading"))?;
     // Hidden frames can only be told from packets.
-    if codec == "vp8" || codec == "vp9" || !matches!(source.read(&mut packet), Ok(true)) {
+    if codec.has_hidden_packets() || !matches!(source.read(&mut packet), Ok(true)) {
         return Ok(None);
     }
     let first = index.entries.first().map(|first| first.size as usize);
@@ -241,7 +241,7 @@ fn simple_index(path: &Path, source: &mut Source, codec: &str) -> Result<Option<
 }
 
 /// The index of the packets from where `source` stands to the end.
-fn scan(path: &Path, source: &mut Source, codec: &str) -> Result<Index, Error> {
+fn scan(path: &Path, source: &mut Source, codec: Codec) -> Result<Index, Error> {
     let mut packet = Packet::new().map_err(|fault| fault.at(path, "reading"))?;
     Index::scan(source, &mut packet, codec).ok_or_else(|| Error::Interrupted { path: path.to_owned() })
 }
@@ -249,7 +249,9 @@ fn scan(path: &Path, source: &mut Source, codec: &str) -> Result<Index, Error> {
 /// A decoder for the chosen stream, with errors for people.
 fn open_decoder(source: &Source, path: &Path, options: &ClipOptions, threads: usize) -> Result<Decoder, Error> {
     source.decoder(threads, options.max_pixels).map_err(|fault| match fault {
-        Fault(ffi::AVERROR_DECODER_NOT_FOUND) => Error::DecoderMissing { path: path.to_owned(), codec: source.codec() },
+        Fault(ffi::AVERROR_DECODER_NOT_FOUND) => {
+            Error::DecoderMissing { path: path.to_owned(), codec: source.codec_name() }
+        }
         fault => fault.at(path, "opening the decoder"),
     })
 }

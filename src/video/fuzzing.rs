@@ -18,8 +18,7 @@ pub fn moov(bytes: &[u8]) {
 pub fn packet(bytes: &[u8]) {
     let Some((&length, rest)) = bytes.split_first() else { return };
     let Some((extradata, data)) = rest.split_at_checked(usize::from(length)) else { return };
-    for codec in ["h264", "hevc"] {
-        let layout = Layout::of(codec, extradata);
+    for layout in [Layout::of_h264(extradata), Layout::of_hevc(extradata)] {
         let units: usize = layout.units(data).map(|unit| unit.len()).sum();
         assert!(units <= data.len());
         h264_starts_here(layout, data);

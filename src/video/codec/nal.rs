@@ -16,9 +16,17 @@ pub(crate) enum Layout {
 }
 
 impl Layout {
-    /// The layout that the codec's private data (`avcC`, `hvcC`, or start codes) tells.
-    pub(crate) fn of(codec: &str, extradata: &[u8]) -> Layout {
-        let place = if codec == "hevc" { 21 } else { 4 };
+    /// The layout that the private data of H.264 (`avcC`, or start codes) tells.
+    pub(crate) fn of_h264(extradata: &[u8]) -> Layout {
+        Layout::told_at(4, extradata)
+    }
+
+    /// The layout that the private data of HEVC (`hvcC`, or start codes) tells.
+    pub(crate) fn of_hevc(extradata: &[u8]) -> Layout {
+        Layout::told_at(21, extradata)
+    }
+
+    fn told_at(place: usize, extradata: &[u8]) -> Layout {
         match (extradata.first(), extradata.get(place)) {
             (Some(1), Some(byte)) => Layout::Lengths(usize::from(byte & 3) + 1),
             _ => Layout::StartCodes,

@@ -6,12 +6,8 @@ use std::ptr::{self, NonNull};
 use ffmpeg_next::ffi;
 
 use super::ffi::{AGAIN, END, OUT_OF_MEMORY, Packet, Picture, check, text};
+use crate::video::codec::Codec;
 use crate::video::error::Fault;
-
-/// Codecs (by FFmpeg's names) whose decoder makes other pictures from run to run when it has several threads, and gets
-/// one. Seen with Theora: of 150 readings of one clip 23 differed, by a frame each; with one thread none did. The whole
-/// VP3 family shares that decoder.
-const UNSTEADY_THREADS: [&str; 3] = ["vp3", "vp4", "theora"];
 
 /// What a decoder has for its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +58,7 @@ impl Decoder {
         let fields = unsafe { decoder.0.as_mut() };
         fields.pkt_timebase = time_base;
         fields.max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
-        let threads = if UNSTEADY_THREADS.contains(&name.as_str()) { 1 } else { threads };
+        let threads = if Codec::of(&name, &[]).has_steady_threads() { threads } else { 1 };
         fields.thread_count = c_int::try_from(threads).unwrap_or(1).max(1);
         if threads > 1 {
             fields.err_recognition |= ffi::AV_EF_EXPLODE;

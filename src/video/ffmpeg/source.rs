@@ -14,6 +14,7 @@ use super::ffi::{self as wrap, AGAIN, Packet, check, number, text, time};
 use super::orientation::Orientation;
 use super::scout;
 use super::time::TimeBase;
+use crate::video::codec::Codec;
 use crate::video::error::{Error, Fault};
 
 /// Demuxers that may be used. What is not here cannot be opened: playlists and scripts that name other files (hls,
@@ -100,7 +101,7 @@ impl Source {
             // Cover art won; take the first stream that moves and can be decoded.
             Ok(_) => Ok(moving.iter().copied().find(|&index| self.has_decoder(index)).unwrap_or(first)),
             Err(_) if best == ffi::AVERROR_DECODER_NOT_FOUND => {
-                Err(Error::DecoderMissing { path: path.to_owned(), codec: self.codec_name(first) })
+                Err(Error::DecoderMissing { path: path.to_owned(), codec: self.codec_name_of(first) })
             }
             Err(_) => Err(no_video(false)),
         }
@@ -199,7 +200,7 @@ impl Source {
     }
 
     /// The codec's private data.
-    pub(crate) fn extradata(&self) -> &[u8] {
+    fn extradata(&self) -> &[u8] {
         // SAFETY: as in `reorder_frames`.
         let (data, size) = unsafe { ((*self.parameters()).extradata, (*self.parameters()).extradata_size) };
         match usize::try_from(size) {
@@ -232,14 +233,19 @@ impl Source {
         !unsafe { ffi::avcodec_find_decoder((*(*self.raw_stream(index)).codecpar).codec_id) }.is_null()
     }
 
-    fn codec_name(&self, index: usize) -> String {
+    fn codec_name_of(&self, index: usize) -> String {
         // SAFETY: returns a static string for every number.
         unsafe { text(ffi::avcodec_get_name((*(*self.raw_stream(index)).codecpar).codec_id)) }
     }
 
     /// FFmpeg's name of the chosen stream's codec, for example `h264`.
-    pub(crate) fn codec(&self) -> String {
-        self.codec_name(self.stream)
+    pub(crate) fn codec_name(&self) -> String {
+        self.codec_name_of(self.stream)
+    }
+
+    /// The chosen stream's codec.
+    pub(crate) fn codec(&self) -> Codec {
+        Codec::of(&self.codec_name(), self.extradata())
     }
 
     /// FFmpeg's names of the container, for example `matroska,webm`.

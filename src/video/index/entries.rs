@@ -1,7 +1,7 @@
 //! The packets of a clip in decoding order, and the order in which their frames are presented.
 
-use crate::video::codec::hidden::is_hidden;
-use crate::video::codec::nal::{HevcSequence, Layout};
+use crate::video::codec::Codec;
+use crate::video::codec::nal::HevcSequence;
 use crate::video::ffmpeg::ffi::Packet;
 use crate::video::ffmpeg::source::Source;
 use crate::video::ffmpeg::time::span;
@@ -47,13 +47,13 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    pub(crate) fn of(packet: &Packet, codec: &str) -> Entry {
+    pub(crate) fn of(packet: &Packet, codec: Codec) -> Entry {
         Entry {
             pts: packet.pts(),
             size: u32::try_from(packet.data().len()).unwrap_or(u32::MAX),
             key: packet.is_key(),
             discard: packet.is_discard(),
-            hidden: is_hidden(codec, packet.data()),
+            hidden: codec.is_hidden(packet.data()),
         }
     }
 
@@ -110,11 +110,10 @@ impl Index {
     /// Reads every packet from where `source` stands to the end of the file.
     ///
     /// Returns `None` if the caller asked to stop.
-    pub(crate) fn scan(source: &mut Source, packet: &mut Packet, codec: &str) -> Option<Index> {
+    pub(crate) fn scan(source: &mut Source, packet: &mut Packet, codec: Codec) -> Option<Index> {
         let mut entries = Vec::new();
         let mut last = (i64::MIN, 0);
         let (mut fault, mut corrupt_count, mut changes_parameters) = (None, 0, false);
-        let hevc = (codec == "hevc").then(|| Layout::of(codec, source.extradata()));
         let mut sequence = HevcSequence::default();
         loop {
             if source.stopped() {
@@ -137,7 +136,7 @@ impl Index {
             entries.push(entry);
             corrupt_count += usize::from(packet.is_corrupt());
             changes_parameters |= packet.changes_parameters();
-            if let Some(layout) = hevc {
+            if let Codec::Hevc(layout) = codec {
                 sequence.push(layout.heads(packet.data()));
             }
         }

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use super::entries::{CountSource, Entry, Index};
 use super::extent::boxes;
+use crate::video::codec::Codec;
 use crate::video::codec::nal::{Head, HevcSequence, Layout};
 use crate::video::ffmpeg::sample_table::Sample;
 use crate::video::ffmpeg::source::Source;
@@ -48,8 +49,8 @@ pub(crate) fn container_index(path: &Path, source: &Source) -> Option<Index> {
     let end = decoding_times.get(last + 1).copied().unwrap_or(source.stream_duration());
     let last_duration = end.checked_sub(decoding_times[last]).filter(|&duration| duration > 0);
     let mut index = Index::new(entries, last_duration.unwrap_or(0), CountSource::Container);
-    if source.codec() == "hevc" {
-        index.restarts = restarts(&mut file, Layout::of("hevc", source.extradata()), &index, &places)?;
+    if let Codec::Hevc(layout) = source.codec() {
+        index.restarts = restarts(&mut file, layout, &index, &places)?;
     }
     Some(index)
 }

@@ -4,65 +4,9 @@
 //! everything. What breaks one is decoded from start to end.
 
 use super::entries::{Entry, Index};
-use crate::video::codec::nal::{Layout, h264_starts_here, hevc_starts_here};
 
 /// The deepest reordering H.264 and HEVC allow, in frames.
 const MAX_REORDER: usize = 16;
-
-/// How a codec allows to start in the middle.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Codec {
-    H264(Layout),
-    Hevc(Layout),
-    /// VP8, VP9, AV1: a keyframe resets everything.
-    Keyed,
-    /// Each packet is a whole picture.
-    Intra,
-    /// Motion JPEG: as `Intra`, if the packet has its own tables.
-    Jpeg,
-}
-
-impl Codec {
-    /// The rule for a codec by FFmpeg's name of it; `None` for codecs that are always decoded from the start.
-    pub(crate) fn of(name: &str, extradata: &[u8]) -> Option<Codec> {
-        match name {
-            "h264" => Some(Codec::H264(Layout::of(name, extradata))),
-            "hevc" => Some(Codec::Hevc(Layout::of(name, extradata))),
-            "vp8" | "vp9" | "av1" => Some(Codec::Keyed),
-            "prores" | "dnxhd" | "rawvideo" | "v210" | "huffyuv" | "ffvhuff" | "utvideo" | "magicyuv" => {
-                Some(Codec::Intra)
-            }
-            "mjpeg" => Some(Codec::Jpeg),
-            _ => None,
-        }
-    }
-
-    /// True where the packet, which the container calls a keyframe, is one to start at.
-    pub(crate) fn starts_here(self, data: &[u8]) -> bool {
-        match self {
-            Codec::H264(layout) => h264_starts_here(layout, data),
-            Codec::Hevc(layout) => hevc_starts_here(layout, data),
-            Codec::Keyed | Codec::Intra => true,
-            Codec::Jpeg => jpeg_has_tables(data),
-        }
-    }
-}
-
-/// True for a JPEG with quantisation and Huffman tables of its own before its first scan.
-fn jpeg_has_tables(data: &[u8]) -> bool {
-    let (mut quantisation, mut huffman) = (false, false);
-    let mut rest = data.get(2..).unwrap_or_default();
-    while let [0xff, marker, high, low, ..] = *rest {
-        match marker {
-            0xdb => quantisation = true,
-            0xc4 => huffman = true,
-            0xda => break,
-            _ => {}
-        }
-        rest = rest.get(2 + usize::from(u16::from_be_bytes([high, low]))..).unwrap_or_default();
-    }
-    quantisation && huffman
-}
 
 /// Why an index cannot be used to decode parts only; `None` if it can.
 ///
@@ -148,12 +92,5 @@ mod tests {
         assert!(verdict(&stamps, &[0], 1, |entries| entries[2].pts = None).is_some());
         assert!(verdict(&stamps, &[0], 1, |entries| entries[6].discard = true).is_some());
         assert!(verdict(&stamps, &[0], 1, |entries| entries[6].size = 0).is_some());
-    }
-
-    #[test]
-    fn jpegs_need_their_own_tables() {
-        let tables = [0xff, 0xd8, 0xff, 0xdb, 0, 3, 9, 0xff, 0xc4, 0, 2, 0xff, 0xda, 0, 2];
-        assert!(jpeg_has_tables(&tables));
-        assert!(!jpeg_has_tables(&tables[..7]) && !jpeg_has_tables(&[]) && !jpeg_has_tables(&[0xff; 40]));
     }
 }

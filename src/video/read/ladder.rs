@@ -11,13 +11,13 @@ use super::parallel;
 use super::picker::Picker;
 use super::reader::{Doubt, Reader};
 use crate::video::clip::Clip;
+use crate::video::codec::Codec;
 use crate::video::error::{Error, Fault, ReadError};
 use crate::video::ffmpeg::convert::Converter;
 use crate::video::ffmpeg::ffi::{Picture, was_stopped};
 use crate::video::ffmpeg::time::TimeBase;
 use crate::video::frame::Frame;
 use crate::video::index::entries::CountSource;
-use crate::video::index::trust::Codec;
 use crate::video::info::{Access, ClipInfo};
 use crate::video::sample::distinct;
 use crate::video::view::View;
@@ -127,7 +127,7 @@ impl Clip {
     /// Packets by which a decoder has handed out the frames before them, unreferenced ones being left out.
     fn margin(&self) -> usize {
         match self.codec {
-            Some(Codec::H264(_)) => 2 * self.source.reorder_frames() + 2,
+            Codec::H264(_) => 2 * self.source.reorder_frames() + 2,
             _ => 0,
         }
     }
@@ -141,7 +141,7 @@ impl Clip {
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), Stop<E>> {
         let seeks = self.info.access == Access::Seek;
-        let (Some(groups), Some(codec)) = (groups(&self.index, targets, !seeks, self.margin()), self.codec) else {
+        let Some(groups) = groups(&self.index, targets, !seeks, self.margin()) else {
             return Err(Stop::Doubt(Doubt::Frame("the index is not in order")));
         };
         if groups.is_empty() {
@@ -158,13 +158,13 @@ impl Clip {
             // Threads within a decoder cost more than they bring while there is another group to decode.
             let decoder = self.decoder(thread_count / worker_count)?;
             let converter = Converter::new(self.info.orientation, (self.info.width, self.info.height));
-            let picker = Picker::new(decoder, converter, &self.index, codec, size, self.interlaced);
+            let picker = Picker::new(decoder, converter, &self.index, self.codec, size, self.interlaced);
             pickers.push(picker.map_err(|fault| fault.at(&self.path, "decoding"))?);
         }
         let base = self.source.time_base();
         // Where the source stands afterwards is anybody's guess.
         let position = self.position.take();
-        let reader = Reader::new(&mut self.source, &self.index, &self.info.codec, position, seeks);
+        let reader = Reader::new(&mut self.source, &self.index, self.codec, position, seeks);
         let info = &self.info;
         let finish = |target: Target, time: Option<i64>, rgb: Vec<u8>| {
             let pts_secs = time.map(|time| base.secs(time));

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::group::{Group, Target};
 use super::reader::Doubt;
+use crate::video::codec::Codec;
 use crate::video::codec::nal::hevc_temporal_layer;
 use crate::video::error::Fault;
 use crate::video::ffmpeg::convert::Converter;
 use crate::video::ffmpeg::decoder::{Decoder, Received};
 use crate::video::ffmpeg::ffi::{Packet, Picture};
 use crate::video::index::entries::Index;
-use crate::video::index::trust::Codec;
 
 /// Decodes groups of one clip on one thread.
 pub(crate) struct Picker<'a> {
@@ -131,7 +131,7 @@ impl<'a> Picker<'a> {
                 packets.len() == group.last - group.first + 1
                     && packets.iter().all(|packet| hevc_temporal_layer(layout, packet.data()) == 0)
             }
-            Codec::Keyed | Codec::Intra | Codec::Jpeg => false,
+            _ => false,
         }
     }
 

@@ -1,5 +1,6 @@
 //! Packets by their position in the index, each one checked against it.
 
+use crate::video::codec::Codec;
 use crate::video::error::Fault;
 use crate::video::ffmpeg::ffi::Packet;
 use crate::video::ffmpeg::source::Source;
@@ -27,7 +28,7 @@ pub(crate) enum Doubt {
 pub(crate) struct Reader<'a> {
     source: &'a mut Source,
     index: &'a Index,
-    codec: &'a str,
+    codec: Codec,
     /// Position of the packet that comes next; `None` where that is unknown.
     next: Option<usize>,
     /// The packet that comes next, if a seek has found it already.
@@ -41,7 +42,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn new(
         source: &'a mut Source,
         index: &'a Index,
-        codec: &'a str,
+        codec: Codec,
         next: Option<usize>,
         seeks: bool,
     ) -> Reader<'a> {
