@@ -178,7 +178,7 @@ fn ask(question: &Question, folder: &Path, image_size: usize, tokenizer: &Tokeni
         resized.push(frame.rgb);
         Ok::<(), Infallible>(())
     };
-    clip.read(&plan.indices, View::Resized(image_size), &|| true, &mut sink).map_err(|error| match error {
+    clip.read(&plan.indices, View::Resized(image_size), &mut sink).map_err(|error| match error {
         ReadError::Clip(error) => error,
         ReadError::Sink(never) => match never {},
     })?;

@@ -43,7 +43,7 @@ fn here(path: &Path, policy: &SamplePolicy) -> Result<usize> {
         bytes += frame.rgb.len();
         Ok::<(), Infallible>(())
     };
-    clip.read(&plan.indices, View::Native, &|| true, &mut sink).map_err(error)?;
+    clip.read(&plan.indices, View::Native, &mut sink).map_err(error)?;
     Ok(bytes)
 }
 

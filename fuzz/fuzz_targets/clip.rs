@@ -34,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(plan.indices.contains(&frame.index));
             Ok::<(), Infallible>(())
         };
-        match clip.read(&plan.indices, View::Native, &|| true, &mut sink) {
+        match clip.read(&plan.indices, View::Native, &mut sink) {
             Err(ReadError::Clip(Error::Recounted { .. })) => {}
             _ => return,
         }

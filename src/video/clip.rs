@@ -1,46 +1,32 @@
 //! An open clip: what it is, how many frames it has, and how they are best reached.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use ffmpeg_next::ffi;
+use std::path::Path;
 
 use super::codec::Codec;
-use super::error::{Error, Fault};
+use super::error::{Error, ReadError};
 use super::ffmpeg::colour;
-use super::ffmpeg::decoder::Decoder;
-use super::ffmpeg::ffi::{Packet, Picture, was_stopped};
+use super::ffmpeg::ffi::{Packet, Picture};
 use super::ffmpeg::source::Source;
 use super::file::check_file;
-use super::index::entries::{CountSource, Index};
+use super::frame::Frame;
+use super::index::entries::Index;
 use super::index::extent;
 use super::index::moments::frames_before;
 use super::index::mp4;
-use super::index::rate::{RateSource, StatedRate};
-use super::index::trust;
-use super::info::{Access, ClipInfo};
+use super::index::rate::StatedRate;
+use super::info::ClipInfo;
 use super::options::ClipOptions;
-use super::read::linear;
+use super::read::ladder::Way;
+use super::read::linear::{self, Decoded};
+use super::read::stream::{IndexedStream, open_decoder};
+use super::sample::distinct;
+use super::view::View;
 
 /// A video file, its frames counted. [`Clip::read`] gets them.
 pub struct Clip {
-    pub(super) path: PathBuf,
-    pub(super) options: ClipOptions,
-    pub(super) source: Source,
-    /// Position in the index of the packet `source` gives next, where that is known.
-    pub(super) position: Option<usize>,
-    pub(super) index: Index,
-    /// Frames the container speaks of; more than the index holds where the file is cut short.
-    pub(super) promised: usize,
-    pub(super) codec: Codec,
-    /// Frames may be woven from fields.
-    pub(super) interlaced: bool,
-    /// Damage was met, of which several threads would make something else each time.
-    pub(super) single_thread: bool,
-    stated: StatedRate,
-    pub(super) info: ClipInfo,
-    pub(super) warnings: Vec<String>,
+    stream: IndexedStream,
+    way: Way,
 }
 
 impl Clip {
@@ -67,7 +53,7 @@ impl Clip {
             None => {
                 // A first packet may be gone by now.
                 source = Source::open(path, options.max_pixels, &options.stop)?;
-                scan(path, &mut source, codec)?
+                Index::scan(&mut source, path, codec)?
             }
         };
         if index.presented.is_empty() {
@@ -83,7 +69,6 @@ impl Clip {
         let info = ClipInfo {
             frame_count: index.presented.len(),
             lost_frames: promised - index.presented.len(),
-            avg_fps: 0.0,
             width: shown.0,
             height: shown.1,
             orientation,
@@ -92,22 +77,22 @@ impl Clip {
             decoder,
             stream_index: source.stream_index(),
             count_source: index.source,
-            rate_source: RateSource::Assumed,
-            access: Access::Linear("".into()),
             start_secs: index.first_pts().map(|pts| source.time_base().secs(pts)),
-            span_secs: None,
             pixel_format,
             color_space,
             color_range,
             sample_aspect: source.sample_aspect(),
+            ..ClipInfo::unknown()
         };
-        let mut clip = Clip {
+        let mut stream = IndexedStream {
             path: path.to_owned(),
             options: options.clone(),
             position,
+            is_spoiled: false,
             promised,
             codec,
             interlaced: source.is_interlaced(),
+            is_cut: cut.is_some(),
             single_thread: false,
             stated: StatedRate::of(&source),
             source,
@@ -116,112 +101,60 @@ impl Clip {
             warnings: Vec::new(),
         };
         if let Some(cut) = cut {
-            clip.damaged(format!("the file is cut short: it has {} of {} bytes", cut.have_bytes, cut.want_bytes))?;
+            stream.damaged(format!("the file is cut short: it has {} of {} bytes", cut.have_bytes, cut.want_bytes))?;
         }
-        let ends_within_packet =
-            clip.info.container == "mpegts" && extent::ends_within_packet(path, clip.source.stream_id());
-        if ends_within_packet {
-            clip.damaged("the file ends in the middle of a packet, and the last frame may be damaged".to_owned())?;
+        if stream.info.container == "mpegts" && extent::ends_within_packet(path, stream.source.stream_id()) {
+            stream.damaged("the file ends in the middle of a packet, and the last frame may be damaged".to_owned())?;
+            (stream.is_cut, stream.single_thread) = (true, true);
         }
-        clip.single_thread = ends_within_packet;
-        clip.info.access = clip.choose_access(cut.is_some() || ends_within_packet);
-        clip.choose_rate(clip.index.span());
-        Ok(clip)
+        let way = Way::shortest(&stream);
+        stream.info.access = way.access();
+        stream.choose_rate(stream.index.span());
+        Ok(Clip { stream, way })
     }
 
     /// What is known of the clip.
     pub fn info(&self) -> &ClipInfo {
-        &self.info
+        &self.stream.info
     }
 
     /// Warnings since the last call, one sentence each.
     pub fn take_warnings(&mut self) -> Vec<String> {
-        std::mem::take(&mut self.warnings)
+        std::mem::take(&mut self.stream.warnings)
     }
 
     /// Number of frames that appear before `secs`: by presentation time where every frame has one, otherwise by the
     /// average rate.
     pub fn frames_before(&self, secs: f64) -> usize {
+        let IndexedStream { index, source, info, .. } = &self.stream;
         // An index that does not have the frames that were decoded tells nothing of them.
-        let is_known = self.index.presented.len() == self.info.frame_count;
-        let counted = is_known.then(|| frames_before(&self.index, self.source.time_base(), secs)).flatten();
-        counted.unwrap_or_else(|| self.info.frames_before(secs))
+        let is_known = index.presented.len() == info.frame_count;
+        let counted = is_known.then(|| frames_before(index, source.time_base(), secs)).flatten();
+        counted.unwrap_or_else(|| info.frames_before(secs))
     }
 
-    /// Notes damage: an error if the caller is strict, else a warning.
-    pub(super) fn damaged(&mut self, what: String) -> Result<(), Error> {
-        if self.options.strict {
-            return Err(Error::Damaged { path: self.path.clone(), what });
+    /// Reads the frames at `indices` as `view` says, and gives each distinct one to `sink` once, in ascending order, on
+    /// this thread. Raising [`ClipOptions::stop`] ends the call with [`Error::Interrupted`].
+    ///
+    /// # Errors
+    /// [`ReadError::Sink`] as soon as `sink` fails. [`Error::Recounted`] if decoding shows another number of frames
+    /// than [`Clip::info`] said, or that frames given to `sink` may be others than asked for: drop them, plan again
+    /// from the new `info`, and read again. [`Error::NoFrames`] if nothing can be decoded.
+    pub fn read<E>(
+        &mut self,
+        indices: &[usize],
+        view: View,
+        sink: &mut dyn FnMut(Frame) -> Result<(), E>,
+    ) -> Result<(), ReadError<E>> {
+        let Clip { stream, way } = self;
+        let targets = distinct(indices);
+        let frame_count = stream.info.frame_count;
+        if let Some(&index) = targets.last().filter(|&&index| index >= frame_count) {
+            return Err(ReadError::Clip(Error::IndexOutOfRange { path: stream.path.clone(), index, frame_count }));
         }
-        self.warnings.push(what);
-        Ok(())
-    }
-
-    /// The shortest way to frames that can be verified.
-    fn choose_access(&self, is_cut: bool) -> Access {
-        if !self.codec.starts_midway() {
-            return Access::Linear("this codec is only decoded from the start".into());
-        }
-        if self.options.linear {
-            return Access::Linear("asked for".into());
-        }
-        if is_cut {
-            return Access::Linear("the file is damaged".into());
-        }
-        let seeks = ["mov", "matroska"].iter().any(|name| self.info.container.starts_with(name));
-        if matches!(self.codec, Codec::H264(_)) && self.interlaced && !seeks {
-            return Access::Linear("fields may come in packets of their own".into());
-        }
-        let reorder_frames = self.source.reorder_frames();
-        match trust::objection(&self.index, reorder_frames) {
-            Some(reason) => Access::Linear(reason.into()),
-            None if seeks => Access::Seek,
-            None => Access::Skip,
-        }
-    }
-
-    /// Replaces the container's own index, which turned out wrong, by that of the packets.
-    pub(super) fn index_packets(&mut self) -> Result<(), Error> {
-        self.reopen()?;
-        self.index = scan(&self.path, &mut self.source, self.codec)?;
-        self.position = None;
-        if self.index.presented.is_empty() {
-            return Err(Error::NoFrames { path: self.path.clone() });
-        }
-        self.promised = self.index.presented.len();
-        self.info.frame_count = self.promised;
-        self.info.count_source = CountSource::Packets;
-        self.info.access = self.choose_access(false);
-        self.choose_rate(self.index.span());
-        Ok(())
-    }
-
-    /// Goes back to the start of the file, with nothing left of what was read.
-    pub(super) fn reopen(&mut self) -> Result<(), Error> {
-        self.source = Source::open(&self.path, self.options.max_pixels, &self.options.stop)?;
-        self.position = Some(0);
-        Ok(())
-    }
-
-    /// A decoder with `threads` threads of its own.
-    pub(super) fn decoder(&self, threads: usize) -> Result<Decoder, Error> {
-        open_decoder(&self.source, &self.path, &self.options, threads)
-    }
-
-    /// Works out the rate from the number of frames and the span of their time stamps in stream units.
-    pub(super) fn choose_rate(&mut self, span: Option<i64>) {
-        let had = self.info.rate_source;
-        let span_secs = span.map(|span| self.source.time_base().secs(span));
-        let (rate, source) = self.stated.choose(self.info.frame_count, span_secs);
-        (self.info.avg_fps, self.info.rate_source) = (rate, source);
-        self.info.span_secs = span_secs;
-        if let (RateSource::Span, Some(stated)) = (source, self.stated.stated())
-            && had != RateSource::Span
-        {
-            self.warnings.push(format!(
-                "the stated rate of {stated:.3} frames per second contradicts the timestamps; using {rate:.3}"
-            ));
-        }
+        let result = way.read(stream, &targets, view, sink);
+        stream.info.access = way.access();
+        result
     }
 }
 
@@ -240,22 +173,6 @@ fn simple_index(path: &Path, source: &mut Source, codec: Codec) -> Result<Option
     Ok(is_right.then_some(index))
 }
 
-/// The index of the packets from where `source` stands to the end.
-fn scan(path: &Path, source: &mut Source, codec: Codec) -> Result<Index, Error> {
-    let mut packet = Packet::new().map_err(|fault| fault.at(path, "reading"))?;
-    Index::scan(source, &mut packet, codec).ok_or_else(|| Error::Interrupted { path: path.to_owned() })
-}
-
-/// A decoder for the chosen stream, with errors for people.
-fn open_decoder(source: &Source, path: &Path, options: &ClipOptions, threads: usize) -> Result<Decoder, Error> {
-    source.decoder(threads, options.max_pixels).map_err(|fault| match fault {
-        Fault(ffi::AVERROR_DECODER_NOT_FOUND) => {
-            Error::DecoderMissing { path: path.to_owned(), codec: source.codec_name() }
-        }
-        fault => fault.at(path, "opening the decoder"),
-    })
-}
-
 /// The stored size of the stream's frames in pixels, within the limit.
 fn frame_size(source: &Source, path: &Path, options: &ClipOptions) -> Result<(u32, u32), Error> {
     let (width, height) = match source.size() {
@@ -272,19 +189,15 @@ fn frame_size(source: &Source, path: &Path, options: &ClipOptions) -> Result<(u3
 fn first_picture_size(path: &Path, options: &ClipOptions) -> Result<(u32, u32), Error> {
     let mut source = Source::open(path, options.max_pixels, &options.stop)?;
     let mut decoder = open_decoder(&source, path, options, 1)?;
-    let stop = Arc::clone(&options.stop);
-    let keep_going = || match was_stopped(&stop) {
-        true => ControlFlow::Break(Err(Error::Interrupted { path: path.to_owned() })),
-        false => ControlFlow::Continue(()),
-    };
     let mut visit =
         |_: usize, picture: &Picture| match (u32::try_from(picture.width()), u32::try_from(picture.height())) {
-            (Ok(width @ 1..), Ok(height @ 1..)) => ControlFlow::Break(Ok((width, height))),
+            (Ok(width @ 1..), Ok(height @ 1..)) => ControlFlow::Break((width, height)),
             _ => ControlFlow::Continue(()),
         };
-    match linear::decode(&mut source, &mut decoder, false, &keep_going, &mut visit) {
-        Ok(ControlFlow::Break(size)) => size,
-        Ok(ControlFlow::Continue(_)) => Err(Error::NoFrames { path: path.to_owned() }),
+    match linear::decode(&mut source, &mut decoder, false, &mut visit) {
+        Ok(Decoded::Part(size)) => Ok(size),
+        Ok(Decoded::Whole(_) | Decoded::Damaged) => Err(Error::NoFrames { path: path.to_owned() }),
+        Ok(Decoded::Stopped) => Err(Error::Interrupted { path: path.to_owned() }),
         Err(fault) => Err(fault.at(path, "decoding")),
     }
 }

@@ -71,9 +71,9 @@ impl Media {
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), ReadError<E>> {
         match self {
-            Self::Video(clip) => clip.read(indices, view, &|| true, sink),
-            Self::Images(clip) => clip.read(indices, view, &|| true, sink),
-            Self::Webp(clip) => clip.read(indices, view, &|| true, sink),
+            Self::Video(clip) => clip.read(indices, view, sink),
+            Self::Images(clip) => clip.read(indices, view, sink),
+            Self::Webp(clip) => clip.read(indices, view, sink),
         }
     }
 }

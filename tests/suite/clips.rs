@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use llava_video::video::{
-    Access, Clip, ClipInfo, ClipOptions, Error, Frame, ReadError, SamplePolicy, View, label_text, plan,
+    Access, Clip, ClipInfo, ClipOptions, Error, Frame, ImageClip, ReadError, SamplePolicy, View, WebpClip, label_text,
+    plan,
 };
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -40,7 +42,7 @@ pub(super) fn sample(path: &Path, policy: &SamplePolicy, options: &ClipOptions) 
             frames.insert(frame.index, (digest, frame.pts_secs));
             Ok::<(), Infallible>(())
         };
-        match clip.read(&plan.indices, View::Native, &|| true, &mut sink) {
+        match clip.read(&plan.indices, View::Native, &mut sink) {
             Ok(()) => {
                 return Ok((plan.indices, plan.label_secs, frames, clip.info().clone(), clip.take_warnings()));
             }
@@ -142,7 +144,7 @@ fn golden_frames_are_bit_exact() {
             got.extend_from_slice(&frame.rgb);
             Ok::<(), Infallible>(())
         };
-        clip.read(&picked, View::Native, &|| true, &mut sink).unwrap();
+        clip.read(&picked, View::Native, &mut sink).unwrap();
         assert!(got == frames.data(), "{name}");
     }
 }
@@ -202,23 +204,69 @@ fn reading_stops_when_asked() {
     for options in [ClipOptions::default(), linear()] {
         let mut clip = Clip::open(&nasty("plain_h264.mp4"), &options).unwrap();
         let all: Vec<usize> = (0..90).collect();
-        let result = clip.read(&all, View::Native, &|| false, &mut |_| Ok::<(), Infallible>(()));
+        options.stop.store(true, Ordering::Relaxed);
+        let result = clip.read(&all, View::Native, &mut |_| Ok::<(), Infallible>(()));
         assert!(matches!(result, Err(ReadError::Clip(Error::Interrupted { .. }))));
+        options.stop.store(false, Ordering::Relaxed);
         let mut seen = 0;
-        let result = clip.read(&all, View::Native, &|| true, &mut |_| {
+        let result = clip.read(&all, View::Native, &mut |_| {
             seen += 1;
             if seen == 3 { Err("full") } else { Ok(()) }
         });
         assert!(matches!(result, Err(ReadError::Sink("full"))) && seen == 3);
-        let result = clip.read(&[90], View::Native, &|| true, &mut |_| Ok::<(), Infallible>(()));
+        let result = clip.read(&[90], View::Native, &mut |_| Ok::<(), Infallible>(()));
         assert!(matches!(result, Err(ReadError::Clip(Error::IndexOutOfRange { index: 90, frame_count: 90, .. }))));
         // None of that spoils the clip.
-        clip.read(&[0, 89], View::Native, &|| true, &mut |_| Ok::<(), Infallible>(())).unwrap();
-        clip.read(&[], View::Native, &|| true, &mut |_| Ok::<(), Infallible>(())).unwrap();
+        clip.read(&[0, 89], View::Native, &mut |_| Ok::<(), Infallible>(())).unwrap();
+        clip.read(&[], View::Native, &mut |_| Ok::<(), Infallible>(())).unwrap();
     }
     let options = ClipOptions::default();
-    options.stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    options.stop.store(true, Ordering::Relaxed);
     assert!(matches!(Clip::open(&nasty("plain_h264.mp4"), &options), Err(Error::Interrupted { .. })));
+}
+
+/// The stop flag may come down on FFmpeg at any point; the same clip gives the same frames afterwards.
+#[test]
+fn a_stop_in_the_middle_of_a_read_spoils_nothing() {
+    for (name, options) in [
+        ("plain_h264.mp4", ClipOptions::default()),
+        ("plain_h264.mp4", linear()),
+        ("bframes_opengop.ts", ClipOptions::default()),
+        ("vp9.webm", ClipOptions::default()),
+    ] {
+        let mut clip = Clip::open(&nasty(name), &options).unwrap();
+        let all: Vec<usize> = (0..clip.info().frame_count).collect();
+        let read = |clip: &mut Clip, stop_after: usize| {
+            let mut frames = Vec::new();
+            let result = clip.read(&all, View::Native, &mut |frame| {
+                frames.push(frame);
+                options.stop.store(frames.len() == stop_after, Ordering::Relaxed);
+                Ok::<(), Infallible>(())
+            });
+            options.stop.store(false, Ordering::Relaxed);
+            result.map(|()| frames)
+        };
+        let want = read(&mut clip, usize::MAX).unwrap();
+        for stop_after in [1, 3, 40] {
+            let stopped = read(&mut clip, stop_after);
+            assert!(matches!(stopped, Err(ReadError::Clip(Error::Interrupted { .. }))), "{name}, {stop_after}");
+            assert!(read(&mut clip, usize::MAX).unwrap() == want, "{name}, {stop_after}");
+        }
+    }
+}
+
+#[test]
+fn reading_pictures_stops_when_asked() {
+    let options = ClipOptions::default();
+    let mut picture = ImageClip::open_file(&fixtures().join("pictures/anim.webp"), &options).unwrap();
+    let animation = WebpClip::open(&fixtures().join("pictures/anim.webp"), &options).unwrap();
+    let mut sink = |_| Ok::<(), Infallible>(());
+    picture.read(&[0], View::Native, &mut sink).unwrap();
+    animation.read(&[0], View::Native, &mut sink).unwrap();
+    options.stop.store(true, Ordering::Relaxed);
+    for result in [picture.read(&[0], View::Native, &mut sink), animation.read(&[0], View::Native, &mut sink)] {
+        assert!(matches!(result, Err(ReadError::Clip(Error::Interrupted { .. }))));
+    }
 }
 
 #[test]

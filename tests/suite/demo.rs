@@ -88,7 +88,7 @@ fn decode(path: &Path) -> (Vec<Vec<u8>>, usize, usize, i32) {
     let (width, height, fps) = (info.width as usize, info.height as usize, info.avg_fps.round() as i32);
     let indices: Vec<usize> = (0..info.frame_count).collect();
     let mut frames = Vec::new();
-    clip.read(&indices, View::Native, &|| true, &mut |frame| {
+    clip.read(&indices, View::Native, &mut |frame| {
         frames.push(frame.rgb);
         Ok::<(), Infallible>(())
     })

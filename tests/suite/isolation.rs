@@ -87,7 +87,7 @@ fn frames_in_the_child_are_those_of_this_process() {
         from_here.push(frame);
         Ok::<(), Infallible>(())
     };
-    here.read(&indices, view, &|| true, &mut sink).unwrap();
+    here.read(&indices, view, &mut sink).unwrap();
     assert_eq!(from_child.len(), 3);
     assert!(from_child == from_here);
 }

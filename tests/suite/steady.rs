@@ -66,7 +66,7 @@ impl Opened {
         sink: &mut dyn FnMut(Frame) -> Result<(), Infallible>,
     ) -> Result<(), ReadError<Infallible>> {
         match self {
-            Self::Here(clip) => clip.read(&plan.indices, View::Native, &|| true, sink),
+            Self::Here(clip) => clip.read(&plan.indices, View::Native, sink),
             Self::InChild(clip) => clip.read(&plan.indices, View::Native, &|| true, sink),
         }
     }

@@ -1,7 +1,10 @@
 //! The packets of a clip in decoding order, and the order in which their frames are presented.
 
+use std::path::Path;
+
 use crate::video::codec::Codec;
 use crate::video::codec::nal::HevcSequence;
+use crate::video::error::Error;
 use crate::video::ffmpeg::ffi::Packet;
 use crate::video::ffmpeg::source::Source;
 use crate::video::ffmpeg::time::span;
@@ -109,17 +112,21 @@ impl Index {
 
     /// Reads every packet from where `source` stands to the end of the file.
     ///
-    /// Returns `None` if the caller asked to stop.
-    pub(crate) fn scan(source: &mut Source, packet: &mut Packet, codec: Codec) -> Option<Index> {
+    /// # Errors
+    /// [`Error::Interrupted`] if the caller asks to stop; [`Error::Ffmpeg`] if there is no memory. What stops the scan
+    /// otherwise is noted in the index.
+    pub(crate) fn scan(source: &mut Source, path: &Path, codec: Codec) -> Result<Index, Error> {
+        let mut packet = Packet::new().map_err(|fault| fault.at(path, "reading"))?;
+        let interrupted = || Error::Interrupted { path: path.to_owned() };
         let mut entries = Vec::new();
         let mut last = (i64::MIN, 0);
         let (mut fault, mut corrupt_count, mut changes_parameters) = (None, 0, false);
         let mut sequence = HevcSequence::default();
         loop {
             if source.stopped() {
-                return None;
+                return Err(interrupted());
             }
-            match source.read(packet) {
+            match source.read(&mut packet) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(error) => {
@@ -127,7 +134,7 @@ impl Index {
                     break;
                 }
             }
-            let entry = Entry::of(packet, codec);
+            let entry = Entry::of(&packet, codec);
             if let (Some(pts), true) = (entry.pts, entry.is_presented())
                 && pts >= last.0
             {
@@ -141,10 +148,10 @@ impl Index {
             }
         }
         if source.stopped() {
-            return None;
+            return Err(interrupted());
         }
         let index = Index::new(entries, last.1, CountSource::Packets);
-        Some(Index { fault, corrupt_count, changes_parameters, restarts: sequence.restarts, ..index })
+        Ok(Index { fault, corrupt_count, changes_parameters, restarts: sequence.restarts, ..index })
     }
 
     /// Adds a constant to all time stamps, so that the first packet's is `first_pts`; false if that is impossible.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::reader::Doubt;
 use crate::video::frame::Frame;
 
-/// How long the receiving side sleeps before it asks whether to go on.
+/// How long the receiving side sleeps before it looks at the caller's stop flag.
 const POLL: Duration = Duration::from_millis(20);
 
 /// Where workers put the frames of their groups, and one receiver takes them group by group.
@@ -17,7 +17,7 @@ pub(crate) struct Handover {
     state: Mutex<State>,
     changed: Condvar,
     /// Raised to end all work.
-    stop: AtomicBool,
+    is_over: AtomicBool,
 }
 
 struct State {
@@ -42,7 +42,7 @@ impl Handover {
     pub(crate) fn new(group_count: usize, max_bytes: usize) -> Handover {
         let lines = (0..group_count).map(|_| Line::default()).collect();
         let state = State { lines, front: 0, waiting_bytes: 0, doubt: None };
-        Handover { max_bytes, state: Mutex::new(state), changed: Condvar::new(), stop: AtomicBool::new(false) }
+        Handover { max_bytes, state: Mutex::new(state), changed: Condvar::new(), is_over: AtomicBool::new(false) }
     }
 
     /// Where the frames of a group go.
@@ -51,25 +51,25 @@ impl Handover {
     }
 
     /// Raised once all work shall end.
-    pub(crate) fn stop_flag(&self) -> &AtomicBool {
-        &self.stop
+    pub(crate) fn is_over(&self) -> &AtomicBool {
+        &self.is_over
     }
 
     /// Ends all work, because of `doubt` if there is one.
     pub(crate) fn stop(&self, doubt: Option<Doubt>) {
         let mut state = self.lock();
         // What workers say once they were told to stop is no reason.
-        if !self.stop.swap(true, Ordering::Relaxed) {
+        if !self.is_over.swap(true, Ordering::Relaxed) {
             state.doubt = doubt;
         }
         drop(state);
         self.changed.notify_all();
     }
 
-    /// The next frame in order; `None` after the last one. `keep_going` is asked often.
-    pub(crate) fn receive(&self, keep_going: &dyn Fn() -> bool) -> Result<Option<Frame>, Doubt> {
+    /// The next frame in order; `None` after the last one. Ends soon after the caller raises `stop`.
+    pub(crate) fn receive(&self, stop: &AtomicBool) -> Result<Option<Frame>, Doubt> {
         loop {
-            if !keep_going() {
+            if stop.load(Ordering::Relaxed) {
                 return Err(Doubt::Stopped);
             }
             let mut state = self.lock();
@@ -111,11 +111,11 @@ pub(crate) struct Sender<'a> {
 impl Sender<'_> {
     /// Hands a frame over; waits while the budget is spent, unless this is the very frame that is waited for.
     pub(crate) fn send(&self, frame: Frame) -> Result<(), Doubt> {
-        let Handover { max_bytes, changed, stop, .. } = self.handover;
+        let Handover { max_bytes, changed, is_over, .. } = self.handover;
         let bytes = frame.rgb.len();
         let mut state = self.handover.lock();
         loop {
-            if stop.load(Ordering::Relaxed) {
+            if is_over.load(Ordering::Relaxed) {
                 return Err(Doubt::Stopped);
             }
             let is_awaited = state.front == self.group && state.lines[self.group].frames.is_empty();
@@ -144,6 +144,9 @@ impl Drop for Sender<'_> {
 mod tests {
     use super::*;
 
+    /// A stop flag that nobody raises.
+    static GO_ON: AtomicBool = AtomicBool::new(false);
+
     fn frame(index: usize, bytes: usize) -> Frame {
         Frame { index, pts_secs: None, width: 1, height: 1, rgb: vec![0; bytes] }
     }
@@ -169,9 +172,9 @@ mod tests {
             for index in 0..5 * GROUPS {
                 let front_bytes = 3 * MAX_BYTES;
                 assert!(handover.lock().waiting_bytes <= MAX_BYTES + front_bytes);
-                assert_eq!(handover.receive(&|| true).unwrap().unwrap().index, index);
+                assert_eq!(handover.receive(&GO_ON).unwrap().unwrap().index, index);
             }
-            assert_eq!(handover.receive(&|| true).unwrap(), None);
+            assert_eq!(handover.receive(&GO_ON).unwrap(), None);
         });
         assert_eq!(handover.lock().waiting_bytes, 0);
     }
@@ -192,11 +195,11 @@ mod tests {
             assert_eq!(handover.lock().lines[1].frames.len(), 1, "the second frame has no room");
             // The awaited group has room in any case, and one frame at a time.
             handover.sender(0).send(frame(0, 80)).unwrap();
-            assert_eq!(handover.receive(&|| true).unwrap().unwrap().index, 0);
+            assert_eq!(handover.receive(&GO_ON).unwrap().unwrap().index, 0);
             handover.stop(Some(Doubt::Frame("a test")));
             assert_eq!(later.join().unwrap(), Err(Doubt::Stopped));
         });
-        assert_eq!(handover.receive(&|| true), Err(Doubt::Frame("a test")));
-        assert_eq!(Handover::new(1, 0).receive(&|| false), Err(Doubt::Stopped));
+        assert_eq!(handover.receive(&GO_ON), Err(Doubt::Frame("a test")));
+        assert_eq!(Handover::new(1, 0).receive(&AtomicBool::new(true)), Err(Doubt::Stopped));
     }
 }

@@ -22,8 +22,6 @@ pub(crate) struct Outcome {
     pub(crate) error_count: usize,
     /// Frames the decoder had to patch.
     pub(crate) damaged_count: usize,
-    /// True if decoding was given up at the first sign of damage, as asked.
-    pub(crate) gave_up: bool,
     /// What stopped the demuxer before the end of the file.
     pub(crate) fault: Option<Fault>,
 }
@@ -40,25 +38,36 @@ impl Outcome {
     }
 }
 
-/// Decodes what `source` has left, and shows each presented frame with its number to `visit`.
+/// How far a decode went.
+pub(crate) enum Decoded<B> {
+    /// To the end of the file, or of what can be read of it.
+    Whole(Outcome),
+    /// Until `visit` ended it.
+    Part(B),
+    /// Until the first sign of damage.
+    Damaged,
+    /// Until the caller raised the stop flag.
+    Stopped,
+}
+
+/// Decodes what `source` has left, and shows each presented frame with its number to `visit`, which can end it.
 ///
-/// `visit` and `keep_going` (asked before every packet) can end it. Errors of single packets are counted, as
-/// FFmpeg's command line does, and decoding goes on; unless `give_up` asks to stop at the first sign of damage.
-/// (Frame threads make different pictures of damaged data each time, so that such a clip needs a single thread.)
+/// Errors of single packets are counted, as FFmpeg's command line does, and decoding goes on; unless `give_up` asks to
+/// end at the first sign of damage. (Frame threads make different pictures of damaged data each time, so that such a
+/// clip needs a single thread.)
 pub(crate) fn decode<B>(
     source: &mut Source,
     decoder: &mut Decoder,
     give_up: bool,
-    keep_going: &dyn Fn() -> ControlFlow<B>,
     visit: &mut dyn FnMut(usize, &Picture) -> ControlFlow<B>,
-) -> Result<ControlFlow<B, Outcome>, Fault> {
+) -> Result<Decoded<B>, Fault> {
     let mut packet = Packet::new()?;
     let mut picture = Picture::new()?;
     let mut outcome = Outcome::default();
     let mut open = true;
     while open {
-        if let ControlFlow::Break(reason) = keep_going() {
-            return Ok(ControlFlow::Break(reason));
+        if source.stopped() {
+            return Ok(Decoded::Stopped);
         }
         open = match source.read(&mut packet) {
             Ok(more) => more,
@@ -89,15 +98,17 @@ pub(crate) fn decode<B>(
             }
             outcome.damaged_count += usize::from(picture.is_damaged());
             if give_up && outcome.damaged_count + outcome.error_count > 0 {
-                outcome.gave_up = true;
-                return Ok(ControlFlow::Continue(outcome));
+                return Ok(Decoded::Damaged);
             }
             if let ControlFlow::Break(reason) = visit(outcome.frame_count(), &picture) {
-                return Ok(ControlFlow::Break(reason));
+                return Ok(Decoded::Part(reason));
             }
             outcome.stamps.push(picture.best_time());
         }
     }
-    outcome.gave_up = give_up && outcome.error_count > 0;
-    Ok(ControlFlow::Continue(outcome))
+    // A read that was stopped looks like the end of the file.
+    if source.stopped() {
+        return Ok(Decoded::Stopped);
+    }
+    Ok(if give_up && outcome.error_count > 0 { Decoded::Damaged } else { Decoded::Whole(outcome) })
 }

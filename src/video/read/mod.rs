@@ -3,8 +3,11 @@
 mod damage;
 mod group;
 mod handover;
-mod ladder;
+pub(crate) mod ladder;
 pub(crate) mod linear;
 mod parallel;
+mod partial;
 mod picker;
 mod reader;
+pub(crate) mod stream;
+mod whole;

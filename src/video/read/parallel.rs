@@ -1,7 +1,7 @@
 //! Several groups of packets decoded at a time, their frames handed over in order.
 
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
@@ -29,13 +29,13 @@ struct Queue<'a, 'r> {
 
 /// Decodes `groups` with one thread for each of `pickers`, and hands their frames to `receive` in order.
 ///
-/// `receive` is called on this thread; its failure ends everything. So does `keep_going`, when it says false.
+/// `receive` is called on this thread; its failure ends everything. So does the caller's stop flag, when it is raised.
 pub(crate) fn decode<E>(
     groups: &[Group],
     reader: Reader<'_>,
     pickers: Vec<Picker<'_>>,
     finish: &Finish<'_>,
-    keep_going: &dyn Fn() -> bool,
+    stop: &AtomicBool,
     receive: &mut dyn FnMut(Frame) -> Result<(), E>,
 ) -> Result<Result<(), E>, Doubt> {
     let handover = Handover::new(groups.len(), WAITING_BYTES);
@@ -46,7 +46,7 @@ pub(crate) fn decode<E>(
             scope.spawn(|| work(&queue, picker, &handover, finish));
         }
         let result = loop {
-            match handover.receive(keep_going) {
+            match handover.receive(stop) {
                 Ok(Some(frame)) => match receive(frame) {
                     Ok(()) => {}
                     Err(error) => break Ok(Err(error)),
@@ -62,7 +62,7 @@ pub(crate) fn decode<E>(
 
 /// Decodes group after group until none is left.
 fn work(queue: &Mutex<Queue<'_, '_>>, mut picker: Picker<'_>, handover: &Handover, finish: &Finish<'_>) {
-    let abort = handover.stop_flag();
+    let abort = handover.is_over();
     loop {
         // Groups are taken in order and read under the lock, so that the reader goes forwards only, and so that
         // whoever holds the lock depends on nobody but those before it.

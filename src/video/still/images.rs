@@ -5,6 +5,8 @@
 use std::fs::File;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use image::{DynamicImage, ImageError, ImageReader, Limits};
 
@@ -32,6 +34,7 @@ const VIDEO_ENDINGS: [&str; 36] = [
 pub struct ImageClip {
     files: Vec<PathBuf>,
     max_pixels: u64,
+    stop: Arc<AtomicBool>,
     info: ClipInfo,
     warnings: Vec<String>,
 }
@@ -82,7 +85,8 @@ impl ImageClip {
 
     fn new(files: Vec<PathBuf>, container: &str, options: &ClipOptions) -> Result<Self, Error> {
         let info = ClipInfo::unknown();
-        let mut clip = Self { files, max_pixels: options.max_pixels, info, warnings: Vec::new() };
+        let mut clip =
+            Self { files, max_pixels: options.max_pixels, stop: Arc::clone(&options.stop), info, warnings: Vec::new() };
         let reader = clip.reader(0)?;
         let format = reader.format();
         let (width, height) = reader.into_dimensions().map_err(|source| clip.bad(0, &source))?;
@@ -128,11 +132,10 @@ impl ImageClip {
         &mut self,
         indices: &[usize],
         view: View,
-        keep_going: &dyn Fn() -> bool,
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), ReadError<E>> {
         for index in distinct(indices) {
-            if !keep_going() {
+            if self.stop.load(Ordering::Relaxed) {
                 return Err(ReadError::Clip(Error::Interrupted { path: self.files[0].clone() }));
             }
             sink(view.of(self.frame(index)?)).map_err(ReadError::Sink)?;

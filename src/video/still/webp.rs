@@ -6,6 +6,8 @@
 use std::fs::File;
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use image::codecs::webp::WebPDecoder;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageError};
@@ -28,6 +30,7 @@ pub struct WebpClip {
     path: PathBuf,
     /// When each frame appears, in seconds.
     starts_secs: Vec<f64>,
+    stop: Arc<AtomicBool>,
     info: ClipInfo,
 }
 
@@ -86,7 +89,7 @@ impl WebpClip {
             pixel_format: "rgb24".to_owned(),
             ..ClipInfo::unknown()
         };
-        Ok(Self { path: path.to_owned(), starts_secs, info })
+        Ok(Self { path: path.to_owned(), starts_secs, stop: Arc::clone(&options.stop), info })
     }
 
     /// What is known of the clip.
@@ -107,7 +110,6 @@ impl WebpClip {
         &self,
         indices: &[usize],
         view: View,
-        keep_going: &dyn Fn() -> bool,
         sink: &mut dyn FnMut(Frame) -> Result<(), E>,
     ) -> Result<(), ReadError<E>> {
         let wanted = distinct(indices);
@@ -117,7 +119,7 @@ impl WebpClip {
         }
         let mut frames = decoder(&self.path)?.into_frames().enumerate();
         for index in wanted {
-            if !keep_going() {
+            if self.stop.load(Ordering::Relaxed) {
                 return Err(ReadError::Clip(Error::Interrupted { path: self.path.clone() }));
             }
             let frame = frames.find_map(|(number, frame)| match frame {
@@ -196,8 +198,8 @@ mod tests {
         let clip = WebpClip::open(file.path(), &ClipOptions::default()).unwrap();
         assert_eq!(clip.info().frame_count, whole.len());
         let mut sink = |_| Ok::<(), std::convert::Infallible>(());
-        clip.read(&[0], View::Native, &|| true, &mut sink).unwrap();
-        let read = clip.read(&[whole.len() - 1], View::Native, &|| true, &mut sink);
+        clip.read(&[0], View::Native, &mut sink).unwrap();
+        let read = clip.read(&[whole.len() - 1], View::Native, &mut sink);
         assert!(matches!(read, Err(ReadError::Clip(Error::BadImage { .. }))), "{read:?}");
         std::fs::write(file.path(), &bytes[..bytes.len() - 8]).unwrap();
         assert!(WebpClip::open(file.path(), &ClipOptions::default()).is_err());
