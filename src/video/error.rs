@@ -233,8 +233,8 @@ impl Error {
             Error::Directory { .. } => "give the path of one video file",
             Error::NotRegular { .. } => "copy the data to a file first",
             Error::NotVideo { .. } => {
-                "if it is a video, convert it with `ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4`; playlists, scripts and image \
-                 patterns are never opened"
+                "if it is a video, convert it with `ffmpeg -i INPUT -c:v libx264 OUTPUT.mp4`; playlists, scripts and \
+                 image patterns are never opened"
             }
             Error::NoVideoStream { .. } => "pass a file that has a video stream",
             Error::DecoderMissing { .. } => "install an FFmpeg that was built with this codec",

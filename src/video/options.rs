@@ -19,7 +19,7 @@ pub struct ClipOptions {
     pub image_fps: f64,
     /// Threads to decode with; 0 takes [`crate::threads::count`], at most eight.
     pub threads: usize,
-    /// Set by the caller, from any thread, to stop whatever is going on.
+    /// Set by the caller, from any thread, to end whatever is going on with [`Error::Interrupted`](super::Error).
     pub stop: Arc<AtomicBool>,
 }
 

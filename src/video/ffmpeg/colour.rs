@@ -7,8 +7,8 @@ use ffmpeg_next::ffi;
 use super::ffi::text;
 use super::plane;
 
-/// FFmpeg's names of a pixel format, a colour matrix and a colour range, by its numbers ([`super::source::Source::colour`]);
-/// the first is empty where it is unknown.
+/// FFmpeg's names of a pixel format (empty where unknown), a colour matrix and a colour range, by its numbers of them
+/// ([`super::source::Source::colour`]).
 pub(crate) fn names([format, space, range]: [c_int; 3]) -> (String, String, String) {
     let format = plane::description(format).map_or_else(String::new, |description| {
         // SAFETY: descriptions are static, their names too.

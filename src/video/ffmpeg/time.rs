@@ -18,8 +18,8 @@ impl TimeBase {
     }
 }
 
-/// First to last of `stamps`, the last frame's duration included, in stream units; `None` with fewer than two frames, or
-/// where some have no time stamp, so that the others span only part of the clip.
+/// First to last of `stamps`, the last frame's duration included, in stream units; `None` with fewer than two frames,
+/// or where some have no time stamp, so that the others span only part of the clip.
 pub(crate) fn span(stamps: &[Option<i64>], last_duration: i64) -> Option<i64> {
     let known = || stamps.iter().copied();
     if stamps.len() < 2 || known().any(|stamp| stamp.is_none()) {

@@ -43,7 +43,10 @@ const POLL: Duration = Duration::from_millis(50);
 /// file is left open for children.
 pub const OWN_DESCRIPTORS: &str = "/proc/self/fd/";
 
-/// A clip in a child process; the same calls as [`super::Clip`].
+/// A clip in a child process; the same calls as [`super::Clip`], but stopped in another way.
+///
+/// `keep_going` is asked often, always on the calling thread, and false ends the child and the call with
+/// [`Error::Interrupted`]. [`ClipOptions::stop`] does not reach the child.
 #[derive(Debug)]
 pub struct IsolatedClip {
     /// What errors call the clip.

@@ -27,8 +27,8 @@ impl<E> From<Error> for Stop<E> {
     }
 }
 
-/// Reads the frames at `targets` (ascending, distinct) from the groups that hold them, which are sought if the container
-/// `seeks`, and otherwise come up as packets are passed over.
+/// Reads the frames at `targets` (ascending, distinct) from the groups that hold them, which are sought if the
+/// container `seeks`, and otherwise come up as packets are passed over.
 pub(super) fn read<E>(
     stream: &mut IndexedStream,
     targets: &[usize],

@@ -51,8 +51,8 @@ impl IndexedStream {
     /// Replaces the container's own index, which turned out wrong, by that of the packets.
     pub(super) fn index_packets(&mut self) -> Result<(), Error> {
         self.reopen()?;
-        self.index = Index::scan(&mut self.source, &self.path, self.codec)?;
         self.position = None;
+        self.index = Index::scan(&mut self.source, &self.path, self.codec)?;
         if self.index.presented.is_empty() {
             return Err(Error::NoFrames { path: self.path.clone() });
         }

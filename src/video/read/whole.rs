@@ -14,8 +14,8 @@ use crate::video::index::entries::CountSource;
 use crate::video::info::ClipInfo;
 use crate::video::view::View;
 
-/// Reads the frames at `targets` (ascending, distinct) by decoding everything; false where that must be done again, with
-/// a single thread.
+/// Reads the frames at `targets` (ascending, distinct) by decoding everything; false where that must be done again,
+/// with a single thread.
 pub(super) fn read<E>(
     stream: &mut IndexedStream,
     targets: &[usize],
