@@ -17,7 +17,7 @@ test: setup
 # quarter of an hour on two cores.
 test-long: setup
 	cargo test --release --locked --test suite -- --ignored --exact --nocapture \
-		steady::every_clip_reads_the_same_each_time
+		video::steady::every_clip_reads_the_same_each_time
 
 # The cuda and flash-attn features, type-checked without a CUDA toolkit.
 check-cuda: setup

@@ -1,0 +1,235 @@
+//! `docs/json.md` and the binary, held against each other: every key printed is described, every key described is
+//! printed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::hub::download::{REPO, SHARDED, hub_with};
+use crate::support::{Run, command, device, fixtures, golden, llava_video, run};
+
+/// The tables of the document: by title, the keys with their types.
+struct Schema {
+    tables: BTreeMap<String, BTreeMap<String, String>>,
+    /// Keys that were printed, with something in them: (table, key).
+    seen: BTreeSet<(String, String)>,
+}
+
+impl Schema {
+    fn read() -> Self {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/json.md")).unwrap();
+        let (mut tables, mut title) = (BTreeMap::<String, BTreeMap<String, String>>::new(), String::new());
+        for line in text.lines() {
+            if line.starts_with('#') {
+                title = line.trim_matches(['#', ' ', '*', '`']).to_owned();
+            }
+            let cells: Vec<&str> = line.split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect();
+            if let [key, kind, _] = cells.as_slice()
+                && key.starts_with('`')
+            {
+                let twice = tables.entry(title.clone()).or_default().insert(key.replace('`', ""), kind.to_string());
+                assert!(twice.is_none(), "{title}: {key} has two lines");
+            }
+        }
+        Self { tables, seen: BTreeSet::new() }
+    }
+
+    /// Checks an object against a table, and marks its keys.
+    #[track_caller]
+    fn check(&mut self, table: &str, value: &Value) {
+        let keys = self.tables.get(table).unwrap_or_else(|| panic!("no table `{table}`")).clone();
+        let object = value.as_object().unwrap_or_else(|| panic!("{table}: {value} is no object"));
+        let printed: BTreeSet<&String> = object.keys().collect();
+        assert_eq!(printed, keys.keys().collect(), "{table}: printed on the left, in the document on the right");
+        for (key, kind) in &keys {
+            self.check_type(&format!("{table}.{key}"), kind, &object[key]);
+            if !object[key].is_null() {
+                self.seen.insert((table.to_owned(), key.clone()));
+            }
+        }
+    }
+
+    fn check_type(&mut self, place: &str, kind: &str, value: &Value) {
+        if let Some((one, other)) = kind.split_once(" / ") {
+            assert_eq!(other, "null", "{place}: {kind}");
+            if !value.is_null() {
+                self.check_type(place, one, value);
+            }
+        } else if let Some(inner) = kind.strip_prefix("array of ") {
+            let values = value.as_array().unwrap_or_else(|| panic!("{place}: {value} is no array"));
+            values.iter().for_each(|value| self.check_type(place, inner, value));
+        } else if let Some(inner) = kind.strip_prefix("map of ") {
+            let values = value.as_object().unwrap_or_else(|| panic!("{place}: {value} is no map"));
+            values.values().for_each(|value| self.check_type(place, inner, value));
+        } else if kind.starts_with('*') {
+            self.check(kind.trim_matches('*'), value);
+        } else {
+            let is_right = match kind {
+                "string" => value.is_string(),
+                "boolean" => value.is_boolean(),
+                "integer" => value.is_u64(),
+                "number" => value.is_number(),
+                other => panic!("{place}: unknown type `{other}`"),
+            };
+            assert!(is_right, "{place}: {value} is not of type {kind}");
+        }
+    }
+}
+
+fn tiny() -> String {
+    golden().join("ckpt").join(SHARDED).to_str().unwrap().to_owned()
+}
+
+fn nasty(name: &str) -> String {
+    fixtures().join("clips/nasty").join(name).to_str().unwrap().to_owned()
+}
+
+fn ask(input: &str, extra: &[&str]) -> Run {
+    let model = tiny();
+    let rest = ["--model", &model, "--device", device(), "--max-new-tokens", "3", "--json"];
+    llava_video(["ask", input, "Why?"].iter().chain(&rest).chain(extra))
+}
+
+#[test]
+fn what_every_command_prints_is_documented_and_the_other_way_round() {
+    let mut schema = Schema::read();
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let (clip, picture) = (nasty("plain_h264.mp4"), path("picture.png"));
+    image::RgbImage::from_pixel(160, 100, image::Rgb([9, 8, 7])).save(&picture).unwrap();
+
+    let answers = [
+        ask(&clip, &["-n", "2", "--temperature", "1", "--quantize", "q8_0"]),
+        ask(&nasty("trunc_half_faststart.mp4"), &["-n", "2"]),
+        ask(&picture, &[]),
+        ask("-", &["--no-video"]),
+    ];
+    answers.iter().for_each(|answer| schema.check("ask --json", &answer.json()));
+    for extra in [&["--dry-run", "-n", "3"][..], &["--dry-run", "--quantize", "q8_0"]] {
+        schema.check("ask --dry-run --json", &ask(&clip, extra).json());
+    }
+    schema.check("ask --dry-run --json", &ask(&picture, &["--dry-run"]).json());
+    for extra in [&["--out", &path("frames")][..], &[]] {
+        let lines = llava_video(["frames", &clip, "-n", "2"].iter().chain(extra));
+        let lines = lines.stdout_of_success().lines().map(|line| serde_json::from_str(line).unwrap());
+        lines.for_each(|line| schema.check("frames", &line));
+    }
+    for clip in [&clip, &nasty("trunc_half_faststart.mp4"), &nasty("no_duration.h264"), &picture] {
+        schema.check("probe --json", &llava_video(["probe", clip, "--json"]).json());
+    }
+
+    let (_hub, home, commit) = hub_with(SHARDED, REPO);
+    home.run(["model", "pull", REPO]).stdout_of_success();
+    schema.check("model verify --json", &home.run(["model", "verify", REPO, "--json"]).json());
+    // A second snapshot that lacks its weights, and a byte that is wrong.
+    let snapshots = home.folder(REPO).join("snapshots");
+    let other = snapshots.join("0".repeat(40));
+    std::fs::create_dir(&other).unwrap();
+    std::fs::copy(snapshots.join(&commit).join("config.json"), other.join("config.json")).unwrap();
+    schema.check("model list --json", &run(&mut home.command(["model", "list", "--json"])).json());
+    let blob = snapshots.join(&commit).join("model-00003-of-00005.safetensors").canonicalize().unwrap();
+    let mut bytes = std::fs::read(&blob).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&blob, bytes).unwrap();
+    let damaged = run(&mut home.command(["model", "verify", REPO, "--json"]));
+    assert_eq!(damaged.code, Some(1));
+    schema.check("model verify --json", &serde_json::from_str(&damaged.stdout).unwrap());
+
+    let gguf = path("model.gguf");
+    llava_video(["model", "quantize", &tiny(), "-o", &gguf, "--quantize", "q8_0"]).stdout_of_success();
+    for model in [&tiny(), &gguf, "demo"] {
+        schema.check("model info --json", &llava_video(["model", "info", model, "--json"]).json());
+    }
+    let text = path("text.txt");
+    std::fs::write(&text, "A keyframe is a frame that needs no other frame.").unwrap();
+    for extra in [&[][..], &["--quantize", "q8_0"]] {
+        let score = ["score", "--text-only", &text, "--model", &tiny(), "--device", device(), "--json"];
+        schema.check("score --json", &llava_video(score.iter().chain(extra)).json());
+    }
+
+    let all = schema.tables.iter().flat_map(|(table, keys)| keys.keys().map(move |key| (table.clone(), key.clone())));
+    let never: Vec<_> = all.filter(|key| !schema.seen.contains(key)).collect();
+    assert!(never.is_empty(), "in the document, and never printed: {never:?}");
+}
+
+#[test]
+fn the_same_key_has_the_same_type_everywhere() {
+    let mut types = BTreeMap::<String, String>::new();
+    for (table, keys) in Schema::read().tables {
+        for (key, kind) in keys {
+            let kind = kind.trim_end_matches(" / null").to_owned();
+            let other = types.entry(key.clone()).or_insert_with(|| kind.clone());
+            assert_eq!(*other, kind, "{table}.{key}");
+        }
+    }
+    assert!(types.len() > 80, "{}", types.len());
+}
+
+#[test]
+fn a_clip_that_lost_frames_says_so_in_every_record() {
+    let clip = nasty("trunc_half_faststart.mp4");
+    let warns = |record: &Value| {
+        let warnings: Vec<&str> = record["warnings"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
+        assert!(!warnings.is_empty() && warnings.iter().all(|warning| warning.contains("faststart.mp4: ")), "{record}");
+        warnings.join("\n")
+    };
+    let quiet = ask(&clip, &["-n", "2", "-q"]);
+    assert_eq!(quiet.stderr, "");
+    let record = quiet.json();
+    assert!(warns(&record).contains("frames 44-89 could not be decoded"), "{record}");
+    assert_eq!((&record["video"]["frame_count"], &record["video"]["lost_frames"]), (&44.into(), &46.into()));
+    let lines = llava_video(["frames", &clip, "-n", "2", "-q"]);
+    for line in lines.stdout_of_success().lines().map(|line| serde_json::from_str::<Value>(line).unwrap()) {
+        assert!(warns(&line).contains("frames 44-89 could not be decoded") && line["lost_frames"] == 46, "{line}");
+    }
+    let probed = llava_video(["probe", &clip, "--json", "-q"]).json();
+    assert!(warns(&probed).contains("cut short") && probed["lost_frames"].as_u64().unwrap() > 40, "{probed}");
+    let sound = ask(&nasty("plain_h264.mp4"), &["-n", "2"]).json();
+    assert_eq!((&sound["warnings"], &sound["video"]["lost_frames"]), (&Value::Array(Vec::new()), &0.into()));
+}
+
+#[test]
+fn times_are_the_same_in_ask_and_in_frames() {
+    let clip = nasty("vfr.mp4");
+    let lines = llava_video(["frames", &clip, "-n", "5"]);
+    let lines = lines.stdout_of_success().lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let record = ask(&clip, &["-n", "5"]).json();
+    let frames = record["frames"].as_array().unwrap();
+    for (line, frame) in lines.zip(frames) {
+        for key in ["index", "time_secs", "pts_secs"] {
+            assert_eq!(line[key], frame[key], "{line} {frame}");
+        }
+        assert!(frame["pts_secs"].is_f64(), "{frame}");
+    }
+    assert_eq!(frames.len(), 5);
+}
+
+#[test]
+fn a_plan_that_does_not_fit_is_printed_and_refused() {
+    let refused = ask(&nasty("plain_h264.mp4"), &["-n", "2", "--dry-run", "--memory-limit", "1MB"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let plan: Value = serde_json::from_str(&refused.stdout).unwrap();
+    assert_eq!((&plan["fits"], &plan["devices"][0]["free_bytes"]), (&false.into(), &1_000_000.into()));
+    let parts =
+        ["weight_bytes", "kv_cache_bytes", "activation_bytes"].map(|key| plan["devices"][0][key].as_u64().unwrap());
+    assert_eq!(plan["devices"][0]["bytes"], parts.iter().sum::<u64>());
+    assert!(refused.stderr.contains("error: not enough memory"), "{refused:?}");
+}
+
+#[test]
+fn a_text_on_standard_input_scores_as_in_a_file() {
+    let text = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(text.path(), "A keyframe is a frame that needs no other frame.").unwrap();
+    let (model, file) = (tiny(), text.path().to_str().unwrap());
+    let score = |text: &'static str| ["score", "--text-only", text, "--json", "--device", device(), "--model"];
+    let from_file =
+        llava_video(score("FILE").map(|arg| if arg == "FILE" { file } else { arg }).iter().chain([&&*model]));
+    let mut piped = command();
+    piped.args(score("-")).arg(&model).stdin(std::fs::File::open(text.path()).unwrap());
+    let (from_file, piped) = (from_file.json(), run(&mut piped).json());
+    assert_eq!((&piped["path"], &from_file["path"]), (&"-".into(), &file.into()));
+    assert_eq!(piped["mean_nats"], from_file["mean_nats"]);
+    let empty = run(command().args(score("-")).arg(&model));
+    empty.fails_with(&["standard input has 0 tokens"]);
+}

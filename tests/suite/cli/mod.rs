@@ -1,0 +1,13 @@
+//! The program as its users meet it: commands, output, exit codes, signals.
+
+mod ask;
+mod bad_input;
+mod completions;
+mod json;
+mod limits;
+mod messages;
+mod model;
+mod program;
+mod progress;
+mod signals;
+mod streams;

@@ -1,0 +1,12 @@
+//! From a checkpoint and frames to an answer's ids.
+
+mod anyres;
+mod demo;
+mod long;
+mod memory;
+mod odd_checkpoints;
+mod parity;
+mod preprocess;
+mod prompts;
+mod quantize;
+mod siblings;

@@ -1,0 +1,507 @@
+//! The library against the reference, seam by seam: numbers within the stated tolerance, ids exactly equal.
+//!
+//! Tolerances in f32 on a CPU, as the golden data states them: 1e-4 for features and embeddings, 2e-3 for logits.
+
+use candle_core::{DType, Device, Tensor};
+use llava_video::checkpoint::Checkpoint;
+use llava_video::device::{DeviceMap, DtypeRequest, Placed, Placement};
+use llava_video::engine::session::{Session, VisualId, VisualTokens};
+use llava_video::generate::{Sampler, SamplingParams, StopRule, generate};
+use llava_video::interrupt::Interrupt;
+use llava_video::model::{
+    ClipFrames, LlavaVideo, PictureTiles, penalized_prompt_ids, picture_tokens, video_tokens, vocab_len,
+};
+use llava_video::prompt::{self, Conversation, Segment, Tokenizer, Turn, picture_message};
+use llava_video::trace::Trace;
+use llava_video::vision::preprocess;
+use sha2::{Digest, Sha256};
+
+use super::prompts;
+use crate::support::{Case, CheckpointCopy, assert_close, golden, ids, json, placement, rgb_frames};
+
+const FEATURES: f32 = 1e-4;
+const LOGITS: f32 = 2e-3;
+
+fn load(checkpoint: &Checkpoint, placement: &Placement, with_vision: bool) -> (LlavaVideo, Tokenizer) {
+    load_over(checkpoint, &DeviceMap::single(placement.clone(), checkpoint.config.language.num_layers), with_vision)
+}
+
+fn load_over(checkpoint: &Checkpoint, devices: &DeviceMap, with_vision: bool) -> (LlavaVideo, Tokenizer) {
+    let tokenizer = Tokenizer::open(&checkpoint.source).unwrap();
+    let vocab = vocab_len(checkpoint, &tokenizer);
+    let model = LlavaVideo::load(checkpoint, vocab, with_vision, devices, &Interrupt::default(), &mut |_, _, _| ());
+    (model.unwrap(), tokenizer)
+}
+
+/// Runs a prompt to the end and returns the generated ids.
+fn answer(
+    model: &LlavaVideo,
+    checkpoint: &Checkpoint,
+    prompt: &llava_video::prompt::Prompt,
+    frames: Option<&ClipFrames>,
+    max_new_tokens: usize,
+    trace: &mut Trace,
+) -> Vec<i64> {
+    let interrupt = Interrupt::default();
+    let visual = frames.map(|frames| model.encode_clip(frames, &interrupt, &mut |_, _, _| (), trace).unwrap());
+    answer_to(model, checkpoint, prompt, visual.as_slice(), max_new_tokens, trace)
+}
+
+/// As [`answer`], the visual tokens being known.
+fn answer_to(
+    model: &LlavaVideo,
+    checkpoint: &Checkpoint,
+    prompt: &llava_video::prompt::Prompt,
+    visual: &[Placed],
+    max_new_tokens: usize,
+    trace: &mut Trace,
+) -> Vec<i64> {
+    let penalty = checkpoint.generation.repetition_penalty;
+    let prompt_ids = penalized_prompt_ids(&checkpoint.config, prompt, false);
+    let mut sampler = Sampler::new(&SamplingParams::greedy(penalty), prompt_ids);
+    answer_by(&mut sampler, model, checkpoint, prompt, visual, max_new_tokens, trace)
+}
+
+/// As [`answer_to`], with a sampler of one's own.
+fn answer_by(
+    sampler: &mut Sampler,
+    model: &LlavaVideo,
+    checkpoint: &Checkpoint,
+    prompt: &llava_video::prompt::Prompt,
+    visual: &[Placed],
+    max_new_tokens: usize,
+    trace: &mut Trace,
+) -> Vec<i64> {
+    let interrupt = Interrupt::default();
+    let visual = named(visual);
+    let mut session = Session::new(model, &interrupt);
+    let logits = session.prefill(prompt, &visual, max_new_tokens, &mut |_, _, _| (), trace).unwrap().logits;
+    let rule = StopRule::new(checkpoint.generation.eos_token_ids.clone(), max_new_tokens, prompt.len(0), None);
+    let mut ignore = |_| Ok::<(), llava_video::Error>(());
+    let (ids, _) = generate(logits, &mut session, sampler, &rule, &interrupt, &mut ignore).unwrap();
+    ids.into_iter().map(i64::from).collect()
+}
+
+/// Visual tokens by their number.
+pub(crate) fn named(visual: &[Placed]) -> Vec<VisualTokens> {
+    (0..).zip(visual).map(|(id, tokens)| VisualTokens { id: VisualId(id), tokens: tokens.clone() }).collect()
+}
+
+fn resized(frames: &[Vec<u8>], width: usize, height: usize, checkpoint: &Checkpoint) -> ClipFrames {
+    let size = checkpoint.vision.image_size;
+    let distinct = frames.iter().map(|frame| preprocess::resize(frame, width, height, size)).collect();
+    ClipFrames::new(distinct, &(0..frames.len()).collect::<Vec<_>>())
+}
+
+#[test]
+fn every_seam_of_every_video_case() {
+    let cases = Case::all("video");
+    assert!(cases.len() >= 9, "only {} cases", cases.len());
+    for case in &cases {
+        let dir = case.checkpoint();
+        let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
+        let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
+        let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
+        assert_eq!(prompt.ids_with_placeholder(-200), case.ids("input_ids"), "{}", case.name);
+
+        let (frames, width, height) = case.frames();
+        let frames = resized(&frames, width, height, &checkpoint);
+        let mut trace = Trace::recording();
+        let max_new_tokens = case.facts["max_new_tokens"].as_u64().unwrap() as usize;
+        let generated = answer(&model, &checkpoint, &prompt, Some(&frames), max_new_tokens, &mut trace);
+
+        let seams = trace.tensors().unwrap();
+        assert_eq!(digest(&seams["pixel_values"]), case.str("pixel_values_sha256_f32_le"), "{}", case.name);
+        for seam in ["vision_features", "projected", "video_sequence", "inputs_embeds"] {
+            assert_close(&format!("{} {seam}", case.name), &seams[seam], &case.tensors[seam], FEATURES);
+        }
+        let logits = &case.tensors["prefill_logits_last"];
+        assert_close(&format!("{} logits", case.name), &seams["prefill_logits_last"], logits, LOGITS);
+        assert_eq!(generated, case.ids("generated_ids"), "{}", case.name);
+    }
+}
+
+#[test]
+fn every_seam_of_every_picture_case() {
+    let cases = Case::all("image_anyres");
+    assert!(!cases.is_empty());
+    for case in &cases {
+        let dir = case.checkpoint();
+        let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
+        let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
+        let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
+        assert_eq!(prompt.ids_with_placeholder(-200), case.ids("input_ids"), "{}", case.name);
+
+        let (rgb, width, height) = case.picture();
+        let layout = picture_tokens(&checkpoint).unwrap().layout(width, height).unwrap();
+        let facts = |key: &str| case.facts[key].as_u64().unwrap() as usize;
+        assert_eq!((layout.tile_count(), layout.count()), (facts("n_patches"), facts("num_visual_tokens")));
+        assert_eq!(prompt.len(layout.count()), facts("seq_len"), "{}", case.name);
+        let mut trace = Trace::recording();
+        let picture = PictureTiles::new(layout, &rgb);
+        let visual = model.encode_pictures(&[&picture], &Interrupt::default(), &mut |_, _, _| (), &mut trace).unwrap();
+        let generated = answer_to(&model, &checkpoint, &prompt, &visual, 32, &mut trace);
+
+        let seams = trace.tensors().unwrap();
+        for (seam, tolerance) in [("pixel_values", 0.0), ("inputs_embeds", FEATURES), ("prefill_logits_last", LOGITS)] {
+            assert_close(&format!("{} {seam}", case.name), &seams[seam], &case.tensors[seam], tolerance);
+        }
+        assert_eq!(generated, case.ids("generated_ids"), "{}", case.name);
+    }
+}
+
+/// A picture of which no two parts are alike.
+fn picture(width: usize, height: usize) -> Vec<u8> {
+    (0..width * height * 3).map(|i| (i * i / 7 + i * 13) as u8).collect()
+}
+
+/// The HF checkpoint holds the weights of an original one: pictures must come out alike, whatever the order in which
+/// each config writes width and height.
+#[test]
+fn both_layouts_see_the_same_pictures() {
+    let dirs = ["ckpt/b_7x7_tied_single_bf16", "hf/b_7x7_tied_single_bf16_hf"].map(|name| golden().join(name));
+    let models = dirs.map(|dir| {
+        let checkpoint = Checkpoint::open(&dir, &[]).unwrap();
+        (load(&checkpoint, &placement(DtypeRequest::F32), true).0, checkpoint)
+    });
+    for (width, height) in [(60, 60), (170, 50), (50, 170), (133, 101), (300, 299)] {
+        let [original, hugging_face] = models.each_ref().map(|(model, checkpoint)| {
+            let layout = picture_tokens(checkpoint).unwrap().layout(width, height).unwrap();
+            let tiles = PictureTiles::new(layout, &picture(width, height));
+            let trace = &mut Trace::default();
+            let tokens = model.encode_pictures(&[&tiles], &Interrupt::default(), &mut |_, _, _| (), trace).unwrap();
+            tokens[0].tensor().clone()
+        });
+        assert_close(&format!("{width}x{height}"), &hugging_face, &original, 1e-5);
+    }
+}
+
+/// Each place in a prompt of several pictures takes the tokens of its own.
+#[test]
+fn pictures_are_spliced_in_order() {
+    let checkpoint = Checkpoint::open(golden().join("ckpt/b_7x7_tied_single_bf16"), &[]).unwrap();
+    let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
+    let rule = picture_tokens(&checkpoint).unwrap();
+    let tiles = [(100, 60), (60, 150)]
+        .map(|(width, height)| PictureTiles::new(rule.layout(width, height).unwrap(), &picture(width, height)));
+    let mut trace = Trace::default();
+    let tiles = [&tiles[0], &tiles[1]];
+    let visual = model.encode_pictures(&tiles, &Interrupt::default(), &mut |_, _, _| (), &mut trace).unwrap();
+    let turns = vec![Turn::User(picture_message(2, "Why?"))];
+    let prompt = prompt::encode(&Conversation { system: None, turns }, &tokenizer).unwrap();
+    let embeds = model.embed_prompt(&prompt, &visual, &mut trace).unwrap().tensor().clone();
+    let mut start = 0;
+    let mut seen = visual.iter();
+    for segment in &prompt.segments {
+        match segment {
+            Segment::Tokens(ids) => start += ids.len(),
+            Segment::Visual => {
+                let tokens = seen.next().unwrap();
+                let len = tokens.tensor().dims()[0];
+                assert_close("spliced", &embeds.narrow(0, start, len).unwrap(), tokens.tensor(), 0.0);
+                start += len;
+            }
+        }
+    }
+    assert_eq!((start, seen.next().is_none()), (embeds.dims()[0], true));
+    for wrong in [&visual[..1], &[visual.clone(), visual.clone()].concat()] {
+        assert!(model.embed_prompt(&prompt, wrong, &mut trace).is_err());
+    }
+}
+
+#[test]
+fn text_cases_through_the_language_model_alone() {
+    let cases = Case::all("text_only");
+    assert!(!cases.is_empty());
+    for case in &cases {
+        let dir = case.checkpoint();
+        let checkpoint = Checkpoint::open(dir.path(), &[]).unwrap();
+        let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), false);
+        let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
+        assert_eq!(prompt.ids_with_placeholder(-200), case.ids("input_ids"));
+        let mut trace = Trace::recording();
+        let generated = answer(&model, &checkpoint, &prompt, None, 32, &mut trace);
+        let logits = &trace.tensors().unwrap()["prefill_logits_last"];
+        assert_close(&case.name, logits, &case.tensors["prefill_logits_last"], LOGITS);
+        assert_eq!(generated, case.ids("generated_ids"), "{}", case.name);
+    }
+}
+
+#[test]
+fn the_hf_layout_gives_the_hf_logits_and_ids() {
+    let dir = golden().join("hf");
+    let facts = json(&dir.join("b_7x7_tied_single_bf16_hf_case.json"));
+    let tensors = candle_core::safetensors::load(dir.join("b_7x7_tied_single_bf16_hf_case.safetensors"), &Device::Cpu);
+    let tensors = tensors.unwrap();
+    let checkpoint = Checkpoint::open(dir.join("b_7x7_tied_single_bf16_hf"), &[]).unwrap();
+    let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
+    // What transformers writes as `<video>` is the same place that the original writes as `<image>`.
+    let prompt = facts["prompt"].as_str().unwrap().replace("<video>", "<image>");
+    let prompt = prompts::encode_reference_prompt(&prompt, &tokenizer);
+    let expanded = ids(&facts["input_ids_expanded"]);
+    let visual_tokens = facts["num_video_tokens"].as_u64().unwrap() as usize;
+    assert_eq!(prompt.len(visual_tokens), expanded.len());
+
+    let (frames, width, height) = rgb_frames(&tensors["frames"]);
+    let frames = resized(&frames, width, height, &checkpoint);
+    let mut trace = Trace::recording();
+    let generated = answer(&model, &checkpoint, &prompt, Some(&frames), 32, &mut trace);
+    let seams = trace.tensors().unwrap();
+    assert_eq!(seams["video_sequence"].dims()[0], visual_tokens);
+    assert_close("hf logits", &seams["prefill_logits_last"], &tensors["prefill_logits_last"], LOGITS);
+    assert_eq!(generated, ids(&facts["generated_ids"]));
+}
+
+/// A checkpoint as `save_pretrained` of transformers 5 writes it, and the cases recorded with it.
+struct Transformers5 {
+    dir: std::path::PathBuf,
+    facts: serde_json::Value,
+    tensors: std::collections::HashMap<String, Tensor>,
+}
+
+impl Transformers5 {
+    fn load() -> Self {
+        let file = |name: &str| golden().join("hf").join(name);
+        Self {
+            dir: file("transformers5"),
+            facts: json(&file("transformers5_case.json")),
+            tensors: candle_core::safetensors::load(file("transformers5_case.safetensors"), &Device::Cpu).unwrap(),
+        }
+    }
+
+    /// Asks `checkpoint`, which holds the recorded weights, all cases.
+    #[track_caller]
+    fn check(&self, checkpoint: &Checkpoint) {
+        let (model, tokenizer) = load(checkpoint, &placement(DtypeRequest::F32), true);
+        let interrupt = Interrupt::default();
+        let (frames, width, height) = rgb_frames(&self.tensors["frames"]);
+        let frames = resized(&frames, width, height, checkpoint);
+        let (picture, width, height) = rgb_frames(&self.tensors["picture"].unsqueeze(0).unwrap());
+        let layout = picture_tokens(checkpoint).unwrap().layout(width, height).unwrap();
+        let tiles = PictureTiles::new(layout, &picture[0]);
+        for case in self.facts["cases"].as_array().unwrap() {
+            let name = case["name"].as_str().unwrap();
+            let trace = &mut Trace::recording();
+            let visual = match name {
+                "video" => vec![model.encode_clip(&frames, &interrupt, &mut |_, _, _| (), trace).unwrap()],
+                "picture" => model.encode_pictures(&[&tiles], &interrupt, &mut |_, _, _| (), trace).unwrap(),
+                _ => Vec::new(),
+            };
+            let text = case["prompt"].as_str().unwrap().replace("<video>", "<image>");
+            let prompt = prompts::encode_reference_prompt(&text, &tokenizer);
+            let visual_tokens = visual.iter().map(|tokens| tokens.tensor().dims()[0]).sum();
+            let expanded = ids(&case["input_ids"]);
+            assert_eq!(prompt.len(visual_tokens), expanded.len(), "{name}");
+
+            let counted = penalized_prompt_ids(&checkpoint.config, &prompt, name == "picture");
+            let distinct = |ids: &mut dyn Iterator<Item = i64>| ids.collect::<std::collections::BTreeSet<_>>();
+            let of_prompt = distinct(&mut counted.iter().copied().map(i64::from));
+            assert_eq!(of_prompt, distinct(&mut expanded.iter().copied()), "{name}");
+            let penalty = case["repetition_penalty"].as_f64().unwrap();
+            let mut sampler = Sampler::new(&SamplingParams::greedy(penalty), counted);
+            let generated = answer_by(&mut sampler, &model, checkpoint, &prompt, &visual, 24, trace);
+            let logits = &trace.tensors().unwrap()["prefill_logits_last"];
+            assert_close(name, logits, &self.tensors[&format!("{name}_logits")], LOGITS);
+            assert_eq!(generated, ids(&case["generated_ids"]), "{name}, penalty {penalty}");
+        }
+    }
+}
+
+#[test]
+fn checkpoints_that_transformers_5_saves_give_its_logits_and_ids() {
+    let recorded = Transformers5::load();
+    let checkpoint = Checkpoint::open(&recorded.dir, &[]).unwrap();
+    assert_eq!(checkpoint.vision.num_heads, 12, "a default of SiglipVisionConfig");
+    assert_eq!(checkpoint.generation.repetition_penalty, 1.3);
+    assert_eq!(video_tokens(&checkpoint).unwrap().count(3), 3 * 4 + 1);
+    recorded.check(&checkpoint);
+}
+
+/// Earlier names of the same tensors, and a mix of them, which transformers maps name by name, too.
+#[test]
+fn names_of_all_generations_mean_the_same_tensors() {
+    let converted = |name: &str| name.replacen("vision_tower.", "vision_tower.vision_model.", 1);
+    let modules = |name: &str| match name.strip_prefix("language_model.") {
+        Some(head) if head.starts_with("lm_head.") => head.to_owned(),
+        Some(rest) => format!("model.language_model.{}", rest.strip_prefix("model.").unwrap()),
+        None => format!("model.{name}"),
+    };
+    let recorded = Transformers5::load();
+    type Rename<'a> = &'a dyn Fn(usize, &str) -> String;
+    let table: [(&str, Rename<'_>); 4] = [
+        ("language_model.model, vision_tower.vision_model", &|_, name| converted(name)),
+        ("model.language_model, model.vision_tower.vision_model", &|_, name| modules(&converted(name))),
+        ("model.language_model, model.vision_tower", &|_, name| modules(name)),
+        ("a mix", &|index, name| if index % 2 == 0 { converted(name) } else { modules(name) }),
+    ];
+    for (naming, rename) in table {
+        let copy = CheckpointCopy::of(&recorded.dir);
+        copy.edit_tensors(|tensors| {
+            let mut all: Vec<_> = tensors.drain().collect();
+            all.sort_by(|a, b| a.0.cmp(&b.0));
+            let renamed = all.into_iter().enumerate().map(|(index, (name, tensor))| (rename(index, &name), tensor));
+            tensors.extend(renamed);
+        });
+        let checkpoint = Checkpoint::open(copy.path(), &[]).unwrap_or_else(|why| panic!("{naming}: {why}"));
+        recorded.check(&checkpoint);
+    }
+}
+
+#[test]
+fn names_that_the_hf_layout_does_not_have_are_refused() {
+    let recorded = Transformers5::load();
+    let refused = |edit: &dyn Fn(&mut std::collections::HashMap<String, Tensor>)| {
+        let copy = CheckpointCopy::of(&recorded.dir);
+        copy.edit_tensors(edit);
+        Checkpoint::open(copy.path(), &[]).expect_err("refused").to_string()
+    };
+    let norm = "language_model.model.norm.weight";
+    // The original layout's name is none of this one.
+    let original = refused(&|tensors| {
+        let tensor = tensors.remove(norm).unwrap();
+        tensors.insert("model.norm.weight".to_owned(), tensor);
+    });
+    assert!(original.contains("1 missing: model.norm.weight; 1 unexpected: model.norm.weight"), "{original}");
+    let unknown = refused(&|tensors| {
+        let tensor = tensors[norm].clone();
+        tensors.insert("visual.merger.norm.weight".to_owned(), tensor);
+    });
+    assert!(unknown.contains("1 unexpected: visual.merger.norm.weight"), "{unknown}");
+    let twice = refused(&|tensors| {
+        let tensor = tensors[norm].clone();
+        tensors.insert("model.language_model.norm.weight".to_owned(), tensor);
+    });
+    for name in [norm, "model.language_model.norm.weight"] {
+        assert!(twice.contains(name) && twice.contains("two names of one tensor"), "{twice}");
+    }
+}
+
+/// transformers 5 saves a tied model without `lm_head`, whichever level of the config says that it is tied.
+#[test]
+fn either_level_of_an_hf_config_can_tie_the_head() {
+    let recorded = Transformers5::load();
+    for (inner, outer, has_head, tied) in [
+        (Some(true), Some(true), false, Some(true)),
+        (Some(true), Some(false), false, Some(true)),
+        (Some(false), Some(true), false, Some(true)),
+        (None, Some(true), false, Some(true)),
+        (Some(false), Some(false), true, Some(false)),
+        (Some(false), Some(true), true, Some(false)),
+        (None, None, true, Some(false)),
+        (Some(false), Some(false), false, None),
+    ] {
+        let copy = CheckpointCopy::of(&recorded.dir);
+        copy.edit_json("config.json", |config| {
+            config["tie_word_embeddings"] = outer.into();
+            config["text_config"]["tie_word_embeddings"] = inner.into();
+        });
+        if !has_head {
+            copy.edit_tensors(|tensors| drop(tensors.remove("language_model.lm_head.weight").unwrap()));
+        }
+        let opened = Checkpoint::open(copy.path(), &[]);
+        let found = opened.ok().map(|checkpoint| checkpoint.config.language.tie_word_embeddings);
+        assert_eq!(found, tied, "{inner:?} {outer:?} {has_head}");
+    }
+}
+
+/// The same weights stored as bf16, f16 and f32, tied or not, in one file: the same ids. (All golden weights are bf16
+/// values small enough for f16 to hold them closely.)
+#[test]
+fn storage_dtype_and_tying_do_not_change_the_answer() {
+    let case = Case::load("grid_average_s2_b");
+    let original = golden().join("ckpt").join(case.str("ckpt"));
+    for (dtype, untie) in [(DType::F32, false), (DType::F16, false), (DType::F32, true)] {
+        let copy = CheckpointCopy::of(&original);
+        copy.edit_tensors(|tensors| {
+            for tensor in tensors.values_mut() {
+                *tensor = tensor.to_dtype(dtype).unwrap();
+            }
+            if untie {
+                let head = tensors["model.embed_tokens.weight"].copy().unwrap();
+                tensors.insert("lm_head.weight".to_owned(), head);
+            }
+        });
+        copy.edit_json("config.json", |config| config["tie_word_embeddings"] = (!untie).into());
+        let checkpoint = Checkpoint::open(copy.path(), &case.overrides()).unwrap();
+        let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
+        let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
+        let (frames, width, height) = case.frames();
+        let frames = resized(&frames, width, height, &checkpoint);
+        let generated = answer(&model, &checkpoint, &prompt, Some(&frames), 32, &mut Trace::default());
+        assert_eq!(generated, case.ids("generated_ids"), "{dtype:?} untied {untie}");
+    }
+}
+
+/// Computing in bf16 and f16 stays near the f32 logits: a wrong cast or a table in the wrong dtype would not.
+#[test]
+fn half_precision_stays_near_the_reference() {
+    let case = Case::load("grid_bilinear_s2_a");
+    let dir = case.checkpoint();
+    let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
+    for (dtype, tolerance) in [(DtypeRequest::Bf16, 0.4), (DtypeRequest::F16, 0.1)] {
+        let (model, tokenizer) = load(&checkpoint, &placement(dtype), true);
+        let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
+        let (frames, width, height) = case.frames();
+        let frames = resized(&frames, width, height, &checkpoint);
+        let mut trace = Trace::recording();
+        answer(&model, &checkpoint, &prompt, Some(&frames), 1, &mut trace);
+        let logits = &trace.tensors().unwrap()["prefill_logits_last"];
+        assert_close(&format!("{dtype:?}"), logits, &case.tensors["prefill_logits_last"], tolerance);
+    }
+}
+
+/// A clip's repeats run through the tower once, and give what each slot would give alone.
+#[test]
+fn repeated_frames_give_repeated_tokens() {
+    let case = Case::load("grid_bilinear_s2_a");
+    let dir = case.checkpoint();
+    let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
+    let (model, _) = load(&checkpoint, &placement(DtypeRequest::F32), true);
+    let (frames, width, height) = case.frames();
+    let encode = |clip: &ClipFrames| {
+        let tokens = model.encode_clip(clip, &Interrupt::default(), &mut |_, _, _| (), &mut Trace::default());
+        tokens.unwrap().tensor().clone()
+    };
+    let once = resized(&frames, width, height, &checkpoint);
+    let repeats = ClipFrames::new(once.distinct.clone(), &[0, 0, 0, 1, 1, 2, 2, 2, 2]);
+    let (once, repeated) = (encode(&once), encode(&repeats));
+    let per_frame = once.dims()[0] / 3;
+    for (slot, frame) in repeats.slots.iter().enumerate() {
+        let got = repeated.narrow(0, slot * per_frame, per_frame).unwrap();
+        let expected = once.narrow(0, frame * per_frame, per_frame).unwrap();
+        assert_close(&format!("slot {slot}"), &got, &expected, 1e-6);
+    }
+}
+
+/// Wherever the layers are divided over two device slots, ids and logits are those of one slot, bit for bit.
+#[test]
+fn layers_on_two_slots_give_the_same_numbers() {
+    let case = Case::load("grid_bilinear_s2_a");
+    let dir = case.checkpoint();
+    let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
+    let (frames, width, height) = case.frames();
+    let frames = resized(&frames, width, height, &checkpoint);
+    let one = placement(DtypeRequest::F32);
+    let layers = checkpoint.config.language.num_layers;
+    assert!(layers > 1, "one layer cannot be divided");
+    let outcome = |devices: &DeviceMap| {
+        let (model, tokenizer) = load_over(&checkpoint, devices, true);
+        let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
+        let mut trace = Trace::recording();
+        let ids = answer(&model, &checkpoint, &prompt, Some(&frames), 32, &mut trace);
+        let logits = trace.tensors().unwrap()["prefill_logits_last"].flatten_all().unwrap();
+        (ids, logits.to_vec1::<f32>().unwrap())
+    };
+    let undivided = outcome(&DeviceMap::single(one.clone(), layers));
+    assert_eq!(undivided.0, case.ids("generated_ids"));
+    for first in 0..=layers {
+        let divided = outcome(&DeviceMap::new(vec![one.clone(), one.clone()], &[first, layers - first]));
+        assert_eq!(divided, undivided, "{first} of {layers} layers on the first slot");
+    }
+}
+
+fn digest(tensor: &Tensor) -> String {
+    let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}

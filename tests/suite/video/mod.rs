@@ -1,0 +1,13 @@
+//! From a file to its frames.
+
+mod clips;
+#[cfg(target_os = "linux")]
+mod confinement;
+mod damage;
+mod frames;
+mod hostile_child;
+mod isolation;
+mod large_frames;
+mod odd_streams;
+mod pictures;
+mod steady;
