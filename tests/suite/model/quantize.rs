@@ -393,7 +393,7 @@ fn ctrl_c_leaves_no_part_of_a_file() {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_peak_is_that_of_the_quantized_weights() {
-    use crate::support::high_water_bytes;
+    use crate::support::process::high_water_bytes;
 
     /// The program itself, a batch of rows in f32, attention scores, and room.
     const BEYOND_WEIGHTS_BYTES: usize = 200_000_000;

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::hub::{Hub, git_hash, sha256};
-use super::{Run, command, run};
+use super::run::{Run, command, run};
 
 /// `HF_HOME` of one test.
 pub(crate) struct HubHome {

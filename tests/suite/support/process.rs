@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::Run;
+use super::run::Run;
 
 /// How long a test waits for what takes a moment; long enough for a machine that does much else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
@@ -54,6 +54,13 @@ pub(crate) fn terminal() -> (OwnedFd, OwnedFd) {
         assert_eq!(libc::openpty(&raw mut user, &raw mut program, null, null.cast(), null.cast()), 0);
         (OwnedFd::from_raw_fd(program), OwnedFd::from_raw_fd(user))
     }
+}
+
+/// The most memory a process has held, from its `/proc/PID/status`.
+#[cfg(target_os = "linux")]
+pub(crate) fn high_water_bytes(status: &str) -> Option<usize> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(1024 * line.trim().strip_suffix(" kB")?.parse::<usize>().ok()?)
 }
 
 /// Says on standard error that a test, or a part of it, does not run here. Not through the macro: the harness swallows

@@ -5,7 +5,8 @@ use std::io::{BufWriter, Write};
 use half::bf16;
 use serde_json::{Map, Value, json};
 
-use super::{CheckpointCopy, golden};
+use super::checkpoint::CheckpointCopy;
+use super::files::golden;
 
 /// Sizes of the decoder; the tower and the vocabulary stay those of the golden checkpoint.
 #[derive(Clone, Copy)]

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use llava_video::video::{Clip, ClipOptions, Frame, View};
 
-use crate::support::{high_water_bytes, mp4};
+use crate::support::mp4;
+use crate::support::process::high_water_bytes;
 
 /// Frames of 3840x2160 in the clip: 2.7 GB as RGB.
 const FRAMES: usize = 110;

@@ -1,0 +1,17 @@
+//! The device under test.
+
+use std::sync::LazyLock;
+
+use llava_video::device::{DtypeRequest, Placement};
+
+/// The device under test as `--device` writes it: the CPU, or what `LLAVA_VIDEO_TEST_DEVICE` names.
+pub(crate) fn device() -> &'static str {
+    static DEVICE: LazyLock<String> =
+        LazyLock::new(|| std::env::var("LLAVA_VIDEO_TEST_DEVICE").unwrap_or_else(|_| "cpu".to_owned()));
+    &DEVICE
+}
+
+/// The first of the devices under test, in one arithmetic.
+pub(crate) fn placement(dtype: DtypeRequest) -> Placement {
+    Placement::open_all(&device().parse().unwrap(), dtype).unwrap().remove(0)
+}
