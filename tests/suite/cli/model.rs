@@ -176,7 +176,7 @@ fn a_repair_is_of_any_file() {
     let (hub, home, commit) = hub_with(SINGLE, REPO);
     home.run(["model", "pull", REPO]).stdout_of_success();
     let text = golden().join("ckpt").join(SINGLE).join("golden_note.json");
-    let name = crate::support::hub::git_hash(&std::fs::read(&text).unwrap());
+    let name = crate::support::git_blob_hex(&std::fs::read(&text).unwrap());
     std::fs::copy(&text, home.folder(REPO).join("blobs").join(&name)).unwrap();
     let link = home.folder(REPO).join("snapshots").join(&commit).join("golden_note.json");
     std::os::unix::fs::symlink(format!("../../blobs/{name}"), link).unwrap();

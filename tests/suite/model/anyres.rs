@@ -8,9 +8,8 @@ use candle_core::Tensor;
 use llava_video::checkpoint::{AnyresConfig, MergeType, PictureAspect, PictureConfig, UnpadRounding};
 use llava_video::device::DtypeRequest;
 use llava_video::vision::anyres::PictureTokens;
-use sha2::{Digest, Sha256};
 
-use crate::support::placement;
+use crate::support::{placement, sha256_hex};
 
 fn canvases(tile: usize, most: usize) -> Vec<(usize, usize)> {
     (1..=most).flat_map(|across| (1..=most).map(move |down| (across * tile, down * tile))).collect()
@@ -26,10 +25,6 @@ fn anyres(tile: usize, most: usize, max_tiles: Option<usize>, rounding: UnpadRou
 /// The published models: tiles of 384 pixels and 27 patches a side, up to six each way.
 fn published(rounding: UnpadRounding) -> PictureTokens {
     PictureTokens::new(anyres(384, 6, Some(9), rounding), 384, 27)
-}
-
-fn hex(bytes: impl AsRef<[u8]>) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
@@ -67,7 +62,7 @@ fn layouts_of_thousands_of_sizes() {
         let ((across, down), (columns, rows)) = (layout.tiles_across_and_down().unwrap(), layout.map_size().unwrap());
         write!(text, "{across},{down},{columns},{rows},{};", layout.count()).unwrap();
     }
-    assert_eq!(hex(text), "49b1fe28a825912bf4e94860e721a53037f46d24662127fbea167cb6816a1724");
+    assert_eq!(sha256_hex(text), "49b1fe28a825912bf4e94860e721a53037f46d24662127fbea167cb6816a1724");
 }
 
 /// A picture of which no two parts are alike.
@@ -92,7 +87,7 @@ fn tiles_are_pillows_to_the_bit() {
         let layout = rule.layout(width, height).unwrap();
         let tiles = layout.tiles(&picture(width, height));
         assert_eq!((tiles.len(), layout.tile_count()), (count, count), "{width}x{height}");
-        assert_eq!(hex(tiles.concat()), digest, "{width}x{height}");
+        assert_eq!(sha256_hex(tiles.concat()), digest, "{width}x{height}");
     }
     let pad = PictureConfig { aspect: PictureAspect::Pad, merge_type: MergeType::Spatial { has_newline: true } };
     let pad = PictureTokens::new(pad, 32, 4);
@@ -102,7 +97,7 @@ fn tiles_are_pillows_to_the_bit() {
     ] {
         let layout = pad.layout(width, height).unwrap();
         let tiles = layout.tiles(&picture(width, height));
-        assert_eq!((layout.count(), hex(tiles.concat()).as_str()), (17, digest), "{width}x{height}");
+        assert_eq!((layout.count(), sha256_hex(tiles.concat()).as_str()), (17, digest), "{width}x{height}");
     }
 }
 

@@ -14,10 +14,9 @@ use llava_video::model::{
 use llava_video::prompt::{self, Conversation, Segment, Tokenizer, Turn, picture_message};
 use llava_video::trace::Trace;
 use llava_video::vision::preprocess;
-use sha2::{Digest, Sha256};
 
 use super::prompts;
-use crate::support::{Case, CheckpointCopy, assert_close, golden, ids, json, placement, rgb_frames};
+use crate::support::{Case, CheckpointCopy, assert_close, golden, ids, json, placement, rgb_frames, sha256_hex};
 
 const FEATURES: f32 = 1e-4;
 const LOGITS: f32 = 2e-3;
@@ -503,5 +502,5 @@ fn layers_on_two_slots_give_the_same_numbers() {
 fn digest(tensor: &Tensor) -> String {
     let values = tensor.flatten_all().unwrap().to_vec1::<f32>().unwrap();
     let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256_hex(bytes)
 }

@@ -3,9 +3,8 @@
 use candle_core::Device;
 use llava_video::device::DtypeRequest;
 use llava_video::vision::preprocess::{normalization_table, pixel_values, resize};
-use sha2::{Digest, Sha256};
 
-use crate::support::{golden, json, placement};
+use crate::support::{golden, json, placement, sha256_hex};
 
 fn rgb(path: &std::path::Path) -> (Vec<u8>, usize, usize) {
     let image = image::open(path).unwrap().to_rgb8();
@@ -27,7 +26,7 @@ fn every_image_processor_case_bit_for_bit() {
         assert!(resized == expected, "{}", case["name"]);
         let values = pixel_values(&[&resized], size, &device).unwrap().flatten_all().unwrap();
         let bytes: Vec<u8> = values.to_vec1::<f32>().unwrap().iter().flat_map(|value| value.to_le_bytes()).collect();
-        let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = sha256_hex(bytes);
         assert_eq!(digest, case["sha256_f32_chw_le"].as_str().unwrap(), "{}", case["name"]);
     }
 }

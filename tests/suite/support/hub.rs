@@ -9,7 +9,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use sha1::Digest as _;
+
+use super::digest::{git_blob_hex, sha256_hex};
 
 /// What goes wrong with an answer.
 #[derive(Debug, Clone)]
@@ -86,15 +87,6 @@ pub(crate) struct Hub {
     port: u16,
 }
 
-pub(crate) fn git_hash(bytes: &[u8]) -> String {
-    let digest = sha1::Sha1::new_with_prefix(format!("blob {}\0", bytes.len())).chain_update(bytes).finalize();
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-pub(crate) fn sha256(bytes: &[u8]) -> String {
-    sha2::Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// Large files are kept outside git.
 fn is_large(name: &str) -> bool {
     name.ends_with(".safetensors") || name.ends_with(".bin")
@@ -134,8 +126,8 @@ impl Hub {
     }
 
     pub(crate) fn publish_files(&self, repo: &str, branch: &str, files: BTreeMap<String, Vec<u8>>) -> String {
-        let names: Vec<u8> = files.values().flat_map(|bytes| git_hash(bytes).into_bytes()).collect();
-        let commit = git_hash(&names);
+        let names: Vec<u8> = files.values().flat_map(|bytes| git_blob_hex(bytes).into_bytes()).collect();
+        let commit = git_blob_hex(&names);
         let revision = Arc::new(Revision { commit: commit.clone(), files });
         let mut revisions = self.state.revisions.lock().unwrap();
         revisions.insert((repo.to_owned(), branch.to_owned()), Arc::clone(&revision));
@@ -286,13 +278,13 @@ impl State {
                 let commit = ("X-Repo-Commit", revision.commit.as_str());
                 if is_large(file) {
                     let wrong = matches!(self.always.lock().unwrap().get(*file), Some(Fault::OtherTag));
-                    let tag = format!("\"{}\"", sha256(if wrong { b"other" } else { bytes }));
+                    let tag = format!("\"{}\"", sha256_hex(if wrong { b"other".as_slice() } else { bytes }));
                     let to = format!("http://127.0.0.1:{storage_port}/{owner}/{name}/{}/{file}", commit.1);
                     let linked = [("X-Linked-Etag", tag.as_str()), ("X-Linked-Size", &size), ("Location", &to)];
                     return head(stream, 302, &[&[commit], &linked[..]].concat(), 0);
                 }
                 // As the real hub: small files come from a cache beside it.
-                let tag = format!("W/\"{}\"", git_hash(bytes));
+                let tag = format!("W/\"{}\"", git_blob_hex(bytes));
                 let to = format!("/api/resolve-cache/models/{owner}/{name}/{}/{file}", commit.1);
                 head(stream, 307, &[commit, ("X-Linked-Etag", &tag), ("X-Linked-Size", &size), ("Location", &to)], 0)
             }
@@ -309,10 +301,10 @@ impl State {
             match (bare, is_large(name)) {
                 (true, _) => json!({ "rfilename": name }),
                 (false, true) => {
-                    let lfs = json!({ "sha256": sha256(bytes), "size": size, "pointerSize": 135 });
-                    json!({ "rfilename": name, "size": size, "blobId": git_hash(b"pointer"), "lfs": lfs })
+                    let lfs = json!({ "sha256": sha256_hex(bytes), "size": size, "pointerSize": 135 });
+                    json!({ "rfilename": name, "size": size, "blobId": git_blob_hex(b"pointer"), "lfs": lfs })
                 }
-                (false, false) => json!({ "rfilename": name, "size": size, "blobId": git_hash(bytes) }),
+                (false, false) => json!({ "rfilename": name, "size": size, "blobId": git_blob_hex(bytes) }),
             }
         };
         json!({ "sha": revision.commit, "siblings": revision.files.iter().map(sibling).collect::<Vec<_>>() })

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::hub::{Hub, git_hash, sha256};
+use super::digest::{git_blob_hex, sha256_hex};
+use super::hub::Hub;
 use super::run::{Run, command, run};
 
 /// `HF_HOME` of one test.
@@ -85,7 +86,7 @@ impl HubHome {
                 let name = path.file_name().unwrap().to_str().unwrap().to_owned();
                 let bytes = std::fs::read(&path).unwrap();
                 assert!(
-                    name.ends_with(".incomplete") || [git_hash(&bytes), sha256(&bytes)].contains(&name),
+                    name.ends_with(".incomplete") || [git_blob_hex(&bytes), sha256_hex(&bytes)].contains(&name),
                     "{path:?} is not what its name says"
                 );
             }

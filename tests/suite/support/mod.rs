@@ -6,6 +6,7 @@ pub(crate) mod control_group;
 #[cfg(target_os = "linux")]
 pub(crate) mod denied;
 mod device;
+mod digest;
 mod files;
 pub(crate) mod hub;
 pub(crate) mod hub_home;
@@ -22,6 +23,7 @@ pub(crate) mod wire;
 pub(crate) use self::case::{Case, assert_close, ids, rgb_frames, set_flags};
 pub(crate) use self::checkpoint::CheckpointCopy;
 pub(crate) use self::device::{device, placement};
+pub(crate) use self::digest::{git_blob_hex, sha256_hex};
 pub(crate) use self::files::{fixtures, golden, json};
 pub(crate) use self::run::{Run, command, llava_video, run};
 

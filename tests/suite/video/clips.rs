@@ -10,11 +10,8 @@ use llava_video::video::{
     plan,
 };
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
-}
+use crate::support::{fixtures, sha256_hex};
 
 pub(super) fn nasty(name: &str) -> PathBuf {
     fixtures().join("clips/nasty").join(name)
@@ -38,8 +35,7 @@ pub(super) fn sample(path: &Path, policy: &SamplePolicy, options: &ClipOptions) 
             assert!(last.is_none_or(|last| last < frame.index), "frames come in order, each once");
             last = Some(frame.index);
             assert_eq!(frame.rgb.len(), 3 * frame.width as usize * frame.height as usize);
-            let digest = Sha256::digest(&frame.rgb).iter().map(|byte| format!("{byte:02x}")).collect();
-            frames.insert(frame.index, (digest, frame.pts_secs));
+            frames.insert(frame.index, (sha256_hex(&frame.rgb), frame.pts_secs));
             Ok::<(), Infallible>(())
         };
         match clip.read(&plan.indices, View::Native, &mut sink) {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{fixtures, golden, json, llava_video};
+use crate::support::{fixtures, golden, json, llava_video, sha256_hex};
 
 /// The committed clips; all others, too, where the environment variable names the folder that holds them.
 fn clips() -> Vec<(PathBuf, Value)> {
@@ -93,7 +93,6 @@ fn check(facts: &Value, plan: &Value, is_uniform_8: bool, lines: &[Value]) -> Re
 /// The golden clips against what decord 0.6.0 returned for them, pixel by pixel.
 #[test]
 fn frames_are_decords_to_the_bit() {
-    use sha2::{Digest, Sha256};
     let dir = golden().join("video");
     for clip in json(&dir.join("clips.json"))["clips"].as_array().unwrap() {
         let file = clip["file"].as_str().unwrap();
@@ -108,8 +107,11 @@ fn frames_are_decords_to_the_bit() {
         assert_eq!(frames.dims()[0], picked.len(), "{file}");
         for (row, index) in picked.iter().enumerate() {
             let bytes = frames.get(row).unwrap().flatten_all().unwrap().to_vec1::<u8>().unwrap();
-            let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            assert_eq!(all[index.as_u64().unwrap() as usize]["sha256"], digest.as_str(), "{file} frame {index}");
+            assert_eq!(
+                all[index.as_u64().unwrap() as usize]["sha256"],
+                sha256_hex(bytes).as_str(),
+                "{file} frame {index}"
+            );
         }
         for plan in clip["load_video"].as_array().unwrap() {
             let max_frames = plan["max_frames"].to_string();
@@ -198,10 +200,8 @@ fn pictures_show_the_frames() {
     let (out, sheet) = (out.to_str().unwrap(), sheet.to_str().unwrap());
     let shown = lines(&path, &["--frames", "3", "--out", out, "--contact-sheet", sheet]);
     for line in &shown {
-        use sha2::{Digest, Sha256};
         let picture = image::open(line["path"].as_str().unwrap()).unwrap().to_rgb8();
-        let digest: String = Sha256::digest(picture.as_raw()).iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(line["sha256"], digest.as_str());
+        assert_eq!(line["sha256"], sha256_hex(picture.as_raw()).as_str());
     }
     let sheet = image::open(sheet).unwrap();
     assert!(sheet.width() > 600 && sheet.height() > 200, "{}x{}", sheet.width(), sheet.height());

@@ -7,9 +7,8 @@ use std::thread;
 
 use llava_video::video::isolated::{IsolatedClip, Launcher};
 use llava_video::video::{Clip, ClipInfo, ClipOptions, Error, Frame, FramePlan, ReadError, SamplePolicy, View, plan};
-use sha2::{Digest, Sha256};
 
-use crate::support::fixtures;
+use crate::support::{fixtures, sha256_hex};
 
 /// Readings of each clip in each way.
 const READINGS: usize = 20;
@@ -80,9 +79,8 @@ fn read(path: &Path, way: Way) -> Result<Given, Error> {
         let plan = plan(clip.info().frame_count, clip.info().avg_fps, &SamplePolicy { max_frames, fps: None });
         let mut frames = Vec::new();
         let mut sink = |frame: Frame| {
-            let digest = Sha256::digest(&frame.rgb).iter().map(|byte| format!("{byte:02x}")).collect();
             let pts_us = frame.pts_secs.map(|secs| (secs * 1e6).round() as i64);
-            frames.push((frame.index, pts_us, digest));
+            frames.push((frame.index, pts_us, sha256_hex(&frame.rgb)));
             Ok(())
         };
         match clip.read(&plan, &mut sink) {
