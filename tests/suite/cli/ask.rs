@@ -8,7 +8,7 @@ use candle_core::Device;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Case, CheckpointCopy, Run, assert_close, command, device, fixtures, golden, ids, llava_video, lossless, rgb_frames,
+    Case, CheckpointCopy, Run, assert_close, clip, command, device, golden, ids, llava_video, lossless, rgb_frames,
     run, set_flags,
 };
 
@@ -63,7 +63,7 @@ fn tiny() -> PathBuf {
 }
 
 fn bunny() -> PathBuf {
-    fixtures().join("clips/real/sk_bigbuckbunny.mp4")
+    clip("sk_bigbuckbunny.mp4")
 }
 
 /// Arguments for a quick question to the tiny checkpoint about a real clip.
@@ -206,7 +206,7 @@ fn stdout_is_the_answer_and_one_newline() {
 
 #[test]
 fn an_answer_that_ends_by_itself_is_not_called_cut() {
-    let clip = fixtures().join("demo/clip1-h264.mp4");
+    let clip = clip("clip1-h264.mp4");
     let args = ["ask", clip.to_str().unwrap(), "describe this video", "-m", "demo", "--device", device(), "-n", "8"];
     let whole = llava_video(args);
     assert!(!whole.stderr.contains("cut off"), "{whole:?}");

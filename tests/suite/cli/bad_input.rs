@@ -4,15 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::support::{CheckpointCopy, Run, device, fixtures, golden, llava_video};
+use crate::support::{CheckpointCopy, Run, clip, device, golden, llava_video};
 
 fn tiny() -> PathBuf {
     golden().join("ckpt/a_9x9_untied_sharded_bf16")
 }
 
-fn clip() -> PathBuf {
-    fixtures().join("clips/nasty/plain_h264.mp4")
-}
+const CLIP: &str = "plain_h264.mp4";
 
 fn ask(video: &Path, model: &Path, extra: &[&str]) -> Run {
     let args = ["ask", video.to_str().unwrap(), "Why?", "--model", model.to_str().unwrap(), "--frames", "2"];
@@ -20,7 +18,7 @@ fn ask(video: &Path, model: &Path, extra: &[&str]) -> Run {
 }
 
 fn ask_model(model: &Path) -> Run {
-    ask(&clip(), model, &[])
+    ask(&clip(CLIP), model, &[])
 }
 
 #[test]
@@ -31,13 +29,12 @@ fn videos_that_are_none() {
         std::fs::write(&path, bytes).unwrap();
         path
     };
-    let nasty = fixtures().join("clips/nasty");
     for (path, parts) in [
         (dir.path().join("missing.mp4"), vec!["missing.mp4", "no such file"]),
         (file("empty.mp4", b""), vec!["empty.mp4", "empty"]),
         (file("notes.mp4", b"These are my notes.\n"), vec!["notes.mp4", "not a video"]),
-        (nasty.join("audio_only.mp3"), vec!["audio_only.mp3", "no video stream"]),
-        (nasty.join("cover_art.m4a"), vec!["cover_art.m4a", "no video stream"]),
+        (clip("audio_only.mp3"), vec!["audio_only.mp3", "no video stream"]),
+        (clip("cover_art.m4a"), vec!["cover_art.m4a", "no video stream"]),
         (dir.path().to_owned(), vec![dir.path().to_str().unwrap(), "holds 2 videos"]),
         (empty.path().to_owned(), vec![empty.path().to_str().unwrap(), "holds no pictures"]),
         (PathBuf::from("https://example.com/a.mp4"), vec!["https://example.com/a.mp4", "hint: download it first"]),
@@ -51,7 +48,7 @@ fn videos_that_are_none() {
 #[test]
 fn a_clip_with_no_decodable_frame() {
     let dir = tempfile::tempdir().unwrap();
-    let mut bytes = std::fs::read(clip()).unwrap();
+    let mut bytes = std::fs::read(clip(CLIP)).unwrap();
     let data = bytes.windows(4).position(|window| window == b"mdat").unwrap() + 4;
     let end = bytes.windows(4).position(|window| window == b"moov").filter(|&moov| moov > data).unwrap_or(bytes.len());
     for (index, byte) in bytes[data..end - 4].iter_mut().enumerate() {
@@ -130,14 +127,14 @@ fn all_tensors_that_do_not_fit_are_named_in_one_error() {
 fn a_device_that_this_build_lacks() {
     for (device, built_in) in [("cuda", cfg!(feature = "cuda")), ("metal", cfg!(feature = "metal"))] {
         if !built_in {
-            ask(&clip(), &tiny(), &["--device", device]).fails_with(&["no", "support", "hint: ", "--device cpu"]);
+            ask(&clip(CLIP), &tiny(), &["--device", device]).fails_with(&["no", "support", "hint: ", "--device cpu"]);
         }
     }
 }
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    let (clip, model) = (clip(), tiny());
+    let (clip, model) = (clip(CLIP), tiny());
     let (clip, model) = (clip.to_str().unwrap(), model.to_str().unwrap());
     for wrong in [
         &["--frames", "0"][..],

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::hub::download::{REPO, SHARDED, hub_with};
-use crate::support::{Run, command, device, fixtures, golden, llava_video, run};
+use crate::support::{Run, clip_arg, command, device, golden, llava_video, run};
 
 /// The tables of the document: by title, the keys with their types.
 struct Schema {
@@ -81,10 +81,6 @@ fn tiny() -> String {
     golden().join("ckpt").join(SHARDED).to_str().unwrap().to_owned()
 }
 
-fn nasty(name: &str) -> String {
-    fixtures().join("clips/nasty").join(name).to_str().unwrap().to_owned()
-}
-
 fn ask(input: &str, extra: &[&str]) -> Run {
     let model = tiny();
     let rest = ["--model", &model, "--device", device(), "--max-new-tokens", "3", "--json"];
@@ -96,12 +92,12 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
     let mut schema = Schema::read();
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
-    let (clip, picture) = (nasty("plain_h264.mp4"), path("picture.png"));
+    let (clip, picture) = (clip_arg("plain_h264.mp4"), path("picture.png"));
     image::RgbImage::from_pixel(160, 100, image::Rgb([9, 8, 7])).save(&picture).unwrap();
 
     let answers = [
         ask(&clip, &["-n", "2", "--temperature", "1", "--quantize", "q8_0"]),
-        ask(&nasty("trunc_half_faststart.mp4"), &["-n", "2"]),
+        ask(&clip_arg("trunc_half_faststart.mp4"), &["-n", "2"]),
         ask(&picture, &[]),
         ask("-", &["--no-video"]),
     ];
@@ -115,7 +111,7 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
         let lines = lines.stdout_of_success().lines().map(|line| serde_json::from_str(line).unwrap());
         lines.for_each(|line| schema.check("frames", &line));
     }
-    for clip in [&clip, &nasty("trunc_half_faststart.mp4"), &nasty("no_duration.h264"), &picture] {
+    for clip in [&clip, &clip_arg("trunc_half_faststart.mp4"), &clip_arg("no_duration.h264"), &picture] {
         schema.check("probe --json", &llava_video(["probe", clip, "--json"]).json());
     }
 
@@ -168,7 +164,7 @@ fn the_same_key_has_the_same_type_everywhere() {
 
 #[test]
 fn a_clip_that_lost_frames_says_so_in_every_record() {
-    let clip = nasty("trunc_half_faststart.mp4");
+    let clip = clip_arg("trunc_half_faststart.mp4");
     let warns = |record: &Value| {
         let warnings: Vec<&str> = record["warnings"].as_array().unwrap().iter().map(|w| w.as_str().unwrap()).collect();
         assert!(!warnings.is_empty() && warnings.iter().all(|warning| warning.contains("faststart.mp4: ")), "{record}");
@@ -185,13 +181,13 @@ fn a_clip_that_lost_frames_says_so_in_every_record() {
     }
     let probed = llava_video(["probe", &clip, "--json", "-q"]).json();
     assert!(warns(&probed).contains("cut short") && probed["lost_frames"].as_u64().unwrap() > 40, "{probed}");
-    let sound = ask(&nasty("plain_h264.mp4"), &["-n", "2"]).json();
+    let sound = ask(&clip_arg("plain_h264.mp4"), &["-n", "2"]).json();
     assert_eq!((&sound["warnings"], &sound["video"]["lost_frames"]), (&Value::Array(Vec::new()), &0.into()));
 }
 
 #[test]
 fn times_are_the_same_in_ask_and_in_frames() {
-    let clip = nasty("vfr.mp4");
+    let clip = clip_arg("vfr.mp4");
     let lines = llava_video(["frames", &clip, "-n", "5"]);
     let lines = lines.stdout_of_success().lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
     let record = ask(&clip, &["-n", "5"]).json();
@@ -207,7 +203,7 @@ fn times_are_the_same_in_ask_and_in_frames() {
 
 #[test]
 fn a_plan_that_does_not_fit_is_printed_and_refused() {
-    let refused = ask(&nasty("plain_h264.mp4"), &["-n", "2", "--dry-run", "--memory-limit", "1MB"]);
+    let refused = ask(&clip_arg("plain_h264.mp4"), &["-n", "2", "--dry-run", "--memory-limit", "1MB"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     let plan: Value = serde_json::from_str(&refused.stdout).unwrap();
     assert_eq!((&plan["fits"], &plan["devices"][0]["free_bytes"]), (&false.into(), &1_000_000.into()));

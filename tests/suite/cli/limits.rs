@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::support::control_group::ControlGroup;
 use crate::support::process::PATIENCE;
-use crate::support::{command, fixtures, golden};
+use crate::support::{clip, command, golden};
 
 /// The most threads that a process, and the child that decodes for it, had at a time while it ran.
 #[derive(Debug, PartialEq, Eq, Clone, Copy, Default)]
@@ -45,7 +45,7 @@ fn scoring(text: &Path, extra: &[&str]) -> Command {
 
 fn decoding(extra: &[&str]) -> Command {
     let mut command = command();
-    command.arg("frames").arg(fixtures().join("clips/real/sk_bigbuckbunny.mp4")).args(extra);
+    command.arg("frames").arg(clip("sk_bigbuckbunny.mp4")).args(extra);
     command
 }
 

@@ -41,8 +41,8 @@ fn the_vision_tower_tells_after_every_layer() {
 #[cfg(target_os = "linux")]
 #[test]
 fn no_line_is_wider_than_the_terminal() {
-    use crate::support::{command, fixtures};
-    let clip = fixtures().join("demo/clip1-h264.mp4");
+    use crate::support::{clip, command};
+    let clip = clip("clip1-h264.mp4");
     let program = env!("CARGO_BIN_EXE_llava-video");
     let ask = format!(
         "stty rows 24 cols 38; '{program}' ask '{}' 'describe this video' -m demo --device cpu",

@@ -1,19 +1,17 @@
 //! Videos and questions that come through a pipe: the first signal ends the wait, nothing is left behind.
 
 use std::io::{PipeWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::support::process::{Running, terminal};
-use crate::support::{Run, command, fixtures, run};
+use crate::support::{Run, clip, command, run};
 
 /// The longest time from a signal to the end of the process.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
-fn clip() -> PathBuf {
-    fixtures().join("clips/nasty/plain_h264.mp4")
-}
+const CLIP: &str = "plain_h264.mp4";
 
 /// Starts a command that takes its temporary files to `dir`.
 fn start(dir: &Path, args: &[&str], stdin: impl Into<Stdio>) -> Running {
@@ -52,7 +50,7 @@ fn the_first_signal_ends_the_wait_and_leaves_nothing() {
 #[test]
 fn a_signal_ends_the_wait_for_a_question() {
     let dir = tempfile::tempdir().unwrap();
-    let (running, _writer) = start_fed(dir.path(), &["ask", clip().to_str().unwrap(), "-", "--model", "demo"]);
+    let (running, _writer) = start_fed(dir.path(), &["ask", clip(CLIP).to_str().unwrap(), "-", "--model", "demo"]);
     running.signal(libc::SIGINT);
     assert_eq!(running.end_within(STOPS_WITHIN).code, Some(130));
 }
@@ -78,7 +76,7 @@ fn shell(dir: &Path, line: &str, path: &Path) -> Run {
 #[test]
 fn every_way_to_a_pipe_gives_the_same_clip() {
     let dir = tempfile::tempdir().unwrap();
-    let expected = shell(dir.path(), r#""$0" frames "$1" --frames 5"#, &clip());
+    let expected = shell(dir.path(), r#""$0" frames "$1" --frames 5"#, &clip(CLIP));
     let expected = expected.stdout_of_success();
     for line in [
         r#"cat "$1" | "$0" frames - --frames 5"#,
@@ -90,7 +88,7 @@ fn every_way_to_a_pipe_gives_the_same_clip() {
         r#""$0" frames <(cat "$1") --frames 5"#,
         r#"mkfifo "$TMPDIR/pipe"; cat "$1" > "$TMPDIR/pipe" & "$0" frames "$TMPDIR/pipe" --frames 5; rm "$TMPDIR/pipe""#,
     ] {
-        assert_eq!(shell(dir.path(), line, &clip()).stdout_of_success(), expected, "{line}");
+        assert_eq!(shell(dir.path(), line, &clip(CLIP)).stdout_of_success(), expected, "{line}");
         assert_empty(dir.path(), line);
     }
 }
@@ -111,7 +109,7 @@ fn messages_name_the_stream_and_not_its_copy() {
             assert!(!run.stderr.contains(hidden), "{line}: {}", run.stderr);
         }
     }
-    let cut = std::fs::read(fixtures().join("clips/nasty/trunc_half_faststart.mp4")).unwrap();
+    let cut = std::fs::read(clip("trunc_half_faststart.mp4")).unwrap();
     std::fs::write(&text, cut).unwrap();
     let strict = shell(dir.path(), r#""$0" probe --strict - < "$1""#, &text);
     strict.fails_with(&["error: standard input: the clip is damaged"]);
@@ -119,7 +117,7 @@ fn messages_name_the_stream_and_not_its_copy() {
 
 #[test]
 fn on_a_terminal_it_says_that_it_waits() {
-    let clip = clip();
+    let clip = clip(CLIP);
     for (args, what) in [
         (vec!["probe", "-"], "waiting for a video on standard input"),
         (vec!["ask", clip.to_str().unwrap(), "-", "--model", "demo"], "waiting for the question on standard input"),
@@ -137,7 +135,7 @@ fn on_a_terminal_it_says_that_it_waits() {
 fn file_urls_are_files() {
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("a clip #1.mp4");
-    std::fs::copy(clip(), &copy).unwrap();
+    std::fs::copy(clip(CLIP), &copy).unwrap();
     let url = format!("file://{}", copy.to_str().unwrap().replace(' ', "%20").replace('#', "%23"));
     let probed = run(command().args(["probe", "--json", &url]));
     assert_eq!(probed.json()["frame_count"], 90);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::hub::{Fault, Hub};
 use crate::support::hub_home::HubHome;
 use crate::support::process::{PATIENCE, signal, wait_for};
-use crate::support::{Run, device, fixtures, golden, llava_video};
+use crate::support::{Run, clip_arg, device, golden, llava_video};
 
 pub(crate) const SHARDED: &str = "a_9x9_untied_sharded_bf16";
 pub(crate) const SINGLE: &str = "b_7x7_tied_single_bf16";
@@ -22,14 +22,10 @@ pub(crate) fn hub_with(checkpoint: &str, repo: &str) -> (Hub, HubHome, String) {
     (hub, home, commit)
 }
 
-pub(crate) fn clip() -> String {
-    fixtures().join("clips/nasty/plain_h264.mp4").to_str().unwrap().to_owned()
-}
-
 #[test]
 fn a_first_question_downloads_verifies_loads_and_answers() {
     let (hub, home, commit) = hub_with(SHARDED, DEFAULT);
-    let clip = clip();
+    let clip = clip_arg("plain_h264.mp4");
     let ask = ["ask", &clip, "What happens?", "--frames", "2", "--max-new-tokens", "8", "--device", device()];
     let first = home.run(ask);
     let local = golden().join("ckpt").join(SHARDED);
@@ -132,7 +128,7 @@ fn two_processes_at_once_fetch_each_file_once() {
 #[test]
 fn offline_opens_no_connection() {
     let (hub, home, commit) = hub_with(SINGLE, REPO);
-    let clip = clip();
+    let clip = clip_arg("plain_h264.mp4");
     let ask = ["ask", &clip, "Why?", "--frames", "1", "--max-new-tokens", "2", "--model", REPO];
     let by_variable = |args: &[&str]| crate::support::run(home.command(args).env("HF_HUB_OFFLINE", "1"));
     home.run([&ask[..], &["--offline"]].concat()).fails_with(&[REPO, "not in the hub cache", "--offline", "hint: "]);

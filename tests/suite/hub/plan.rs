@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use llava_video::hub::{self, RepoName, Settings};
 use llava_video::interrupt::Interrupt;
 
-use super::download::{REPO, SHARDED, SINGLE, WEIGHTS, clip, hub_with};
+use super::download::{REPO, SHARDED, SINGLE, WEIGHTS, hub_with};
 use crate::support::hub::{Fault, Hub};
 use crate::support::hub_home::HubHome;
-use crate::support::{CheckpointCopy, device, golden, llava_video, run};
+use crate::support::{CheckpointCopy, clip_arg, device, golden, llava_video, run};
 
 /// What is fetched of each weight file to begin with.
 const HEAD_BYTES: usize = 1 << 16;
@@ -27,7 +27,7 @@ fn local(checkpoint: &str) -> String {
 #[test]
 fn a_plan_fetches_small_files_and_the_heads_of_weight_files() {
     let (hub, home, commit) = hub_with(SHARDED, REPO);
-    let clip = clip();
+    let clip = clip_arg("plain_h264.mp4");
     let plan = ["ask", &clip, "Why?", "--frames", "2", "--device", "cpu", "--memory-limit", "9GB", "--dry-run"];
     let of_local = llava_video([&plan[..], &["--model", &local(SHARDED)]].concat());
     let of_hub = home.run([&plan[..], &["--model", REPO]].concat());
@@ -72,7 +72,7 @@ fn a_plan_fetches_small_files_and_the_heads_of_weight_files() {
 #[test]
 fn what_does_not_fit_into_memory_is_refused_before_its_weights_are_fetched() {
     let (hub, home, _) = hub_with(SINGLE, REPO);
-    let ask = ["ask", &clip(), "Why?", "--model", REPO, "--device", "cpu", "--memory-limit", "1MB"];
+    let ask = ["ask", &clip_arg("plain_h264.mp4"), "Why?", "--model", REPO, "--device", "cpu", "--memory-limit", "1MB"];
     let refused = home.run(ask);
     refused.fails_with(&["not enough memory", "hint: "]);
     assert!(!refused.stderr.contains("downloading"), "{}", refused.stderr);
@@ -178,7 +178,7 @@ fn progress_counts_what_an_earlier_run_left() {
 #[test]
 fn without_a_network_a_first_question_fails_soon_and_says_so() {
     let (hub, home, _) = hub_with(SINGLE, REPO);
-    let ask = ["ask", &clip(), "Why?", "--model", REPO];
+    let ask = ["ask", &clip_arg("plain_h264.mp4"), "Why?", "--model", REPO];
     for (endpoint, why) in [("http://no-such-host.invalid", "name"), ("http://127.0.0.1:1", "refused")] {
         let started = Instant::now();
         let mut command = home.command(ask);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::download::{REPO, SHARDED, SINGLE, WEIGHTS, hub_with};
 use crate::support::hub::Hub;
 use crate::support::hub_home::HubHome;
-use crate::support::{CheckpointCopy, fixtures, golden, llava_video};
+use crate::support::{CheckpointCopy, clip, golden, llava_video};
 
 #[test]
 fn what_cannot_be_loaded_is_refused_before_its_weights_are_fetched() {
@@ -50,7 +50,7 @@ fn text_files_longer_than_any_real_one_are_not_fetched() {
     }
     // The same in a directory.
     let copy = CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
-    let clip = fixtures().join("clips/nasty/plain_h264.mp4");
+    let clip = clip("plain_h264.mp4");
     for file in ["tokenizer.json", "generation_config.json", "config.json"] {
         std::fs::File::create(copy.path().join(file)).unwrap().set_len(3 << 30).unwrap();
         let args = ["ask", clip.to_str().unwrap(), "Why?", "--model", copy.path().to_str().unwrap()];

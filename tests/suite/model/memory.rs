@@ -7,14 +7,14 @@ use llava_video::checkpoint::{Checkpoint, Source};
 use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
 use llava_video::memory::{self, Demand, Room, Split, StageBytes};
 
-use crate::support::{CheckpointCopy, Run, device, fixtures, generate_checkpoint, golden, llava_video};
+use crate::support::{CheckpointCopy, Run, clip, device, generate_checkpoint, golden, llava_video};
 
 fn model() -> PathBuf {
     golden().join("ckpt/a_9x9_untied_sharded_bf16")
 }
 
 fn ask(model: &str, extra: &[&str]) -> Run {
-    let clip = fixtures().join("clips/nasty/plain_h264.mp4");
+    let clip = clip("plain_h264.mp4");
     let args = ["ask", clip.to_str().unwrap(), "Why?", "--model", model, "--max-new-tokens", "8"];
     llava_video(args.into_iter().chain(extra.iter().copied()))
 }
@@ -159,7 +159,7 @@ fn f16_weights_are_held_as_they_are_stored() {
     assert!(in_halves < 0.6 * in_floats, "{in_halves} against {in_floats}");
     let ids = |path: &std::path::Path| {
         let args = ["--frames", "3", "--device", device(), "--dtype", "f32", "--json", "--max-new-tokens", "24"];
-        let clip = fixtures().join("clips/nasty/plain_h264.mp4");
+        let clip = clip("plain_h264.mp4");
         let ask = ["ask", clip.to_str().unwrap(), "Why?", "--model", path.to_str().unwrap()];
         llava_video(ask.into_iter().chain(args)).json()["token_ids"].clone()
     };

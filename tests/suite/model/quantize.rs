@@ -19,12 +19,12 @@ use crate::support::process::{PATIENCE, limit_file_size, signal, wait_for};
 use crate::support::shapes::{self, SEVEN_B, original_tensors};
 use crate::support::small_disk::SmallDisk;
 use crate::support::wide::{self, HUGE, LARGE, SMALL};
-use crate::support::{CheckpointCopy, Run, command, device, fixtures, golden, llava_video, placement, run};
+use crate::support::{CheckpointCopy, Run, clip, command, device, golden, llava_video, placement, run};
 
 const TEXT: &str = "a video of the moon and the sun, second by second, on and on: it is what it is.\n";
 
 fn ask(model: &Path, extra: &[&str]) -> Run {
-    let clip = fixtures().join("clips/real/sk_bigbuckbunny.mp4");
+    let clip = clip("sk_bigbuckbunny.mp4");
     let args = ["ask", clip.to_str().unwrap(), "What is this?", "--model", model.to_str().unwrap(), "--frames", "3"];
     let rest = ["--max-new-tokens", "12", "--device", device(), "--json"];
     llava_video(args.into_iter().chain(rest).chain(extra.iter().copied()))
@@ -249,8 +249,8 @@ fn the_comparison_tool_measures_answers_and_distributions() {
     wrong["answer"] = "something else".into();
     wrong["time_instruction"] = "newline".into();
     let folder = tempfile::tempdir().unwrap();
-    let clip = "sk_bigbuckbunny.mp4";
-    std::fs::copy(fixtures().join("clips/real").join(clip), folder.path().join(clip)).unwrap();
+    let name = "sk_bigbuckbunny.mp4";
+    std::fs::copy(clip(name), folder.path().join(name)).unwrap();
     let list = folder.path().join("questions.json");
     std::fs::write(&list, serde_json::json!([right, wrong]).to_string()).unwrap();
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use llava_video::video::{
@@ -11,11 +11,7 @@ use llava_video::video::{
 };
 use serde_json::Value;
 
-use crate::support::{fixtures, sha256_hex};
-
-pub(super) fn nasty(name: &str) -> PathBuf {
-    fixtures().join("clips/nasty").join(name)
-}
+use crate::support::{clip, fixtures, sha256_hex};
 
 pub(super) fn linear() -> ClipOptions {
     ClipOptions { linear: true, ..ClipOptions::default() }
@@ -154,23 +150,23 @@ fn bad_input_is_named() {
     assert!(matches!(error(folder), Error::Directory { .. }));
     let url = error(Path::new("https://example.org/a.mp4"));
     assert_eq!(url.hint().as_deref(), Some("download it first"));
-    assert!(matches!(error(&nasty("zero_bytes.mp4")), Error::EmptyFile { .. }));
-    assert!(matches!(error(&nasty("text_file.mp4")), Error::NotVideo { .. }));
-    assert!(matches!(error(&nasty("trunc_moov_missing.mp4")), Error::NotVideo { .. }));
-    assert!(matches!(error(&nasty("audio_only.mp3")), Error::NoVideoStream { cover_art: false, .. }));
-    assert!(matches!(error(&nasty("cover_art.m4a")), Error::NoVideoStream { cover_art: true, .. }));
+    assert!(matches!(error(&clip("zero_bytes.mp4")), Error::EmptyFile { .. }));
+    assert!(matches!(error(&clip("text_file.mp4")), Error::NotVideo { .. }));
+    assert!(matches!(error(&clip("trunc_moov_missing.mp4")), Error::NotVideo { .. }));
+    assert!(matches!(error(&clip("audio_only.mp3")), Error::NoVideoStream { cover_art: false, .. }));
+    assert!(matches!(error(&clip("cover_art.m4a")), Error::NoVideoStream { cover_art: true, .. }));
 
     let small = ClipOptions { max_pixels: 1000, ..ClipOptions::default() };
-    let large = Clip::open(&nasty("plain_h264.mp4"), &small).err().unwrap();
+    let large = Clip::open(&clip("plain_h264.mp4"), &small).err().unwrap();
     assert!(matches!(large, Error::FrameTooLarge { width: 320, height: 240, .. }), "{large}");
-    let mut gif = std::fs::read(nasty("anim.gif")).unwrap();
+    let mut gif = std::fs::read(clip("anim.gif")).unwrap();
     gif[6..10].copy_from_slice(&[0x30, 0x75, 0x30, 0x75]);
     std::fs::write(folder.join("large.gif"), gif).unwrap();
     let large = error(&folder.join("large.gif"));
     assert!(matches!(large, Error::FrameTooLarge { width: 30_000, height: 30_000, .. }), "{large}");
 
     // Scripts that name other files are refused whatever they are called.
-    let canary = nasty("bframes_opengop.ts").canonicalize().unwrap();
+    let canary = clip("bframes_opengop.ts").canonicalize().unwrap();
     let canary = canary.display();
     let concat = format!("ffconcat version 1.0\nfile '{canary}'\n");
     let playlist = format!("#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:4,\n{canary}\n#EXT-X-ENDLIST\n");
@@ -189,7 +185,7 @@ fn any_file_name_opens() {
     for name in [b"-i.mp4".as_slice(), b"a:b.mp4", b"%03d.mp4", b"http:x.mp4", b"\xff\xfe.mp4", "é 視.mp4".as_bytes()]
     {
         let path = folder.join(std::ffi::OsStr::from_bytes(name));
-        std::fs::copy(nasty("plain_h264.mp4"), &path).unwrap();
+        std::fs::copy(clip("plain_h264.mp4"), &path).unwrap();
         let clip = Clip::open(&path, &ClipOptions::default()).unwrap();
         assert_eq!((clip.info().frame_count, clip.info().duration_secs()), (90, 3.0));
     }
@@ -198,7 +194,7 @@ fn any_file_name_opens() {
 #[test]
 fn reading_stops_when_asked() {
     for options in [ClipOptions::default(), linear()] {
-        let mut clip = Clip::open(&nasty("plain_h264.mp4"), &options).unwrap();
+        let mut clip = Clip::open(&clip("plain_h264.mp4"), &options).unwrap();
         let all: Vec<usize> = (0..90).collect();
         options.stop.store(true, Ordering::Relaxed);
         let result = clip.read(&all, View::Native, &mut |_| Ok::<(), Infallible>(()));
@@ -218,7 +214,7 @@ fn reading_stops_when_asked() {
     }
     let options = ClipOptions::default();
     options.stop.store(true, Ordering::Relaxed);
-    assert!(matches!(Clip::open(&nasty("plain_h264.mp4"), &options), Err(Error::Interrupted { .. })));
+    assert!(matches!(Clip::open(&clip("plain_h264.mp4"), &options), Err(Error::Interrupted { .. })));
 }
 
 /// The stop flag may come down on FFmpeg at any point; the same clip gives the same frames afterwards.
@@ -230,7 +226,7 @@ fn a_stop_in_the_middle_of_a_read_spoils_nothing() {
         ("bframes_opengop.ts", ClipOptions::default()),
         ("vp9.webm", ClipOptions::default()),
     ] {
-        let mut clip = Clip::open(&nasty(name), &options).unwrap();
+        let mut clip = Clip::open(&clip(name), &options).unwrap();
         let all: Vec<usize> = (0..clip.info().frame_count).collect();
         let read = |clip: &mut Clip, stop_after: usize| {
             let mut frames = Vec::new();
@@ -269,20 +265,20 @@ fn reading_pictures_stops_when_asked() {
 fn damage_is_reported_and_strict_refuses_it() {
     let strict = ClipOptions { strict: true, ..ClipOptions::default() };
     for name in ["trunc_half_faststart.mp4", "trunc_half.mkv", "corrupt_mid.mkv", "corrupt_mid_light.mp4"] {
-        let (indices, _, _, _, warnings) = sample(&nasty(name), &uniform(32), &ClipOptions::default()).unwrap();
+        let (indices, _, _, _, warnings) = sample(&clip(name), &uniform(32), &ClipOptions::default()).unwrap();
         assert_eq!(indices.len(), 32);
         assert!(!warnings.is_empty(), "{name}");
-        let error = sample(&nasty(name), &uniform(32), &strict).err().unwrap();
+        let error = sample(&clip(name), &uniform(32), &strict).err().unwrap();
         assert!(matches!(error, Error::Damaged { .. }), "{name}: {error}");
     }
-    let (_, _, _, info, warnings) = sample(&nasty("trunc_half_faststart.mp4"), &uniform(4), &linear()).unwrap();
+    let (_, _, _, info, warnings) = sample(&clip("trunc_half_faststart.mp4"), &uniform(4), &linear()).unwrap();
     assert!(
         warnings.iter().any(|text| text == "frames 44-89 could not be decoded; using the 44 before"),
         "{warnings:?}"
     );
     assert_eq!(info.frame_count, 44);
     for name in ["plain_h264.mp4", "bframes_opengop.ts", "vp9.webm"] {
-        let (_, _, _, _, warnings) = sample(&nasty(name), &uniform(8), &strict).unwrap();
+        let (_, _, _, _, warnings) = sample(&clip(name), &uniform(8), &strict).unwrap();
         assert!(warnings.is_empty(), "{name}: {warnings:?}");
     }
 }
@@ -306,7 +302,7 @@ fn broken_files_give_frames_or_an_error() {
     let names = ["plain_h264.mp4", "bframes_opengop.mkv", "bframes_opengop.ts", "vp9.webm", "hevc_opengop.mp4"];
     let more = ["fragmented.mp4", "mjpeg.avi", "anim.gif", "av1.mp4", "editlist_cut1.5.mp4"];
     for name in names.into_iter().chain(more) {
-        let sound = std::fs::read(nasty(name)).unwrap();
+        let sound = std::fs::read(clip(name)).unwrap();
         for seed in 1..=10 {
             let mut dice = Dice(seed * 0x9e37_79b9_7f4a_7c15);
             let mut bytes = sound.clone();

@@ -17,7 +17,7 @@ use llava_video::video::isolated::confine;
 
 use crate::support::process::skipped;
 use crate::support::wire::{self, read_message};
-use crate::support::{Run, fixtures, llava_video};
+use crate::support::{Run, clip, llava_video};
 
 /// Names the part that a test plays in a process of its own, and where.
 const PART: &str = "LLAVA_VIDEO_TEST_PART";
@@ -267,12 +267,12 @@ fn signal_info() -> [c_int; 32] {
 fn place(parent: &Path, name: &str, port: u16, victim: u32) -> Place {
     let dir = parent.join(name);
     fs::create_dir(&dir).unwrap();
-    let clip = dir.join("clip.mp4");
-    fs::copy(fixtures().join("clips/nasty/plain_h264.mp4"), &clip).unwrap();
+    let copy = dir.join("clip.mp4");
+    fs::copy(clip("plain_h264.mp4"), &copy).unwrap();
     for other in ["other", "removable", "movable", "emptied"] {
         fs::write(dir.join(other), "data").unwrap();
     }
-    Place { dir, clip, port, victim: c_long::from(victim) }
+    Place { dir, clip: copy, port, victim: c_long::from(victim) }
 }
 
 /// Tries everything in `open`, confines itself to the clip in `closed`, and tries everything again there.
@@ -331,15 +331,15 @@ fn everything_else_is_refused() {
     if !files_are_kept_apart {
         skipped("other files", "this kernel has no landlock to keep them apart");
     }
-    let clip = fs::read(dir.path().join("closed/clip.mp4")).unwrap();
-    assert!(clip == fs::read(fixtures().join("clips/nasty/plain_h264.mp4")).unwrap());
+    let left = fs::read(dir.path().join("closed/clip.mp4")).unwrap();
+    assert!(left == fs::read(clip("plain_h264.mp4")).unwrap());
 }
 
 /// What decoding needs, on any C library: threads that come and go, memory that grows, clocks, chance.
 #[test]
 fn what_decoding_needs_is_left() {
     if part().is_some() {
-        let clip = fixtures().join("clips/nasty/plain_h264.mp4");
+        let clip = clip("plain_h264.mp4");
         confine(&clip, CPU_SECS);
         for round in 0..20 {
             let work = &|number: usize| {
@@ -378,7 +378,7 @@ fn what_decoding_needs_is_left() {
 #[test]
 fn memory_and_open_files_are_limited() {
     if part().is_some() {
-        let clip = fixtures().join("clips/nasty/plain_h264.mp4");
+        let clip = clip("plain_h264.mp4");
         let reserve = |gib: c_long| {
             let flags = c_long::from(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE);
             let mapped = call(libc::SYS_mmap, &[0, gib << 30, c_long::from(libc::PROT_NONE), flags, -1, 0]);
@@ -407,7 +407,7 @@ fn memory_and_open_files_are_limited() {
 #[test]
 fn processor_time_is_limited() {
     if part().is_some() {
-        confine(&fixtures().join("clips/nasty/plain_h264.mp4"), 1);
+        confine(&clip("plain_h264.mp4"), 1);
         let started = Instant::now();
         while started.elapsed() < Duration::from_secs(60) {
             std::hint::black_box(0);
@@ -422,7 +422,7 @@ fn processor_time_is_limited() {
 #[test]
 fn an_abort_is_seen_as_one() {
     if part().is_some() {
-        confine(&fixtures().join("clips/nasty/plain_h264.mp4"), CPU_SECS);
+        confine(&clip("plain_h264.mp4"), CPU_SECS);
         std::process::abort();
     }
     let (status, run) = play("an_abort_is_seen_as_one", "child");
@@ -437,7 +437,7 @@ fn what_was_open_before_is_closed() {
     let script = format!("exec 7<'{}' 9<'{0}'; exec '{binary}' decode-worker", secret.path().display());
     let mut child =
         Command::new("/bin/sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let clip = fixtures().join("clips/nasty/plain_h264.mp4");
+    let clip = clip("plain_h264.mp4");
     child.stdin.as_mut().unwrap().write_all(&wire::open(&clip)).unwrap();
     let (reply, _) = read_message(child.stdout.as_mut().unwrap());
     assert!(reply["Opened"]["info"]["frame_count"].as_u64() > Some(0), "{reply}");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use llava_video::video::isolated::{IsolatedClip, Launcher, View};
 use llava_video::video::{ClipOptions, Error, ReadError, SamplePolicy, plan};
 
-use crate::support::{fixtures, llava_video};
+use crate::support::{clip, llava_video};
 
 /// Clips of as many containers and codecs as there are.
 const CLIPS: [&str; 10] = [
@@ -90,7 +90,7 @@ fn five_hundred_damaged_files_do_no_harm() {
     let work = || loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
         let Some(name) = CLIPS.get(number / VARIANTS) else { return };
-        let whole = std::fs::read(fixtures().join("clips/nasty").join(name)).unwrap();
+        let whole = std::fs::read(clip(name)).unwrap();
         let path = dir.path().join(format!("{number}-{name}"));
         std::fs::write(&path, damaged(&whole, number as u64)).unwrap();
         let started = Instant::now();
@@ -125,7 +125,7 @@ fn five_hundred_damaged_files_do_no_harm() {
 
 #[test]
 fn strict_refuses_what_is_otherwise_used_with_a_warning() {
-    let path = fixtures().join("clips/nasty/trunc_half_faststart.mp4");
+    let path = clip("trunc_half_faststart.mp4");
     let path = path.to_str().unwrap();
     let lenient = llava_video(["frames", path, "--frames", "4"]);
     assert_eq!(lenient.stdout_of_success().lines().count(), 4);

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{fixtures, golden, json, llava_video, sha256_hex};
+use crate::support::{clip, fixtures, golden, json, llava_video, sha256_hex};
 
 /// The committed clips; all others, too, where the environment variable names the folder that holds them.
 fn clips() -> Vec<(PathBuf, Value)> {
@@ -135,7 +135,7 @@ fn indices(path: &Path, extra: &[&str]) -> Vec<u64> {
 #[test]
 fn a_part_of_the_clip_keeps_the_clips_own_numbers_and_times() {
     // 90 frames at 30 per second.
-    let path = fixtures().join("clips/nasty/plain_h264.mp4");
+    let path = clip("plain_h264.mp4");
     assert_eq!(indices(&path, &["--start", "1", "--end", "2", "--frames", "4"]), [30, 39, 49, 59]);
     assert_eq!(indices(&path, &["--start", "0:02", "--frames", "2"]), [60, 89]);
     assert_eq!(indices(&path, &["--end", "0:00:00.1", "--frames", "3"]), [0, 1, 2]);
@@ -147,17 +147,17 @@ fn a_part_of_the_clip_keeps_the_clips_own_numbers_and_times() {
         assert_eq!(line, whole[line["index"].as_u64().unwrap() as usize]);
     }
     // A file whose clock starts at an hour: times count from its first frame.
-    let late = fixtures().join("clips/nasty/ts_start_1h.ts");
+    let late = clip("ts_start_1h.ts");
     assert_eq!(indices(&late, &["--start", "1", "--end", "2", "--frames", "2"]), [30, 59]);
 }
 
 #[test]
 fn moments_take_the_frame_shown_then() {
-    let path = fixtures().join("clips/nasty/plain_h264.mp4");
+    let path = clip("plain_h264.mp4");
     assert_eq!(indices(&path, &["--at", "0,1,1.01,2.99"]), [0, 30, 30, 89]);
     assert_eq!(indices(&path, &["--at", "2,0:01"]), [30, 60], "in the order of time");
     // Frames of a variable rate lie where their time stamps say; these are of the same clip in two containers.
-    let (mp4, mkv) = (fixtures().join("clips/nasty/vfr.mp4"), fixtures().join("clips/nasty/vfr.mkv"));
+    let (mp4, mkv) = (clip("vfr.mp4"), clip("vfr.mkv"));
     let at = ["--at", "0.41,2.34,4.44,4.6"];
     assert_eq!(indices(&mp4, &at), indices(&mkv, &at));
     for (line, moment) in lines(&mp4, &at).iter().zip([0.41, 2.34, 4.44, 4.6]) {
@@ -176,7 +176,7 @@ fn moments_take_the_frame_shown_then() {
 
 #[test]
 fn times_that_make_no_sense_are_refused() {
-    let path = fixtures().join("clips/nasty/plain_h264.mp4");
+    let path = clip("plain_h264.mp4");
     let path = path.to_str().unwrap();
     for wrong in [
         &["--start", "2", "--end", "1"][..],
@@ -195,7 +195,7 @@ fn times_that_make_no_sense_are_refused() {
 #[test]
 fn pictures_show_the_frames() {
     let dir = tempfile::tempdir().unwrap();
-    let path = fixtures().join("clips/nasty/plain_h264.mp4");
+    let path = clip("plain_h264.mp4");
     let (out, sheet) = (dir.path().join("new/out"), dir.path().join("sheet.png"));
     let (out, sheet) = (out.to_str().unwrap(), sheet.to_str().unwrap());
     let shown = lines(&path, &["--frames", "3", "--out", out, "--contact-sheet", sheet]);
@@ -215,7 +215,7 @@ fn pictures_show_the_frames() {
 #[test]
 fn standard_input_is_as_good_as_a_file() {
     use std::process::Stdio;
-    let path = fixtures().join("clips/nasty/plain_h264.mp4");
+    let path = clip("plain_h264.mp4");
     let mut command = crate::support::command();
     command.args(["frames", "-", "--frames", "4"]).stdin(Stdio::from(std::fs::File::open(&path).unwrap()));
     let from_stdin = crate::support::run(&mut command);
@@ -225,7 +225,7 @@ fn standard_input_is_as_good_as_a_file() {
 
 #[test]
 fn probe_tells_what_is_used() {
-    let path = fixtures().join("clips/nasty/rotate_90.mp4");
+    let path = clip("rotate_90.mp4");
     let facts = llava_video(["probe", path.to_str().unwrap(), "--json"]).json();
     assert_eq!((&facts["codec"], &facts["frame_count"], &facts["avg_fps"]), (&"h264".into(), &60.into(), &30.0.into()));
     assert_eq!((&facts["width"], &facts["height"], &facts["transposed"]), (&240.into(), &320.into(), &true.into()));
@@ -262,7 +262,7 @@ fn probe_shows_people_no_long_numbers_and_nothing_unknown() {
 #[test]
 fn a_contact_sheet_goes_where_it_is_told_in_the_format_that_its_name_says() {
     let dir = tempfile::tempdir().unwrap();
-    let clip = fixtures().join("clips/nasty/plain_h264.mp4");
+    let clip = clip("plain_h264.mp4");
     let sheet = |file: &str| {
         let file = dir.path().join(file);
         lines(&clip, &["--frames", "4", "--contact-sheet", file.to_str().unwrap()]);

@@ -4,7 +4,6 @@
 
 use std::convert::Infallible;
 use std::io::Write;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use llava_video::video::isolated::{IsolatedClip, Launcher, View};
@@ -12,17 +11,15 @@ use llava_video::video::{Clip, ClipOptions, Error, Frame, ReadError};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use crate::support::fixtures;
+use crate::support::clip;
 use crate::support::wire::message;
 
 /// The clip it pretends to read: 90 frames of 320x240.
-fn clip() -> PathBuf {
-    fixtures().join("clips/nasty/plain_h264.mp4")
-}
+const CLIP: &str = "plain_h264.mp4";
 
 /// The facts that an honest child sends of it.
 fn info() -> Value {
-    serde_json::to_value(Clip::open(&clip(), &ClipOptions::default()).unwrap().info()).unwrap()
+    serde_json::to_value(Clip::open(&clip(CLIP), &ClipOptions::default()).unwrap().info()).unwrap()
 }
 
 fn opened() -> Vec<u8> {
@@ -57,7 +54,7 @@ impl Hostile {
     fn open(&self) -> Result<IsolatedClip, Error> {
         let script = format!("cat '{}'; exec sleep 100", self.replies.path().display());
         let launcher = Launcher { program: "/bin/sh".into(), args: vec!["-c".into(), script.into()] };
-        IsolatedClip::open(&clip(), &ClipOptions::default(), self.timeout, &launcher, &|| true)
+        IsolatedClip::open(&clip(CLIP), &ClipOptions::default(), self.timeout, &launcher, &|| true)
     }
 
     /// What comes of reading two frames from it.
@@ -80,7 +77,7 @@ impl Hostile {
 fn refused<T>(outcome: impl FnOnce() -> Result<T, Error>, reason: &str) {
     let started = Instant::now();
     match outcome() {
-        Err(Error::Child { reason: told, path }) if path == clip() => assert_eq!(told, reason),
+        Err(Error::Child { reason: told, path }) if path == clip(CLIP) => assert_eq!(told, reason),
         Err(other) => panic!("{reason}: {other:?}"),
         Ok(_) => panic!("{reason}: nothing was noticed"),
     }
@@ -242,7 +239,7 @@ fn a_child_that_was_given_up_is_not_asked_again() {
 #[test]
 fn a_read_after_a_failing_sink_is_a_fresh_one() {
     let launcher = Launcher { program: env!("CARGO_BIN_EXE_llava-video").into(), args: vec!["decode-worker".into()] };
-    let open = || IsolatedClip::open(&clip(), &ClipOptions::default(), None, &launcher, &|| true).unwrap();
+    let open = || IsolatedClip::open(&clip(CLIP), &ClipOptions::default(), None, &launcher, &|| true).unwrap();
     let read = |clip: &mut IsolatedClip, indices: &[usize]| {
         let mut frames: Vec<Frame> = Vec::new();
         let mut sink = |frame| {
@@ -271,7 +268,7 @@ fn a_read_after_a_failing_sink_is_a_fresh_one() {
 fn a_child_that_cannot_be_started_is_not_blamed_on_the_clip() {
     for program in ["/no/such/program", "/dev/null"] {
         let launcher = Launcher { program: program.into(), args: Vec::new() };
-        let opened = IsolatedClip::open(&clip(), &ClipOptions::default(), None, &launcher, &|| true);
+        let opened = IsolatedClip::open(&clip(CLIP), &ClipOptions::default(), None, &launcher, &|| true);
         let error = opened.err().unwrap();
         let text = error.to_string();
         assert!(matches!(error, Error::Launch { .. }), "{error:?}");

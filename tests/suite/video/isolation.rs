@@ -15,18 +15,16 @@ use llava_video::video::isolated::{IsolatedClip, Launcher};
 use llava_video::video::{ClipOptions, Error};
 
 use crate::support::process::{PATIENCE, Running};
-use crate::support::{fixtures, llava_video};
+use crate::support::{clip, llava_video};
 
-fn clip() -> PathBuf {
-    fixtures().join("clips/nasty/plain_h264.mp4")
-}
+const CLIP: &str = "plain_h264.mp4";
 
 /// Opens a clip with a shell command in place of the child.
 fn open_with(script: &str, timeout: Option<f64>) -> Error {
     let launcher = Launcher { program: "/bin/sh".into(), args: vec!["-c".into(), script.into()] };
     let timeout = timeout.map(Duration::from_secs_f64);
     let started = Instant::now();
-    let opened = IsolatedClip::open(&clip(), &ClipOptions::default(), timeout, &launcher, &|| true);
+    let opened = IsolatedClip::open(&clip(CLIP), &ClipOptions::default(), timeout, &launcher, &|| true);
     assert!(started.elapsed() < Duration::from_secs(10), "{script} took {:?}", started.elapsed());
     opened.expect_err("no shell command is a worker")
 }
@@ -34,7 +32,7 @@ fn open_with(script: &str, timeout: Option<f64>) -> Error {
 #[test]
 fn a_child_that_dies_costs_one_error() {
     let reason = |script: &str| match open_with(script, None) {
-        Error::Child { reason, path } if path == clip() => reason,
+        Error::Child { reason, path } if path == clip(CLIP) => reason,
         other => panic!("{script}: {other:?}"),
     };
     assert!(reason("kill -SEGV $$").contains("crashed with signal 11"));
@@ -55,13 +53,13 @@ fn a_child_that_hangs_is_given_up() {
 #[test]
 fn an_interrupt_ends_the_wait() {
     let launcher = Launcher { program: "/bin/sleep".into(), args: vec!["100".into()] };
-    let opened = IsolatedClip::open(&clip(), &ClipOptions::default(), None, &launcher, &|| false);
+    let opened = IsolatedClip::open(&clip(CLIP), &ClipOptions::default(), None, &launcher, &|| false);
     assert!(matches!(opened, Err(Error::Interrupted { .. })));
 }
 
 #[test]
 fn a_timeout_is_an_error_that_names_the_flag() {
-    let path = clip();
+    let path = clip(CLIP);
     let run = llava_video(["frames", path.to_str().unwrap(), "--decode-timeout", "0.000001"]);
     run.fails_with(&["plain_h264.mp4", "gave up", "hint: ", "--decode-timeout"]);
     assert_eq!(llava_video(["frames", path.to_str().unwrap(), "--decode-timeout", "0"]).code, Some(2));
@@ -72,8 +70,8 @@ fn frames_in_the_child_are_those_of_this_process() {
     use llava_video::video::{Clip, Frame};
     let launcher = Launcher { program: env!("CARGO_BIN_EXE_llava-video").into(), args: vec!["decode-worker".into()] };
     let options = ClipOptions::default();
-    let mut child = IsolatedClip::open(&clip(), &options, None, &launcher, &|| true).unwrap();
-    let mut here = Clip::open(&clip(), &options).unwrap();
+    let mut child = IsolatedClip::open(&clip(CLIP), &options, None, &launcher, &|| true).unwrap();
+    let mut here = Clip::open(&clip(CLIP), &options).unwrap();
     assert_eq!(child.info(), here.info());
     let (mut from_child, mut from_here): (Vec<Frame>, Vec<Frame>) = (Vec::new(), Vec::new());
     let indices = [0, 0, 17, 89];
@@ -104,7 +102,7 @@ fn a_program_that_is_gone_does_not_blame_the_clip() {
     let (reader, mut writer) = std::io::pipe().unwrap();
     let running = Running::start(Command::new(&program).args(["probe", "-"]).stdin(reader));
     std::fs::remove_file(&program).unwrap();
-    writer.write_all(&std::fs::read(clip()).unwrap()).unwrap();
+    writer.write_all(&std::fs::read(clip(CLIP)).unwrap()).unwrap();
     drop(writer);
     let run = running.end_within(PATIENCE);
     run.fails_with(&["cannot start", "No such file", "hint: "]);

@@ -1,16 +1,12 @@
 //! Streams in which packets and frames do not match one to one, or timestamps are missing: always the frames that a
 //! decode from the start gives.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use llava_video::video::{Access, ClipInfo, ClipOptions, SamplePolicy};
 
-use super::clips::{linear, nasty, sample, uniform};
-use crate::support::{fixtures, json, mp4, remux::remux};
-
-fn odd(name: &str) -> PathBuf {
-    fixtures().join("clips/odd").join(name)
-}
+use super::clips::{linear, sample, uniform};
+use crate::support::{clip, fixtures, json, mp4, remux::remux};
 
 /// Checks that frames are those of a decode from the start, however many are taken; returns what is known in the end.
 fn as_from_the_start(path: &Path) -> ClipInfo {
@@ -49,25 +45,25 @@ fn with_unit(from: &Path, unit: &[u8], is_chosen: impl Fn(usize) -> bool, check:
 
 #[test]
 fn a_sequence_may_end_before_an_open_group() {
-    let info = as_from_the_start(&nasty("hevc_opengop.mp4"));
+    let info = as_from_the_start(&clip("hevc_opengop.mp4"));
     assert_eq!(info.access, Access::Seek);
     let whole = info.frame_count;
-    let keys = keyframes(&nasty("hevc_opengop.mp4"));
+    let keys = keyframes(&clip("hevc_opengop.mp4"));
     assert!(keys.len() > 2, "{keys:?}");
     // An end of sequence (36) makes the decoder drop the frames shown before the next keyframe.
     for key in [keys[1], keys[2]] {
         let loses_frames = |info: ClipInfo| assert!(info.frame_count < whole, "{info:?}");
-        with_unit(&nasty("hevc_opengop.mp4"), &[36 << 1, 1], |number| number + 1 == key, loses_frames);
+        with_unit(&clip("hevc_opengop.mp4"), &[36 << 1, 1], |number| number + 1 == key, loses_frames);
     }
     // H.264 has such a unit (10), too.
-    let keys = keyframes(&nasty("bframes_opengop.mp4"));
+    let keys = keyframes(&clip("bframes_opengop.mp4"));
     assert!(keys.len() > 2, "{keys:?}");
-    with_unit(&nasty("bframes_opengop.mp4"), &[10], |number| number + 1 == keys[1], |_| ());
+    with_unit(&clip("bframes_opengop.mp4"), &[10], |number| number + 1 == keys[1], |_| ());
 }
 
 #[test]
 fn a_link_may_be_broken() {
-    let from = nasty("hevc_opengop.mp4");
+    let from = clip("hevc_opengop.mp4");
     let whole = as_from_the_start(&from).frame_count;
     // The first open group but one: frames shown before its keyframe come after it.
     let key = keyframes(&from)[2];
@@ -131,7 +127,7 @@ fn packets_of_no_bytes_are_no_frames() {
 
 #[test]
 fn packed_frames_keep_the_stated_rate() {
-    let info = as_from_the_start(&odd("packed_bframes.avi"));
+    let info = as_from_the_start(&clip("packed_bframes.avi"));
     assert_eq!(info.avg_fps, 30_000.0 / 1001.0);
 }
 
@@ -140,7 +136,7 @@ fn packed_frames_keep_the_stated_rate() {
 fn a_transport_stream_may_be_cut_anywhere() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("cut.ts");
-    let whole = std::fs::read(nasty("bframes_opengop.ts")).unwrap();
+    let whole = std::fs::read(clip("bframes_opengop.ts")).unwrap();
     let strict = ClipOptions { strict: true, ..ClipOptions::default() };
     let mut within = 0;
     for bytes in [62_000, 70_001, 62_040, 90_000] {
@@ -167,12 +163,12 @@ fn a_transport_stream_may_be_cut_anywhere() {
 /// decord where a quarter turn swaps the directions of uneven chroma, for which the two differ.
 #[test]
 fn odd_clips_are_as_ffmpegs_own_decode() {
-    let recorded = json(&odd("frames.json"));
+    let recorded = json(&fixtures().join("clips/odd/frames.json"));
     let everything = SamplePolicy { max_frames: usize::MAX, fps: Some(f64::MAX) };
     for (name, digests) in recorded.as_object().unwrap() {
-        let info = as_from_the_start(&odd(name));
+        let info = as_from_the_start(&clip(name));
         assert_eq!(info.frame_count, digests.as_array().unwrap().len(), "{name}");
-        let (_, _, frames, _, _) = sample(&odd(name), &everything, &ClipOptions::default()).unwrap();
+        let (_, _, frames, _, _) = sample(&clip(name), &everything, &ClipOptions::default()).unwrap();
         assert!(frames.values().map(|(digest, _)| digest).eq(digests.as_array().unwrap()), "{name}");
     }
     assert_eq!(recorded.as_object().unwrap().len(), 8);
@@ -181,7 +177,7 @@ fn odd_clips_are_as_ffmpegs_own_decode() {
 /// A colour matrix that no version of FFmpeg has a name for, which its AV1 decoder hands on as it is.
 #[test]
 fn colour_fields_may_hold_any_number() {
-    let info = as_from_the_start(&odd("av1_matrix_200.mp4"));
+    let info = as_from_the_start(&clip("av1_matrix_200.mp4"));
     assert_eq!((info.color_space.as_str(), info.color_range.as_str()), ("unknown", "tv"));
 }
 
@@ -191,10 +187,10 @@ fn text_behind_a_clip_is_no_damage() {
     let dir = tempfile::tempdir().unwrap();
     let names = ["plain_h264.mp4", "fragmented.mp4", "mjpeg.avi", "vp9.webm", "flv_h264.flv", "bframes_opengop.ts"];
     for name in names.into_iter().chain(["ts_mpeg2.ts", "anim.gif", "anim.apng"]) {
-        let (_, _, whole, sound, _) = sample(&nasty(name), &uniform(8), &ClipOptions::default()).unwrap();
+        let (_, _, whole, sound, _) = sample(&clip(name), &uniform(8), &ClipOptions::default()).unwrap();
         for tail in ["a few bytes of text", "\n", "GGGG: not a packet"] {
             let path = dir.path().join(name);
-            std::fs::write(&path, [std::fs::read(nasty(name)).unwrap().as_slice(), tail.as_bytes()].concat()).unwrap();
+            std::fs::write(&path, [std::fs::read(clip(name)).unwrap().as_slice(), tail.as_bytes()].concat()).unwrap();
             let (_, _, frames, info, warnings) = sample(&path, &uniform(8), &strict).unwrap_or_else(|e| panic!("{e}"));
             assert!(warnings.is_empty(), "{name}: {warnings:?}");
             assert_eq!((frames, info.access), (whole.clone(), sound.access.clone()), "{name} {tail}");

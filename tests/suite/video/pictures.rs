@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::{Case, CheckpointCopy, Run, command, device, fixtures, golden, ids, llava_video, run};
+use crate::support::{
+    Case, CheckpointCopy, Run, clip, clip_arg, command, device, fixtures, golden, ids, llava_video, run,
+};
 
 /// A picture of one colour.
 fn picture(path: &Path, width: u32, height: u32, rgb: [u8; 3]) {
@@ -54,13 +56,13 @@ fn a_directory_with_videos_is_refused() {
         llava_video(["frames", path]).fails_with(&[path, part, "hint: name one of its videos"]);
         ask(&[path, "Why?"], &["--frames", "2"]).fails_with(&[path, part]);
     };
-    std::fs::copy(fixtures().join("clips/nasty/two_frames.mp4"), dir.path().join("b.MP4")).unwrap();
+    std::fs::copy(clip("two_frames.mp4"), dir.path().join("b.MP4")).unwrap();
     refused("holds 1 video (`b.MP4`)");
     for name in ["1.png", "2.png", "3.jpg"] {
         picture(&dir.path().join(name), 8, 8, [1, 2, 3]);
     }
     refused("holds 1 video (`b.MP4`) beside 3 pictures");
-    std::fs::copy(fixtures().join("clips/nasty/anim.gif"), dir.path().join("a.gif")).unwrap();
+    std::fs::copy(clip("anim.gif"), dir.path().join("a.gif")).unwrap();
     refused("holds 2 videos (`a.gif`, ...) beside 3 pictures");
     // A directory of that name is no video, and what is hidden is not there.
     for name in ["a.gif", "b.MP4"] {
@@ -191,8 +193,8 @@ fn what_is_no_picture_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("a.png").to_str().unwrap().to_owned();
     picture(Path::new(&path), 20, 10, [1, 2, 3]);
-    let clip = fixtures().join("clips/nasty/two_frames.mp4").to_str().unwrap().to_owned();
-    let gif = fixtures().join("clips/nasty/anim.gif").to_str().unwrap().to_owned();
+    let clip = clip_arg("two_frames.mp4");
+    let gif = clip_arg("anim.gif");
     for (inputs, extra, part) in [
         (&[path.as_str(), &clip, "Why?"][..], &[][..], "is a video"),
         (&[&clip, &path, "Why?"], &[], "is a video"),
@@ -243,7 +245,7 @@ fn a_config_that_does_not_say_how_is_refused_for_pictures_alone() {
     picture(Path::new(&path), 40, 20, [1, 2, 3]);
     let model = ["--model", copy.path().to_str().unwrap()];
     ask(&[&path, "Why?"], &model).fails_with(&["config.json", "pictures", "image_grid_pinpoints is missing"]);
-    let clip = fixtures().join("clips/nasty/two_frames.mp4").to_str().unwrap().to_owned();
+    let clip = clip_arg("two_frames.mp4");
     assert_eq!(ask(&[&clip, "Why?"], &model).code, Some(0));
     // Told how, it can.
     let tokens =
@@ -255,7 +257,7 @@ fn a_config_that_does_not_say_how_is_refused_for_pictures_alone() {
 #[test]
 fn animations_are_videos() {
     for name in ["anim.gif", "anim.apng"] {
-        let path = fixtures().join("clips/nasty").join(name);
+        let path = clip(name);
         let record = ask(&[path.to_str().unwrap(), "Why?"], &["--frames", "2", "--json"]).json();
         assert!(record["pictures"] == json!([]) && record["frames"].as_array().unwrap().len() == 2, "{record}");
         assert!(means(&[path.to_str().unwrap(), "--frames", "8"])[7].0 > 1, "{name}");
