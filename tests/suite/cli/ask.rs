@@ -8,8 +8,8 @@ use candle_core::Device;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Case, CheckpointCopy, Run, assert_close, clip, command, device, golden, ids, llava_video, lossless, rgb_frames,
-    run, set_flags,
+    Case, CheckpointCopy, Run, assert_close, clip, command, device, golden, golden_checkpoint, ids, llava_video,
+    lossless, rgb_frames, run, set_flags, tiny_checkpoint,
 };
 
 /// The golden clips' rate: their stamps were made with it.
@@ -58,17 +58,13 @@ fn lossless_clip(frames: &[Vec<u8>], width: usize, height: usize) -> tempfile::N
     clip
 }
 
-fn tiny() -> PathBuf {
-    golden().join("ckpt/a_9x9_untied_sharded_bf16")
-}
-
 fn bunny() -> PathBuf {
     clip("sk_bigbuckbunny.mp4")
 }
 
 /// Arguments for a quick question to the tiny checkpoint about a real clip.
 fn quick(extra: &[&str]) -> Vec<String> {
-    let (clip, model) = (bunny(), tiny());
+    let (clip, model) = (bunny(), tiny_checkpoint());
     let base = ["ask", clip.to_str().unwrap(), "What is this?", "--model", model.to_str().unwrap()];
     let rest = ["--frames", "3", "--max-new-tokens", "12", "--device", device()];
     base.into_iter().chain(rest).chain(extra.iter().copied()).map(str::to_owned).collect()
@@ -157,7 +153,7 @@ fn the_penalty_of_the_hf_layout_counts_the_prompt() {
 fn each_of_two_stop_ids_ends_an_answer() {
     for (name, generated) in [("frame_bilinear_s2_a", 4), ("grid_max_s2_a", 3)] {
         let case = Case::load(name);
-        let copy = CheckpointCopy::of(&golden().join("ckpt").join(case.str("ckpt")));
+        let copy = CheckpointCopy::of(&golden_checkpoint(case.str("ckpt")));
         copy.edit_json("generation_config.json", |config| config["eos_token_id"] = json!([95, 314]));
         let asked = Asked::of(&case);
         let mut args = asked.args(copy.path());
@@ -220,7 +216,7 @@ fn an_answer_that_ends_by_itself_is_not_called_cut() {
 fn the_environment_may_name_the_model() {
     let args = quick(&["--json"]);
     let without: Vec<&String> = args[..3].iter().chain(&args[5..]).collect();
-    let model = tiny();
+    let model = tiny_checkpoint();
     let record = run(command().args(&without).env("LLAVA_VIDEO_MODEL", &model)).json();
     assert_eq!(record, with_timings_of(llava_video(&args).json(), &record));
     // What is typed counts more.
@@ -337,14 +333,14 @@ fn a_dash_reads_the_question_from_stdin() {
     for empty in [&b""[..], b"\n"] {
         assert_eq!(ask_on_stdin(empty, &with_dash).code, Some(2));
     }
-    let model = tiny();
+    let model = tiny_checkpoint();
     assert_eq!(ask_on_stdin(b"\n", &["ask", "-", "-", "--model", model.to_str().unwrap()]).code, Some(2));
     assert_eq!(ask_on_stdin(b"a", &["ask", "-", "-", "--model", model.to_str().unwrap()]).code, Some(2));
 }
 
 #[test]
 fn a_long_prompt_is_refused_with_the_number_of_frames_that_fit() {
-    let copy = CheckpointCopy::of(&tiny());
+    let copy = CheckpointCopy::of(&tiny_checkpoint());
     copy.edit_json("config.json", |config| config["tokenizer_model_max_length"] = json!(300));
     let model = copy.path().to_str().unwrap().to_owned();
     let (clip, clip_text) = (bunny(), "x");
@@ -359,7 +355,7 @@ fn a_long_prompt_is_refused_with_the_number_of_frames_that_fit() {
 
 #[test]
 fn the_context_ends_an_answer() {
-    let copy = CheckpointCopy::of(&tiny());
+    let copy = CheckpointCopy::of(&tiny_checkpoint());
     copy.edit_json("generation_config.json", |config| config["eos_token_id"] = json!([100_000]));
     copy.edit_json("config.json", |config| config["max_position_embeddings"] = json!(130));
     let args = quick(&["--json", "--max-new-tokens", "100", "--model", copy.path().to_str().unwrap()]);
@@ -445,7 +441,7 @@ fn a_repository_id_resolves_from_the_hub_cache() {
     std::fs::create_dir_all(&snapshot).unwrap();
     std::fs::create_dir_all(repo.join("refs")).unwrap();
     std::fs::write(repo.join("refs/main"), "0123abcd").unwrap();
-    for entry in std::fs::read_dir(tiny()).unwrap() {
+    for entry in std::fs::read_dir(tiny_checkpoint()).unwrap() {
         let path = entry.unwrap().path();
         std::fs::copy(&path, snapshot.join(path.file_name().unwrap())).unwrap();
     }

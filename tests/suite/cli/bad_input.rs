@@ -4,11 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::support::{CheckpointCopy, Run, clip, device, golden, llava_video};
-
-fn tiny() -> PathBuf {
-    golden().join("ckpt/a_9x9_untied_sharded_bf16")
-}
+use crate::support::{CheckpointCopy, Run, clip, device, llava_video, tiny_checkpoint};
 
 const CLIP: &str = "plain_h264.mp4";
 
@@ -39,7 +35,7 @@ fn videos_that_are_none() {
         (empty.path().to_owned(), vec![empty.path().to_str().unwrap(), "holds no pictures"]),
         (PathBuf::from("https://example.com/a.mp4"), vec!["https://example.com/a.mp4", "hint: download it first"]),
     ] {
-        ask(&path, &tiny(), &[]).fails_with(&parts);
+        ask(&path, &tiny_checkpoint(), &[]).fails_with(&parts);
         llava_video(["frames", path.to_str().unwrap()]).fails_with(&parts);
     }
 }
@@ -56,13 +52,13 @@ fn a_clip_with_no_decodable_frame() {
     }
     let path = dir.path().join("noise.mp4");
     std::fs::write(&path, bytes).unwrap();
-    ask(&path, &tiny(), &[]).fails_with(&["noise.mp4", "decoded"]);
+    ask(&path, &tiny_checkpoint(), &[]).fails_with(&["noise.mp4", "decoded"]);
 }
 
 #[test]
 fn checkpoints_that_are_incomplete() {
     let without = |name: &str| {
-        let copy = CheckpointCopy::of(&tiny());
+        let copy = CheckpointCopy::of(&tiny_checkpoint());
         std::fs::remove_file(copy.path().join(name)).unwrap();
         copy
     };
@@ -77,11 +73,11 @@ fn checkpoints_that_are_incomplete() {
 
 #[test]
 fn checkpoints_that_are_damaged() {
-    let copy = CheckpointCopy::of(&tiny());
+    let copy = CheckpointCopy::of(&tiny_checkpoint());
     std::fs::write(copy.path().join("config.json"), "{ \"architectures\": ").unwrap();
     ask_model(copy.path()).fails_with(&["config.json", "JSON"]);
 
-    let copy = CheckpointCopy::of(&tiny());
+    let copy = CheckpointCopy::of(&tiny_checkpoint());
     let shard = copy.path().join("model-00002-of-00005.safetensors");
     let bytes = std::fs::read(&shard).unwrap();
     for keep in [bytes.len() - 1, bytes.len() / 2, 20, 0] {
@@ -89,22 +85,22 @@ fn checkpoints_that_are_damaged() {
         ask_model(copy.path()).fails_with(&["model-00002-of-00005.safetensors", "damaged", "hint: "]);
     }
 
-    let copy = CheckpointCopy::of(&tiny());
+    let copy = CheckpointCopy::of(&tiny_checkpoint());
     std::fs::write(copy.path().join("tokenizer.json"), "[]").unwrap();
     ask_model(copy.path()).fails_with(&["tokenizer.json"]);
 
-    let copy = CheckpointCopy::of(&tiny());
+    let copy = CheckpointCopy::of(&tiny_checkpoint());
     copy.edit_json("config.json", |config| config["architectures"] = json!(["MambaForCausalLM"]));
     ask_model(copy.path()).fails_with(&["MambaForCausalLM", "LlavaQwenForCausalLM", "config.json"]);
 
-    let copy = CheckpointCopy::of(&tiny());
+    let copy = CheckpointCopy::of(&tiny_checkpoint());
     copy.edit_json("config.json", |config| config["hidden_size"] = json!("wide"));
     ask_model(copy.path()).fails_with(&["config.json", "hidden_size", "wide"]);
 }
 
 #[test]
 fn all_tensors_that_do_not_fit_are_named_in_one_error() {
-    let copy = CheckpointCopy::of(&tiny());
+    let copy = CheckpointCopy::of(&tiny_checkpoint());
     copy.edit_tensors(|tensors| {
         tensors.remove("model.layers.1.mlp.up_proj.weight").unwrap();
         tensors.remove("model.image_newline").unwrap();
@@ -118,7 +114,7 @@ fn all_tensors_that_do_not_fit_are_named_in_one_error() {
         "1 wrongly shaped: model.layers.2.input_layernorm.weight is [5], expected [96]",
     ]);
     // A whole layer of the tower that the config promises.
-    let copy = CheckpointCopy::of(&tiny());
+    let copy = CheckpointCopy::of(&tiny_checkpoint());
     copy.edit_tensors(|tensors| tensors.retain(|name, _| !name.contains("encoder.layers.1.")));
     ask_model(copy.path()).fails_with(&["16 missing", "encoder.layers.1.mlp.fc1.weight"]);
 }
@@ -127,14 +123,19 @@ fn all_tensors_that_do_not_fit_are_named_in_one_error() {
 fn a_device_that_this_build_lacks() {
     for (device, built_in) in [("cuda", cfg!(feature = "cuda")), ("metal", cfg!(feature = "metal"))] {
         if !built_in {
-            ask(&clip(CLIP), &tiny(), &["--device", device]).fails_with(&["no", "support", "hint: ", "--device cpu"]);
+            ask(&clip(CLIP), &tiny_checkpoint(), &["--device", device]).fails_with(&[
+                "no",
+                "support",
+                "hint: ",
+                "--device cpu",
+            ]);
         }
     }
 }
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    let (clip, model) = (clip(CLIP), tiny());
+    let (clip, model) = (clip(CLIP), tiny_checkpoint());
     let (clip, model) = (clip.to_str().unwrap(), model.to_str().unwrap());
     for wrong in [
         &["--frames", "0"][..],
@@ -170,7 +171,7 @@ fn wrong_usage_exits_with_2() {
 /// A file name with a line break in it must not break the one line that names it.
 #[test]
 fn odd_file_names_stay_on_one_line() {
-    let run = ask(Path::new("no\nsuch\u{1b}[31m.mp4"), &tiny(), &[]);
+    let run = ask(Path::new("no\nsuch\u{1b}[31m.mp4"), &tiny_checkpoint(), &[]);
     run.fails_with(&["no such"]);
     assert!(!run.stderr.contains('\u{1b}'), "{}", run.stderr);
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::hub::download::{REPO, SINGLE, hub_with};
+use crate::hub::download::{REPO, hub_with};
 use crate::support::hub_home::HubHome;
 use crate::support::process::skipped;
-use crate::support::{command, llava_video};
+use crate::support::{SINGLE, command, llava_video};
 
 /// Prints what bash would offer for its arguments, a command line, by the function that is registered for the program.
 const BASH: &str = r#"

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::hub::download::{REPO, SHARDED, hub_with};
-use crate::support::{Run, clip_arg, command, device, golden, llava_video, run};
+use crate::hub::download::{REPO, hub_with};
+use crate::support::{Run, SHARDED, clip_arg, command, device, llava_video, run, tiny_checkpoint_arg};
 
 /// The tables of the document: by title, the keys with their types.
 struct Schema {
@@ -77,12 +77,8 @@ impl Schema {
     }
 }
 
-fn tiny() -> String {
-    golden().join("ckpt").join(SHARDED).to_str().unwrap().to_owned()
-}
-
 fn ask(input: &str, extra: &[&str]) -> Run {
-    let model = tiny();
+    let model = tiny_checkpoint_arg();
     let rest = ["--model", &model, "--device", device(), "--max-new-tokens", "3", "--json"];
     llava_video(["ask", input, "Why?"].iter().chain(&rest).chain(extra))
 }
@@ -133,14 +129,14 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
     schema.check("model verify --json", &serde_json::from_str(&damaged.stdout).unwrap());
 
     let gguf = path("model.gguf");
-    llava_video(["model", "quantize", &tiny(), "-o", &gguf, "--quantize", "q8_0"]).stdout_of_success();
-    for model in [&tiny(), &gguf, "demo"] {
+    llava_video(["model", "quantize", &tiny_checkpoint_arg(), "-o", &gguf, "--quantize", "q8_0"]).stdout_of_success();
+    for model in [&tiny_checkpoint_arg(), &gguf, "demo"] {
         schema.check("model info --json", &llava_video(["model", "info", model, "--json"]).json());
     }
     let text = path("text.txt");
     std::fs::write(&text, "A keyframe is a frame that needs no other frame.").unwrap();
     for extra in [&[][..], &["--quantize", "q8_0"]] {
-        let score = ["score", "--text-only", &text, "--model", &tiny(), "--device", device(), "--json"];
+        let score = ["score", "--text-only", &text, "--model", &tiny_checkpoint_arg(), "--device", device(), "--json"];
         schema.check("score --json", &llava_video(score.iter().chain(extra)).json());
     }
 
@@ -217,7 +213,7 @@ fn a_plan_that_does_not_fit_is_printed_and_refused() {
 fn a_text_on_standard_input_scores_as_in_a_file() {
     let text = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(text.path(), "A keyframe is a frame that needs no other frame.").unwrap();
-    let (model, file) = (tiny(), text.path().to_str().unwrap());
+    let (model, file) = (tiny_checkpoint_arg(), text.path().to_str().unwrap());
     let score = |text: &'static str| ["score", "--text-only", text, "--json", "--device", device(), "--model"];
     let from_file =
         llava_video(score("FILE").map(|arg| if arg == "FILE" { file } else { arg }).iter().chain([&&*model]));

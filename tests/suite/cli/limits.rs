@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use crate::support::control_group::ControlGroup;
 use crate::support::process::PATIENCE;
-use crate::support::{clip, command, golden};
+use crate::support::{SINGLE, clip, command, golden_checkpoint};
 
 /// The most threads that a process, and the child that decodes for it, had at a time while it ran.
 #[derive(Debug, PartialEq, Eq, Clone, Copy, Default)]
@@ -37,7 +37,7 @@ fn watched(mut command: Command) -> Threads {
 }
 
 fn scoring(text: &Path, extra: &[&str]) -> Command {
-    let model = golden().join("ckpt/b_7x7_tied_single_bf16");
+    let model = golden_checkpoint(SINGLE);
     let mut command = command();
     command.args(["score", "--device", "cpu", "--model", model.to_str().unwrap(), "--text-only"]).arg(text).args(extra);
     command
@@ -75,7 +75,7 @@ fn a_group_further_out_limits_the_memory() {
     let Some(group) = ControlGroup::with("memory", &limits, "the memory limit of an outer control group") else {
         return;
     };
-    let model = golden().join("ckpt/b_7x7_tied_single_bf16");
+    let model = golden_checkpoint(SINGLE);
     let mut ask = command();
     ask.args(["ask", "--no-video", "Why?", "--dry-run", "--device", "cpu", "--model", model.to_str().unwrap()]);
     assert!(ask.stdout(Stdio::null()).status().unwrap().success(), "there is room without the limit");

@@ -1,9 +1,9 @@
 //! `model list`, `info`, `verify` and `rm`.
 
-use crate::hub::download::{REPO, SHARDED, SINGLE, WEIGHTS, hub_with};
+use crate::hub::download::{REPO, WEIGHTS, hub_with};
 use crate::support::hub::Fault;
 use crate::support::process::{PATIENCE, wait_for};
-use crate::support::{CheckpointCopy, golden, llava_video};
+use crate::support::{CheckpointCopy, SHARDED, SINGLE, golden_checkpoint, llava_video};
 
 #[test]
 fn list_shows_what_is_cached_and_what_could_be() {
@@ -62,7 +62,7 @@ fn llava_video_in(home: &crate::support::hub_home::HubHome, args: &[&str]) -> St
 
 #[test]
 fn info_reads_headers_and_adds_up() {
-    let dir = golden().join("ckpt").join(SHARDED);
+    let dir = golden_checkpoint(SHARDED);
     let info = llava_video(["model", "info", dir.to_str().unwrap(), "--json"]).json();
     let stored: u64 = (1..=5)
         .map(|shard| {
@@ -138,7 +138,7 @@ fn a_repair_is_of_the_commit_that_was_verified() {
     home.run(["model", "pull", REPO]).stdout_of_success();
     damage(&home, &old, WEIGHTS);
     damage(&home, &old, "generation_config.json");
-    let copy = CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
+    let copy = CheckpointCopy::of(&golden_checkpoint(SINGLE));
     copy.edit_json("generation_config.json", |config| config["top_k"] = serde_json::json!(7));
     let new = hub.publish(REPO, "main", copy.path());
     assert_eq!(home.run(["model", "verify", REPO, "--repair"]).code, Some(0));
@@ -147,7 +147,7 @@ fn a_repair_is_of_the_commit_that_was_verified() {
     assert_eq!((hub.fetched(WEIGHTS).len(), hub.fetched("generation_config.json").len()), (2, 2));
     home.run(["model", "verify", REPO, "--offline"]).stdout_of_success();
     let snapshot = home.folder(REPO).join("snapshots").join(&old);
-    let original = golden().join("ckpt").join(SINGLE).join("generation_config.json");
+    let original = golden_checkpoint(SINGLE).join("generation_config.json");
     assert_eq!(std::fs::read(snapshot.join("generation_config.json")).unwrap(), std::fs::read(original).unwrap());
 }
 
@@ -175,7 +175,7 @@ fn a_repair_that_fails_leaves_what_was_there() {
 fn a_repair_is_of_any_file() {
     let (hub, home, commit) = hub_with(SINGLE, REPO);
     home.run(["model", "pull", REPO]).stdout_of_success();
-    let text = golden().join("ckpt").join(SINGLE).join("golden_note.json");
+    let text = golden_checkpoint(SINGLE).join("golden_note.json");
     let name = crate::support::git_blob_hex(&std::fs::read(&text).unwrap());
     std::fs::copy(&text, home.folder(REPO).join("blobs").join(&name)).unwrap();
     let link = home.folder(REPO).join("snapshots").join(&commit).join("golden_note.json");
@@ -204,10 +204,10 @@ fn a_commit_is_named_as_list_shows_it() {
 #[test]
 fn rm_asks_and_takes_only_what_is_its_own() {
     let (hub, home, old) = hub_with(SINGLE, REPO);
-    hub.publish("owner/other", "main", &golden().join("ckpt").join(SHARDED));
+    hub.publish("owner/other", "main", &golden_checkpoint(SHARDED));
     home.run(["model", "pull", REPO]).stdout_of_success();
     home.run(["model", "pull", "owner/other"]).stdout_of_success();
-    let copy = CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
+    let copy = CheckpointCopy::of(&golden_checkpoint(SINGLE));
     copy.edit_json("generation_config.json", |config| config["top_k"] = serde_json::json!(7));
     let new = hub.publish(REPO, "main", copy.path());
     home.run(["model", "pull", REPO]).stdout_of_success();

@@ -7,12 +7,12 @@ use llava_video::model::{self, ClipFrames, LlavaVideo, Stage};
 use llava_video::prompt::Tokenizer;
 use llava_video::trace::Trace;
 
-use crate::support::golden;
+use crate::support::tiny_checkpoint;
 
 /// One frame of a published model takes seconds on a CPU, so that frames are too coarse a measure.
 #[test]
 fn the_vision_tower_tells_after_every_layer() {
-    let checkpoint = Checkpoint::open(golden().join("ckpt/a_9x9_untied_sharded_bf16"), &[]).unwrap();
+    let checkpoint = Checkpoint::open(tiny_checkpoint(), &[]).unwrap();
     let tokenizer = Tokenizer::open(&checkpoint.source).unwrap();
     let placement = Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap();
     let batch_frames = placement.vision_batch_frames();

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use crate::support::process::{PATIENCE, Running};
-use crate::support::{CheckpointCopy, Run, clip, command, device, generate_checkpoint, golden, llava_video};
+use crate::support::{CheckpointCopy, Run, clip, command, device, generate_checkpoint, llava_video, tiny_checkpoint};
 
 /// The longest time from a signal to the end of the process.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
 /// A model that never ends its answer by itself.
 fn endless() -> CheckpointCopy {
-    let copy = CheckpointCopy::of(&golden().join("ckpt/a_9x9_untied_sharded_bf16"));
+    let copy = CheckpointCopy::of(&tiny_checkpoint());
     copy.edit_json("generation_config.json", |config| config["eos_token_id"] = serde_json::json!([100_000]));
     copy
 }

@@ -6,10 +6,8 @@ use std::time::{Duration, Instant};
 use crate::support::hub::{Fault, Hub};
 use crate::support::hub_home::HubHome;
 use crate::support::process::{PATIENCE, signal, wait_for};
-use crate::support::{Run, clip_arg, device, golden, llava_video};
+use crate::support::{Run, SHARDED, SINGLE, clip_arg, device, golden, golden_checkpoint, llava_video};
 
-pub(crate) const SHARDED: &str = "a_9x9_untied_sharded_bf16";
-pub(crate) const SINGLE: &str = "b_7x7_tied_single_bf16";
 pub(crate) const REPO: &str = "owner/video-model";
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 const DEFAULT: &str = "lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only";
@@ -17,7 +15,7 @@ const DEFAULT: &str = "lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only";
 /// A hub with one repository, a cache, and the repository's commit.
 pub(crate) fn hub_with(checkpoint: &str, repo: &str) -> (Hub, HubHome, String) {
     let hub = Hub::start();
-    let commit = hub.publish(repo, "main", &golden().join("ckpt").join(checkpoint));
+    let commit = hub.publish(repo, "main", &golden_checkpoint(checkpoint));
     let home = HubHome::new(&hub);
     (hub, home, commit)
 }
@@ -28,7 +26,7 @@ fn a_first_question_downloads_verifies_loads_and_answers() {
     let clip = clip_arg("plain_h264.mp4");
     let ask = ["ask", &clip, "What happens?", "--frames", "2", "--max-new-tokens", "8", "--device", device()];
     let first = home.run(ask);
-    let local = golden().join("ckpt").join(SHARDED);
+    let local = golden_checkpoint(SHARDED);
     let expected = llava_video([&ask[..], &["--model", local.to_str().unwrap()]].concat());
     assert_eq!(first.stdout_of_success(), expected.stdout_of_success());
     let notes: Vec<&str> = first.stderr.lines().filter(|line| line.starts_with("note: download")).collect();
@@ -50,7 +48,7 @@ fn a_first_question_downloads_verifies_loads_and_answers() {
 #[test]
 fn a_file_cut_20_times_at_random_bytes_is_resumed_each_time() {
     let (hub, home, _) = hub_with(SINGLE, REPO);
-    let size = std::fs::metadata(golden().join("ckpt").join(SINGLE).join(WEIGHTS)).unwrap().len() as usize;
+    let size = std::fs::metadata(golden_checkpoint(SINGLE).join(WEIGHTS)).unwrap().len() as usize;
     let mut random = 0x9e37_79b9_u64;
     let mut cuts = Vec::new();
     for _ in 0..20 {
@@ -154,7 +152,7 @@ fn offline_opens_no_connection() {
 fn a_new_commit_is_fetched_by_pull_alone_and_shares_what_stayed() {
     let (hub, home, old) = hub_with(SINGLE, REPO);
     home.run(["model", "pull", REPO]).stdout_of_success();
-    let copy = crate::support::CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
+    let copy = crate::support::CheckpointCopy::of(&golden_checkpoint(SINGLE));
     copy.edit_json("generation_config.json", |config| config["top_k"] = serde_json::json!(7));
     let new = hub.publish(REPO, "main", copy.path());
     assert_ne!(old, new);
@@ -218,7 +216,7 @@ fn addresses_of_the_hubs_pages_are_taken_for_repositories() {
 #[test]
 fn shards_that_the_index_does_not_name_are_none_of_ours() {
     let hub = Hub::start();
-    let copy = crate::support::CheckpointCopy::of(&golden().join("ckpt").join(SHARDED));
+    let copy = crate::support::CheckpointCopy::of(&golden_checkpoint(SHARDED));
     let stray = "model-00001-of-00009.safetensors";
     std::fs::write(copy.path().join(stray), "of another checkpoint").unwrap();
     hub.publish(REPO, "main", copy.path());

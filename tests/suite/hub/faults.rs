@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::download::{REPO, SHARDED, SINGLE, WEIGHTS, hub_with};
+use super::download::{REPO, WEIGHTS, hub_with};
 use crate::support::hub::{Fault, Hub};
 use crate::support::hub_home::HubHome;
-use crate::support::run;
+use crate::support::{SHARDED, SINGLE, run};
 
 fn status(status: u16) -> Fault {
     Fault::Status(status, "X-Test", String::new())

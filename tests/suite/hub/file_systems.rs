@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::download::{REPO, SINGLE, WEIGHTS, hub_with};
+use super::download::{REPO, WEIGHTS, hub_with};
 use crate::support::denied::{without_links, without_locks};
 use crate::support::hub::Fault;
 use crate::support::hub_home::HubHome;
 use crate::support::process::{PATIENCE, Running, wait_for};
-use crate::support::{CheckpointCopy, Run, golden, run};
+use crate::support::{CheckpointCopy, Run, SINGLE, golden_checkpoint, run};
 
 #[test]
 fn without_locks_two_downloads_share_no_unfinished_file() {
@@ -83,7 +83,7 @@ fn without_links_files_are_checked_and_repaired_all_the_same() {
 fn without_links_a_new_commit_copies_what_stayed() {
     let (hub, home, old) = hub_with(SINGLE, REPO);
     run_without_links(&home, &["model", "pull", REPO]).stdout_of_success();
-    let copy = CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
+    let copy = CheckpointCopy::of(&golden_checkpoint(SINGLE));
     copy.edit_json("generation_config.json", |config| config["top_k"] = serde_json::json!(7));
     let new = hub.publish(REPO, "main", copy.path());
     let pulled = run_without_links(&home, &["model", "pull", REPO]);

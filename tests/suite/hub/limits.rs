@@ -1,11 +1,11 @@
 //! Full disks: refused before anything is fetched where that can be known, and nothing half in place where it cannot.
 
-use super::download::{REPO, SHARDED, SINGLE, WEIGHTS, hub_with};
-use crate::support::golden;
+use super::download::{REPO, WEIGHTS, hub_with};
 use crate::support::hub::{Fault, Hub};
 use crate::support::hub_home::HubHome;
 use crate::support::process::{PATIENCE, Running, limit_file_size, wait_for};
 use crate::support::small_disk::SmallDisk;
+use crate::support::{SHARDED, SINGLE, golden_checkpoint};
 
 #[test]
 fn what_does_not_fit_is_not_begun() {
@@ -32,7 +32,7 @@ fn a_file_that_cannot_grow_is_said_and_continued_later() {
 #[test]
 fn a_disk_that_fills_up_meanwhile_leaves_nothing_half() {
     let hub = Hub::start();
-    hub.publish(REPO, "main", &golden().join("ckpt").join(SHARDED));
+    hub.publish(REPO, "main", &golden_checkpoint(SHARDED));
     let dir = tempfile::tempdir().unwrap();
     let Some(disk) = SmallDisk::mount(dir.path(), 2 << 20, "a disk that fills up meanwhile") else {
         return;

@@ -6,22 +6,22 @@ use std::time::{Duration, Instant};
 use llava_video::hub::{self, RepoName, Settings};
 use llava_video::interrupt::Interrupt;
 
-use super::download::{REPO, SHARDED, SINGLE, WEIGHTS, hub_with};
+use super::download::{REPO, WEIGHTS, hub_with};
 use crate::support::hub::{Fault, Hub};
 use crate::support::hub_home::HubHome;
-use crate::support::{CheckpointCopy, clip_arg, device, golden, llava_video, run};
+use crate::support::{CheckpointCopy, SHARDED, SINGLE, clip_arg, device, golden_checkpoint, llava_video, run};
 
 /// What is fetched of each weight file to begin with.
 const HEAD_BYTES: usize = 1 << 16;
 
 fn shards() -> Vec<(String, usize)> {
-    let dir = golden().join("ckpt").join(SHARDED);
+    let dir = golden_checkpoint(SHARDED);
     let name = |shard: usize| format!("model-0000{shard}-of-00005.safetensors");
     (1..=5).map(|shard| (name(shard), dir.join(name(shard)).metadata().unwrap().len() as usize)).collect()
 }
 
 fn local(checkpoint: &str) -> String {
-    golden().join("ckpt").join(checkpoint).to_str().unwrap().to_owned()
+    golden_checkpoint(checkpoint).to_str().unwrap().to_owned()
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn what_does_not_fit_into_memory_is_refused_before_its_weights_are_fetched() {
 #[test]
 fn a_long_head_is_fetched_whole_and_a_spoilt_one_anew() {
     let hub = Hub::start();
-    let copy = CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
+    let copy = CheckpointCopy::of(&golden_checkpoint(SINGLE));
     let weights = copy.path().join(WEIGHTS);
     let head_bytes = pad_head(&weights, 100_000);
     hub.publish(REPO, "main", copy.path());
@@ -113,7 +113,7 @@ fn pad_head(path: &Path, bytes: usize) -> usize {
 #[test]
 fn what_is_no_weight_file_is_said_before_it_is_fetched() {
     let hub = Hub::start();
-    let copy = CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
+    let copy = CheckpointCopy::of(&golden_checkpoint(SINGLE));
     std::fs::write(copy.path().join(WEIGHTS), vec![b'<'; 200_000]).unwrap();
     hub.publish(REPO, "main", copy.path());
     let home = HubHome::new(&hub);
@@ -140,7 +140,7 @@ fn what_was_planned_is_what_is_fetched_though_the_branch_has_moved() {
     let (settings, repo) = (settings(&hub, home.path().join("hub")), RepoName::parse(REPO).unwrap());
     let interrupt = Interrupt::default();
     let outline = hub::outline(&settings, &repo, &interrupt, &mut |_| ()).unwrap();
-    let copy = CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
+    let copy = CheckpointCopy::of(&golden_checkpoint(SINGLE));
     copy.edit_json("generation_config.json", |config| config["top_k"] = serde_json::json!(7));
     assert_ne!(hub.publish(REPO, "main", copy.path()), old);
     let pulled = outline.pull(&settings, &interrupt, &mut |_| ()).unwrap();
@@ -163,7 +163,7 @@ fn progress_counts_what_an_earlier_run_left() {
         }
     };
     let pulled = hub::pull(&settings, &repo, &Interrupt::default(), &mut on_event).unwrap();
-    let size = golden().join("ckpt").join(SINGLE).join(WEIGHTS).metadata().unwrap().len();
+    let size = golden_checkpoint(SINGLE).join(WEIGHTS).metadata().unwrap().len();
     assert_eq!(pulled.received_bytes, size - 200_000);
     assert!(!progress.is_empty());
     for window in progress.windows(2) {

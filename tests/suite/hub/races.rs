@@ -3,11 +3,11 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::download::{REPO, SINGLE, WEIGHTS, hub_with};
+use super::download::{REPO, WEIGHTS, hub_with};
 use crate::support::hub::Fault;
 use crate::support::hub_home::HubHome;
 use crate::support::process::{PATIENCE, Running, terminal, wait_for};
-use crate::support::{CheckpointCopy, golden};
+use crate::support::{CheckpointCopy, SINGLE, golden_checkpoint};
 
 /// The repository's own lock, taken as another process of this program takes it.
 fn hold_repository(home: &HubHome) -> std::fs::File {
@@ -65,7 +65,7 @@ fn what_is_removed_is_decided_after_the_question() {
     let removal = Running::start(command.stdin(terminal));
     removal.wait_for_stderr(|said| said.ends_with("[y/N] "));
     // While it asks, another process fetches a commit that shares the weights.
-    let copy = CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
+    let copy = CheckpointCopy::of(&golden_checkpoint(SINGLE));
     copy.edit_json("generation_config.json", |config| config["top_k"] = serde_json::json!(7));
     let new = hub.publish(REPO, "main", copy.path());
     home.run(["model", "pull", REPO]).stdout_of_success();

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::download::{REPO, SHARDED, SINGLE, WEIGHTS, hub_with};
+use super::download::{REPO, WEIGHTS, hub_with};
 use crate::support::hub::Hub;
 use crate::support::hub_home::HubHome;
-use crate::support::{CheckpointCopy, clip, golden, llava_video};
+use crate::support::{CheckpointCopy, SHARDED, SINGLE, clip, golden, golden_checkpoint, llava_video};
 
 #[test]
 fn what_cannot_be_loaded_is_refused_before_its_weights_are_fetched() {
@@ -17,14 +17,14 @@ fn what_cannot_be_loaded_is_refused_before_its_weights_are_fetched() {
         assert!(!hub.seen().iter().any(|seen| seen.path.ends_with(".safetensors")), "weights were fetched");
     };
     let endless = |config: &mut Value| config["num_hidden_layers"] = json!(2_000_000_000);
-    let sharded = CheckpointCopy::of(&golden().join("ckpt").join(SHARDED));
+    let sharded = CheckpointCopy::of(&golden_checkpoint(SHARDED));
     sharded.edit_json("config.json", endless);
     pull(&sharded, &["model.layers.* has 3 layers, config.json promises 2000000000", "12 missing"]);
-    let single = CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
+    let single = CheckpointCopy::of(&golden_checkpoint(SINGLE));
     single.edit_json("config.json", endless);
     pull(&single, &["config.json promises 2000000000 decoder layers", "the weight files have 2219"]);
 
-    let unlisted = CheckpointCopy::of(&golden().join("ckpt").join(SHARDED));
+    let unlisted = CheckpointCopy::of(&golden_checkpoint(SHARDED));
     unlisted.edit_json("model.safetensors.index.json", |index| {
         let map = index["weight_map"].as_object_mut().unwrap();
         map.remove("model.norm.weight").unwrap();
@@ -49,7 +49,7 @@ fn text_files_longer_than_any_real_one_are_not_fetched() {
         assert!(hub.fetched(file).is_empty() && hub.fetched(WEIGHTS).is_empty(), "{file}");
     }
     // The same in a directory.
-    let copy = CheckpointCopy::of(&golden().join("ckpt").join(SINGLE));
+    let copy = CheckpointCopy::of(&golden_checkpoint(SINGLE));
     let clip = clip("plain_h264.mp4");
     for file in ["tokenizer.json", "generation_config.json", "config.json"] {
         std::fs::File::create(copy.path().join(file)).unwrap().set_len(3 << 30).unwrap();

@@ -10,7 +10,9 @@ use llava_video::language::Qwen2;
 use llava_video::model::vocab_len;
 use llava_video::prompt::Tokenizer;
 
-use crate::support::{assert_close, device, golden, ids, json, llava_video, placement, set_flags};
+use crate::support::{
+    assert_close, device, golden, golden_checkpoint, ids, json, llava_video, placement, set_flags, tiny_checkpoint,
+};
 
 const LOGITS: f32 = 5e-4;
 
@@ -25,7 +27,7 @@ fn long_prompts_give_the_references_logits_and_ids() {
     for case in cases {
         let text = |key: &str| case[key].as_str().unwrap();
         let name = text("name");
-        let (clip, model) = (dir.join(text("clip")), golden().join("ckpt").join(text("ckpt")));
+        let (clip, model) = (dir.join(text("clip")), golden_checkpoint(text("ckpt")));
         let (dump, frames) = (out.path().join(name), case["frames"].to_string());
         let mut args = vec!["ask", clip.to_str().unwrap(), text("question"), "--model", model.to_str().unwrap()];
         args.extend(["--frames", &frames, "--time-instruction", text("time_instruction"), "--max-new-tokens", "24"]);
@@ -50,7 +52,7 @@ fn long_prompts_give_the_references_logits_and_ids() {
 #[test]
 fn a_prompt_may_end_anywhere_in_a_chunk() {
     const ENDS: [usize; 9] = [511, 512, 513, 1023, 1024, 1025, 2047, 2048, 2049];
-    let path = golden().join("ckpt/a_9x9_untied_sharded_bf16");
+    let path = tiny_checkpoint();
     let tokenizer = Tokenizer::open(&path).unwrap();
     let checkpoint = LanguageCheckpoint::open(&path, |seeing| vocab_len(seeing, &tokenizer)).unwrap();
     let LanguageCheckpoint { config, weights, vocab_len, .. } = &checkpoint;

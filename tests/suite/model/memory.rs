@@ -1,17 +1,11 @@
 //! Which device holds what: the memory plan before loading, and layers divided over devices.
 
-use std::path::PathBuf;
-
 use candle_core::DType;
 use llava_video::checkpoint::{Checkpoint, Source};
 use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
 use llava_video::memory::{self, Demand, Room, Split, StageBytes};
 
-use crate::support::{CheckpointCopy, Run, clip, device, generate_checkpoint, golden, llava_video};
-
-fn model() -> PathBuf {
-    golden().join("ckpt/a_9x9_untied_sharded_bf16")
-}
+use crate::support::{CheckpointCopy, Run, clip, device, generate_checkpoint, llava_video, tiny_checkpoint};
 
 fn ask(model: &str, extra: &[&str]) -> Run {
     let clip = clip("plain_h264.mp4");
@@ -20,7 +14,7 @@ fn ask(model: &str, extra: &[&str]) -> Run {
 }
 
 fn ask_tiny(extra: &[&str]) -> Run {
-    ask(model().to_str().unwrap(), extra)
+    ask(tiny_checkpoint().to_str().unwrap(), extra)
 }
 
 #[test]
@@ -87,7 +81,7 @@ fn a_dry_run_prints_the_plan_of_a_model_of_real_size() {
 /// As `--gpu-layers 1` has it with a GPU, here with a second CPU slot of another arithmetic in its place.
 #[test]
 fn leading_layers_go_to_their_slots_and_the_rest_behind_them() {
-    let checkpoint = Checkpoint::open(Source::Path(model()), &[]).unwrap();
+    let checkpoint = Checkpoint::open(Source::Path(tiny_checkpoint()), &[]).unwrap();
     let open = |dtype| Placement::open(DeviceName::Cpu, dtype).unwrap();
     let (leading, rest) = ([open(DtypeRequest::F32)], open(DtypeRequest::Bf16));
     let demand = Demand {
@@ -112,7 +106,7 @@ fn leading_layers_go_to_their_slots_and_the_rest_behind_them() {
 
 #[test]
 fn devices_share_by_the_room_beside_what_else_they_hold() {
-    let checkpoint = Checkpoint::open(Source::Path(model()), &[]).unwrap();
+    let checkpoint = Checkpoint::open(Source::Path(tiny_checkpoint()), &[]).unwrap();
     let placements = [(); 2].map(|()| Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap());
     let demand =
         Demand { distinct_frames: None, tiles_at_once: 0, visual_tokens: 0, prompt_tokens: 8, cache_positions: 9 };
@@ -138,7 +132,7 @@ fn too_little_memory_is_refused_before_loading() {
 #[test]
 fn f16_weights_are_held_as_they_are_stored() {
     let converted = |dtype| {
-        let copy = CheckpointCopy::of(&model());
+        let copy = CheckpointCopy::of(&tiny_checkpoint());
         copy.edit_tensors(|tensors| tensors.values_mut().for_each(|tensor| *tensor = tensor.to_dtype(dtype).unwrap()));
         copy
     };
@@ -154,7 +148,7 @@ fn f16_weights_are_held_as_they_are_stored() {
     floats.edit_tensors(|tensors| {
         tensors.values_mut().for_each(|tensor| *tensor = tensor.to_dtype(DType::F32).unwrap());
     });
-    assert_eq!(planned(halves.path()), planned(&model()), "as for bf16");
+    assert_eq!(planned(halves.path()), planned(&tiny_checkpoint()), "as for bf16");
     let (in_halves, in_floats) = (planned(halves.path()) as f64, planned(floats.path()) as f64);
     assert!(in_halves < 0.6 * in_floats, "{in_halves} against {in_floats}");
     let ids = |path: &std::path::Path| {

@@ -16,7 +16,9 @@ use llava_video::trace::Trace;
 use llava_video::vision::preprocess;
 
 use super::prompts;
-use crate::support::{Case, CheckpointCopy, assert_close, golden, ids, json, placement, rgb_frames, sha256_hex};
+use crate::support::{
+    Case, CheckpointCopy, SINGLE, assert_close, golden, golden_checkpoint, ids, json, placement, rgb_frames, sha256_hex,
+};
 
 const FEATURES: f32 = 1e-4;
 const LOGITS: f32 = 2e-3;
@@ -178,7 +180,7 @@ fn both_layouts_see_the_same_pictures() {
 /// Each place in a prompt of several pictures takes the tokens of its own.
 #[test]
 fn pictures_are_spliced_in_order() {
-    let checkpoint = Checkpoint::open(golden().join("ckpt/b_7x7_tied_single_bf16"), &[]).unwrap();
+    let checkpoint = Checkpoint::open(golden_checkpoint(SINGLE), &[]).unwrap();
     let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
     let rule = picture_tokens(&checkpoint).unwrap();
     let tiles = [(100, 60), (60, 150)]
@@ -408,7 +410,7 @@ fn either_level_of_an_hf_config_can_tie_the_head() {
 #[test]
 fn storage_dtype_and_tying_do_not_change_the_answer() {
     let case = Case::load("grid_average_s2_b");
-    let original = golden().join("ckpt").join(case.str("ckpt"));
+    let original = golden_checkpoint(case.str("ckpt"));
     for (dtype, untie) in [(DType::F32, false), (DType::F16, false), (DType::F32, true)] {
         let copy = CheckpointCopy::of(&original);
         copy.edit_tensors(|tensors| {

@@ -19,7 +19,10 @@ use crate::support::process::{PATIENCE, limit_file_size, signal, wait_for};
 use crate::support::shapes::{self, SEVEN_B, original_tensors};
 use crate::support::small_disk::SmallDisk;
 use crate::support::wide::{self, HUGE, LARGE, SMALL};
-use crate::support::{CheckpointCopy, Run, clip, command, device, golden, llava_video, placement, run};
+use crate::support::{
+    CheckpointCopy, Run, SINGLE, clip, command, device, golden, golden_checkpoint, llava_video, placement, run,
+    tiny_checkpoint,
+};
 
 const TEXT: &str = "a video of the moon and the sun, second by second, on and on: it is what it is.\n";
 
@@ -130,7 +133,7 @@ fn narrow_tied_and_hf_checkpoints_fall_back_and_load() {
 
 #[test]
 fn files_are_not_lost_and_not_guessed() {
-    let checkpoint = golden().join("ckpt/b_7x7_tied_single_bf16");
+    let checkpoint = golden_checkpoint(SINGLE);
     let out = tempfile::tempdir().unwrap();
     let file = out.path().join("b.gguf");
     std::fs::write(&file, "mine").unwrap();
@@ -271,7 +274,7 @@ fn the_comparison_tool_measures_answers_and_distributions() {
 
 /// The golden checkpoint's language model as a plain Qwen2 checkpoint.
 fn plain_qwen2() -> CheckpointCopy {
-    let copy = CheckpointCopy::of(&golden().join("ckpt/b_7x7_tied_single_bf16"));
+    let copy = CheckpointCopy::of(&golden_checkpoint(SINGLE));
     copy.edit_tensors(|tensors| {
         tensors.retain(|name, _| !name.contains("vision_tower") && !name.contains("mm_projector"));
         tensors.remove("model.image_newline");
@@ -306,7 +309,7 @@ fn perplexity_is_that_of_predicting_each_token_in_its_window() {
     assert!((record["perplexity"].as_f64().unwrap() - expected.exp()).abs() < 1e-2);
 
     // The same language model inside a model that sees, and as one number.
-    let seeing = score(&golden().join("ckpt/b_7x7_tied_single_bf16"), text.path(), &["--context", "7"]);
+    let seeing = score(&golden_checkpoint(SINGLE), text.path(), &["--context", "7"]);
     assert_eq!(seeing.stdout_of_success(), format!("{:.4}\n", record["perplexity"].as_f64().unwrap()));
     let quantized = score(plain.path(), text.path(), &["--context", "7", "--quantize", "q8_0"]);
     let quantized: f64 = quantized.stdout_of_success().trim().parse().unwrap();
@@ -324,7 +327,7 @@ fn a_language_model_is_scored_and_cannot_be_asked() {
 
 #[test]
 fn plans_come_from_headers_and_say_what_falls_back() {
-    let dir = golden().join("ckpt/a_9x9_untied_sharded_bf16");
+    let dir = tiny_checkpoint();
     let checkpoint = Checkpoint::open(&dir, &[]).unwrap();
     let bytes = |plan: &[TensorPlan]| plan.iter().map(TensorPlan::bytes).sum::<usize>();
     let as_stored = checkpoint.plan();

@@ -8,7 +8,7 @@ use llava_video::checkpoint::ConfigOverride;
 use serde_json::Value;
 
 use super::checkpoint::CheckpointCopy;
-use super::files::{golden, json};
+use super::files::{golden, golden_checkpoint, json};
 
 /// One golden case: its facts and its tensors.
 pub(crate) struct Case {
@@ -48,7 +48,7 @@ impl Case {
 
     /// The checkpoint it was made with; a copy that holds `model.faster_token` where the case has one.
     pub(crate) fn checkpoint(&self) -> CheckpointDir {
-        let original = golden().join("ckpt").join(self.str("ckpt"));
+        let original = golden_checkpoint(self.str("ckpt"));
         match self.tensors.get("faster_token") {
             None => CheckpointDir::Original(original),
             Some(token) => {

@@ -24,7 +24,9 @@ pub(crate) use self::case::{Case, assert_close, ids, rgb_frames, set_flags};
 pub(crate) use self::checkpoint::CheckpointCopy;
 pub(crate) use self::device::{device, placement};
 pub(crate) use self::digest::{git_blob_hex, sha256_hex};
-pub(crate) use self::files::{clip, clip_arg, fixtures, golden, json};
+pub(crate) use self::files::{
+    SHARDED, SINGLE, clip, clip_arg, fixtures, golden, golden_checkpoint, json, tiny_checkpoint, tiny_checkpoint_arg,
+};
 pub(crate) use self::run::{Run, command, llava_video, run};
 
 /// The tool that writes checkpoints of the published sizes, as a part of the tests: they need no example built before.

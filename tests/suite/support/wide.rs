@@ -6,7 +6,7 @@ use half::bf16;
 use serde_json::{Map, Value, json};
 
 use super::checkpoint::CheckpointCopy;
-use super::files::golden;
+use super::files::{SHARDED, golden_checkpoint};
 
 /// Sizes of the decoder; the tower and the vocabulary stay those of the golden checkpoint.
 #[derive(Clone, Copy)]
@@ -30,7 +30,7 @@ pub(crate) const HUGE: Sizes = Sizes { hidden: 2048, intermediate: 65_536, layer
 /// A copy of the untied golden checkpoint with a decoder of these sizes. `sparse` leaves all weights zero, which takes
 /// no room on disk.
 pub(crate) fn checkpoint(sizes: Sizes, sparse: bool) -> CheckpointCopy {
-    let copy = CheckpointCopy::of(&golden().join("ckpt/a_9x9_untied_sharded_bf16"));
+    let copy = CheckpointCopy::of(&golden_checkpoint(SHARDED));
     let mut tensors: Vec<(String, Vec<usize>)> = Vec::new();
     copy.edit_tensors(|golden| {
         for (name, tensor) in golden.drain() {

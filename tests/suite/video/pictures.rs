@@ -5,7 +5,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Case, CheckpointCopy, Run, clip, clip_arg, command, device, fixtures, golden, ids, llava_video, run,
+    Case, CheckpointCopy, Run, SINGLE, clip, clip_arg, command, device, fixtures, golden_checkpoint, ids, llava_video,
+    run, tiny_checkpoint, tiny_checkpoint_arg,
 };
 
 /// A picture of one colour.
@@ -39,7 +40,7 @@ fn a_directory_is_a_clip_in_natural_order() {
     assert_eq!(means(&[path, "--at", "1,2.5"]), [(1, 1.0, 10), (2, 2.0, 20)]);
     assert_eq!(means(&[path, "--start", "1", "--end", "3", "--frames", "2"]), [(1, 1.0, 10), (2, 2.0, 20)]);
 
-    let model = golden().join("ckpt/a_9x9_untied_sharded_bf16");
+    let model = tiny_checkpoint();
     let ask = ["ask", path, "What?", "--model", model.to_str().unwrap(), "--max-new-tokens", "2", "--frames", "4"];
     let asked = llava_video(ask.iter().chain(&["--json", "--image-fps", "2"]));
     assert!(asked.stderr.contains("taking its 4 pictures as a video of 2 frames per second"), "{asked:?}");
@@ -154,12 +155,8 @@ fn every_picture_case_through_the_binary() {
     }
 }
 
-fn tiny() -> String {
-    golden().join("ckpt/a_9x9_untied_sharded_bf16").to_str().unwrap().to_owned()
-}
-
 fn ask(inputs: &[&str], extra: &[&str]) -> Run {
-    let model = tiny();
+    let model = tiny_checkpoint_arg();
     let rest = ["--model", &model, "--device", device(), "--max-new-tokens", "4"];
     llava_video(["ask"].iter().chain(inputs).chain(&rest).chain(extra))
 }
@@ -223,7 +220,7 @@ fn what_is_no_picture_is_refused() {
 #[test]
 fn pictures_that_do_not_fit_are_refused_early() {
     let dir = tempfile::tempdir().unwrap();
-    let copy = CheckpointCopy::of(Path::new(&tiny()));
+    let copy = CheckpointCopy::of(&tiny_checkpoint());
     copy.edit_json("config.json", |config| config["tokenizer_model_max_length"] = json!(1200));
     let path = dir.path().join("a.png").to_str().unwrap().to_owned();
     picture(Path::new(&path), 160, 100, [1, 2, 3]);
@@ -239,7 +236,7 @@ fn pictures_that_do_not_fit_are_refused_early() {
 #[test]
 fn a_config_that_does_not_say_how_is_refused_for_pictures_alone() {
     let dir = tempfile::tempdir().unwrap();
-    let copy = CheckpointCopy::of(Path::new(&tiny()));
+    let copy = CheckpointCopy::of(&tiny_checkpoint());
     copy.edit_json("config.json", |config| config["image_grid_pinpoints"] = Value::Null);
     let path = dir.path().join("a.png").to_str().unwrap().to_owned();
     picture(Path::new(&path), 40, 20, [1, 2, 3]);
@@ -340,7 +337,7 @@ fn a_refusal_names_the_document_where_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("a.png");
     picture(&image, 40, 40, [9, 9, 9]);
-    let copy = CheckpointCopy::of(&golden().join("ckpt/b_7x7_tied_single_bf16"));
+    let copy = CheckpointCopy::of(&golden_checkpoint(SINGLE));
     copy.edit_json("config.json", |config| config["image_aspect_ratio"] = json!("highres"));
     let file = dir.path().join("b.gguf");
     let (model, out) = (copy.path().to_str().unwrap(), file.to_str().unwrap());
