@@ -3,8 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::hub::download::{REPO, hub_with};
-use crate::support::hub_home::HubHome;
+use crate::support::hub_home::{HubHome, REPO, hub_with};
 use crate::support::process::skipped;
 use crate::support::{SINGLE, command, llava_video};
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::hub::download::{REPO, hub_with};
+use crate::support::hub_home::{REPO, hub_with};
 use crate::support::{Run, SHARDED, clip_arg, command, device, llava_video, run, tiny_checkpoint_arg};
 
 /// The tables of the document: by title, the keys with their types.

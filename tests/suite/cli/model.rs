@@ -1,7 +1,7 @@
 //! `model list`, `info`, `verify` and `rm`.
 
-use crate::hub::download::{REPO, WEIGHTS, hub_with};
 use crate::support::hub::Fault;
+use crate::support::hub_home::{REPO, WEIGHTS, hub_with};
 use crate::support::process::{PATIENCE, wait_for};
 use crate::support::{CheckpointCopy, SHARDED, SINGLE, golden_checkpoint, llava_video};
 

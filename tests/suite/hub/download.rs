@@ -4,21 +4,11 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::support::hub::{Fault, Hub};
-use crate::support::hub_home::HubHome;
+use crate::support::hub_home::{HubHome, REPO, WEIGHTS, hub_with};
 use crate::support::process::{PATIENCE, signal, wait_for};
 use crate::support::{Run, SHARDED, SINGLE, clip_arg, device, golden, golden_checkpoint, llava_video};
 
-pub(crate) const REPO: &str = "owner/video-model";
-pub(crate) const WEIGHTS: &str = "model.safetensors";
 const DEFAULT: &str = "lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only";
-
-/// A hub with one repository, a cache, and the repository's commit.
-pub(crate) fn hub_with(checkpoint: &str, repo: &str) -> (Hub, HubHome, String) {
-    let hub = Hub::start();
-    let commit = hub.publish(repo, "main", &golden_checkpoint(checkpoint));
-    let home = HubHome::new(&hub);
-    (hub, home, commit)
-}
 
 #[test]
 fn a_first_question_downloads_verifies_loads_and_answers() {

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::download::{REPO, WEIGHTS, hub_with};
 use crate::support::hub::{Fault, Hub};
-use crate::support::hub_home::HubHome;
+use crate::support::hub_home::{HubHome, REPO, WEIGHTS, hub_with};
 use crate::support::{SHARDED, SINGLE, run};
 
 fn status(status: u16) -> Fault {

@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use super::download::{REPO, WEIGHTS, hub_with};
 use crate::support::denied::{without_links, without_locks};
 use crate::support::hub::Fault;
-use crate::support::hub_home::HubHome;
+use crate::support::hub_home::{HubHome, REPO, WEIGHTS, hub_with};
 use crate::support::process::{PATIENCE, Running, wait_for};
 use crate::support::{CheckpointCopy, Run, SINGLE, golden_checkpoint, run};
 

@@ -1,8 +1,7 @@
 //! Full disks: refused before anything is fetched where that can be known, and nothing half in place where it cannot.
 
-use super::download::{REPO, WEIGHTS, hub_with};
 use crate::support::hub::{Fault, Hub};
-use crate::support::hub_home::HubHome;
+use crate::support::hub_home::{HubHome, REPO, WEIGHTS, hub_with};
 use crate::support::process::{PATIENCE, Running, limit_file_size, wait_for};
 use crate::support::small_disk::SmallDisk;
 use crate::support::{SHARDED, SINGLE, golden_checkpoint};

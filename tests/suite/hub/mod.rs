@@ -1,6 +1,6 @@
 //! Checkpoints from a hub, and the cache that they are kept in.
 
-pub(crate) mod download;
+mod download;
 mod faults;
 #[cfg(target_os = "linux")]
 mod file_systems;

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use llava_video::hub::{self, RepoName, Settings};
 use llava_video::interrupt::Interrupt;
 
-use super::download::{REPO, WEIGHTS, hub_with};
 use crate::support::hub::{Fault, Hub};
-use crate::support::hub_home::HubHome;
+use crate::support::hub_home::{HubHome, REPO, WEIGHTS, hub_with};
 use crate::support::{CheckpointCopy, SHARDED, SINGLE, clip_arg, device, golden_checkpoint, llava_video, run};
 
 /// What is fetched of each weight file to begin with.

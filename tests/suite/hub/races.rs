@@ -3,9 +3,8 @@
 use std::io::Write;
 use std::time::Duration;
 
-use super::download::{REPO, WEIGHTS, hub_with};
 use crate::support::hub::Fault;
-use crate::support::hub_home::HubHome;
+use crate::support::hub_home::{HubHome, REPO, WEIGHTS, hub_with};
 use crate::support::process::{PATIENCE, Running, terminal, wait_for};
 use crate::support::{CheckpointCopy, SINGLE, golden_checkpoint};
 

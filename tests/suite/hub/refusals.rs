@@ -2,9 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::download::{REPO, WEIGHTS, hub_with};
 use crate::support::hub::Hub;
-use crate::support::hub_home::HubHome;
+use crate::support::hub_home::{HubHome, REPO, WEIGHTS, hub_with};
 use crate::support::{CheckpointCopy, SHARDED, SINGLE, clip, golden, golden_checkpoint, llava_video};
 
 #[test]

@@ -4,8 +4,23 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::digest::{git_blob_hex, sha256_hex};
+use super::files::golden_checkpoint;
 use super::hub::Hub;
 use super::run::{Run, command, run};
+
+/// The repository that most tests publish.
+pub(crate) const REPO: &str = "owner/video-model";
+
+/// Its weight file, where it has a single one.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
+
+/// A hub with a golden checkpoint as one repository, a cache, and the repository's commit.
+pub(crate) fn hub_with(checkpoint: &str, repo: &str) -> (Hub, HubHome, String) {
+    let hub = Hub::start();
+    let commit = hub.publish(repo, "main", &golden_checkpoint(checkpoint));
+    let home = HubHome::new(&hub);
+    (hub, home, commit)
+}
 
 /// `HF_HOME` of one test.
 pub(crate) struct HubHome {
