@@ -14,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use half::bf16;
 use serde_json::{Map, Value, json};
 
+use self::family::random::Random;
 use self::family::{Shape, Size, header, original_tensors};
 
 pub mod family;
@@ -177,14 +178,8 @@ fn fill_bytes(out: &mut impl Write, pattern: &[u8], mut len: usize, start: usize
 
 /// Values of standard deviation 0.02, always the same ones; an odd number of them, so that rows do not repeat.
 fn noise() -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    let mut uniform = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-    };
+    let mut random = Random::new(1);
     // A sum of three uniform values of variance 1/12 each has a deviation of one half.
-    let value = |_| bf16::from_f32((uniform() + uniform() + uniform()) * 0.04).to_le_bytes();
+    let value = |_| bf16::from_f32((random.centered() + random.centered() + random.centered()) * 0.04).to_le_bytes();
     (0..2_097_143).flat_map(value).collect()
 }

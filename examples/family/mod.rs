@@ -1,5 +1,7 @@
-//! Names and shapes of the published models' tensors, and the header of a weight file: what the generator of
-//! checkpoints and the tests share.
+//! Names and shapes of the published models' tensors, the header of a weight file, and random numbers: what the
+//! generator of checkpoints and the tests share.
+
+pub(crate) mod random;
 
 use serde_json::{Map, Value, json};
 

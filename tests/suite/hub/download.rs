@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::support::hub::{Fault, Hub};
 use crate::support::hub_home::{HubHome, REPO, WEIGHTS, hub_with};
 use crate::support::process::{PATIENCE, signal, wait_for};
-use crate::support::{Run, SHARDED, SINGLE, clip_arg, device, golden, golden_checkpoint, llava_video};
+use crate::support::{Random, Run, SHARDED, SINGLE, clip_arg, device, golden, golden_checkpoint, llava_video};
 
 const DEFAULT: &str = "lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only";
 
@@ -39,12 +39,8 @@ fn a_first_question_downloads_verifies_loads_and_answers() {
 fn a_file_cut_20_times_at_random_bytes_is_resumed_each_time() {
     let (hub, home, _) = hub_with(SINGLE, REPO);
     let size = std::fs::metadata(golden_checkpoint(SINGLE).join(WEIGHTS)).unwrap().len() as usize;
-    let mut random = 0x9e37_79b9_u64;
-    let mut cuts = Vec::new();
-    for _ in 0..20 {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        cuts.push((random >> 33) as usize % (size / 21));
-    }
+    let mut random = Random::new(1);
+    let cuts: Vec<usize> = (0..20).map(|_| random.below(size / 21)).collect();
     cuts.iter().for_each(|&cut| hub.once(WEIGHTS, Fault::Cut(cut)));
     home.run(["model", "pull", REPO]).stdout_of_success();
     let starts: Vec<usize> = hub.fetched(WEIGHTS).iter().map(|seen| seen.from.unwrap_or(0)).collect();

@@ -13,6 +13,7 @@ pub(crate) mod hub_home;
 pub(crate) mod lossless;
 pub(crate) mod mp4;
 pub(crate) mod process;
+mod random;
 pub(crate) mod remux;
 mod run;
 pub(crate) mod shapes;
@@ -27,6 +28,7 @@ pub(crate) use self::digest::{git_blob_hex, sha256_hex};
 pub(crate) use self::files::{
     SHARDED, SINGLE, clip, clip_arg, fixtures, golden, golden_checkpoint, json, tiny_checkpoint, tiny_checkpoint_arg,
 };
+pub(crate) use self::random::Random;
 pub(crate) use self::run::{Run, command, llava_video, run};
 
 /// The tool that writes checkpoints of the published sizes, as a part of the tests: they need no example built before.

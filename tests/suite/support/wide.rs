@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::checkpoint::CheckpointCopy;
 use super::files::{SHARDED, golden_checkpoint};
+use super::random::Random;
 
 /// Sizes of the decoder; the tower and the vocabulary stay those of the golden checkpoint.
 #[derive(Clone, Copy)]
@@ -92,25 +93,14 @@ fn write(copy: &CheckpointCopy, tensors: &[(String, Vec<usize>)], sparse: bool) 
     if sparse {
         return out.into_inner().unwrap().set_len((8 + header.len() + end) as u64).unwrap();
     }
-    let mut uniform = uniform();
+    let mut random = Random::new(1);
     for (name, shape) in tensors {
         let is_norm = name.contains("norm");
         for _ in 0..shape.iter().product() {
             // Wide enough for the logits to prefer some ids to others.
-            let value = if is_norm { 1.0 + 0.1 * uniform() } else { 0.2 * uniform() };
+            let value = if is_norm { 1.0 + 0.1 * random.centered() } else { 0.2 * random.centered() };
             out.write_all(&bf16::from_f32(value).to_le_bytes()).unwrap();
         }
     }
     out.flush().unwrap();
-}
-
-/// Numbers between -0.5 and 0.5, always the same ones.
-fn uniform() -> impl FnMut() -> f32 {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
-    move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
-    }
 }

@@ -11,7 +11,7 @@ use llava_video::video::{
 };
 use serde_json::Value;
 
-use crate::support::{clip, fixtures, sha256_hex};
+use crate::support::{Random, clip, fixtures, sha256_hex};
 
 pub(super) fn linear() -> ClipOptions {
     ClipOptions { linear: true, ..ClipOptions::default() }
@@ -283,18 +283,6 @@ fn damage_is_reported_and_strict_refuses_it() {
     }
 }
 
-/// A small generator of pseudo-random numbers (xorshift), so that failures can be repeated.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit as u64) as usize
-    }
-}
-
 #[test]
 fn broken_files_give_frames_or_an_error() {
     let folder = tempfile::tempdir().unwrap();
@@ -304,15 +292,15 @@ fn broken_files_give_frames_or_an_error() {
     for name in names.into_iter().chain(more) {
         let sound = std::fs::read(clip(name)).unwrap();
         for seed in 1..=10 {
-            let mut dice = Dice(seed * 0x9e37_79b9_7f4a_7c15);
+            let mut random = Random::new(seed);
             let mut bytes = sound.clone();
             if seed % 4 == 0 {
-                bytes.truncate(1 + dice.below(sound.len()));
+                bytes.truncate(1 + random.below(sound.len()));
             }
             // Half of the flips go to the headers, which is where a demuxer trusts most.
             let reach = if seed % 2 == 0 { bytes.len() } else { bytes.len().min(4096) };
-            for _ in 0..1 << dice.below(8) {
-                bytes[dice.below(reach)] ^= 1 << dice.below(8);
+            for _ in 0..1 << random.below(8) {
+                bytes[random.below(reach)] ^= 1 << random.below(8);
             }
             let path = folder.path().join(format!("{seed}-{name}"));
             std::fs::write(&path, bytes).unwrap();

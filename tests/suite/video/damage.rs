@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use llava_video::video::isolated::{IsolatedClip, Launcher, View};
 use llava_video::video::{ClipOptions, Error, ReadError, SamplePolicy, plan};
 
-use crate::support::{clip, llava_video};
+use crate::support::{Random, clip, llava_video};
 
 /// Clips of as many containers and codecs as there are.
 const CLIPS: [&str; 10] = [
@@ -30,30 +30,17 @@ const VARIANTS: usize = 50;
 /// No variant may take longer than this.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A small generator of the same numbers every time (splitmix64).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % bound as u64) as usize
-    }
-}
-
-fn damaged(whole: &[u8], seed: u64) -> Vec<u8> {
-    let mut numbers = Numbers(seed);
+fn damaged(whole: &[u8], number: usize) -> Vec<u8> {
+    let mut random = Random::new(number as u64 + 1);
     let mut bytes = whole.to_vec();
-    if seed.is_multiple_of(2) {
-        bytes.truncate(1 + numbers.below(whole.len() - 1));
+    if number.is_multiple_of(2) {
+        bytes.truncate(1 + random.below(whole.len() - 1));
     } else {
         // Headers are short, so that half of the changes go there.
-        let reach = if numbers.below(2) == 0 { whole.len().min(2048) } else { whole.len() };
-        for _ in 0..1 + numbers.below(16) {
-            let at = numbers.below(reach);
-            bytes[at] = numbers.below(256) as u8;
+        let reach = if random.below(2) == 0 { whole.len().min(2048) } else { whole.len() };
+        for _ in 0..1 + random.below(16) {
+            let at = random.below(reach);
+            bytes[at] = random.below(256) as u8;
         }
     }
     bytes
@@ -92,7 +79,7 @@ fn five_hundred_damaged_files_do_no_harm() {
         let Some(name) = CLIPS.get(number / VARIANTS) else { return };
         let whole = std::fs::read(clip(name)).unwrap();
         let path = dir.path().join(format!("{number}-{name}"));
-        std::fs::write(&path, damaged(&whole, number as u64)).unwrap();
+        std::fs::write(&path, damaged(&whole, number)).unwrap();
         let started = Instant::now();
         let outcome = read(&path);
         let took = started.elapsed();
