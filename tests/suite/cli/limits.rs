@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use crate::support::control_group::ControlGroup;
-use crate::support::process::PATIENCE;
+use crate::support::process::{PATIENCE, Running};
 use crate::support::{SINGLE, clip, command, golden_checkpoint};
 
 /// The most threads that a process, and the child that decodes for it, had at a time while it ran.
@@ -18,21 +18,18 @@ struct Threads {
 }
 
 fn watched(mut command: Command) -> Threads {
-    let mut process = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let pid = process.id();
+    let mut running = Running::start(&mut command);
+    let pid = running.id();
     let count = |pid: &str| std::fs::read_dir(format!("/proc/{pid}/task")).map_or(0, Iterator::count);
     let (mut most, started) = (Threads::default(), Instant::now());
-    let status = loop {
+    while !running.has_ended() {
         assert!(started.elapsed() < PATIENCE, "{command:?} does not end");
         most.own = most.own.max(count(&pid.to_string()));
         let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         most.child = most.child.max(children.split_whitespace().map(count).max().unwrap_or(0));
-        if let Some(status) = process.try_wait().unwrap() {
-            break status;
-        }
         std::thread::sleep(std::time::Duration::from_micros(200));
-    };
-    assert!(status.success(), "{command:?}");
+    }
+    running.end_within(PATIENCE).stdout_of_success();
     most
 }
 

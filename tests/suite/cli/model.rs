@@ -2,7 +2,7 @@
 
 use crate::support::hub::Fault;
 use crate::support::hub_home::{REPO, WEIGHTS, hub_with};
-use crate::support::process::{PATIENCE, wait_for};
+use crate::support::process::{PATIENCE, Running, wait_for};
 use crate::support::{CheckpointCopy, SHARDED, SINGLE, golden_checkpoint, llava_video};
 
 #[test]
@@ -234,13 +234,10 @@ fn rm_asks_and_takes_only_what_is_its_own() {
 fn rm_leaves_a_running_download_alone() {
     let (hub, home, _) = hub_with(SINGLE, REPO);
     hub.once(WEIGHTS, Fault::Stall(1000));
-    let mut pull = home.command(["model", "pull", REPO]);
-    pull.stdout(std::process::Stdio::null());
-    let mut pull = pull.stderr(std::process::Stdio::null()).spawn().unwrap();
+    let pull = Running::start(&mut home.command(["model", "pull", REPO]));
     wait_for("the download", PATIENCE, || !home.incomplete(REPO).is_empty());
     home.run(["model", "rm", REPO, "--yes"]).fails_with(&["another process is downloading", REPO]);
-    pull.kill().unwrap();
-    pull.wait().unwrap();
+    pull.kill();
     home.run(["model", "rm", REPO, "--yes"]).stdout_of_success();
     assert!(!home.folder(REPO).exists());
 }

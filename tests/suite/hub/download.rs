@@ -1,12 +1,11 @@
 //! Checkpoints from the hub: the whole way of a first question, resuming, sharing, offline.
 
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::hub::{Fault, Hub};
 use crate::support::hub_home::{HubHome, REPO, WEIGHTS, hub_with};
-use crate::support::process::{PATIENCE, signal, wait_for};
-use crate::support::{Random, Run, SHARDED, SINGLE, clip_arg, device, golden, golden_checkpoint, llava_video};
+use crate::support::process::{PATIENCE, Running, wait_for};
+use crate::support::{Random, SHARDED, SINGLE, clip_arg, device, golden, golden_checkpoint, llava_video};
 
 const DEFAULT: &str = "lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only";
 
@@ -53,17 +52,13 @@ fn a_file_cut_20_times_at_random_bytes_is_resumed_each_time() {
 fn an_interrupted_download_exits_with_130_and_is_continued_by_the_next() {
     let (hub, home, _) = hub_with(SINGLE, REPO);
     hub.once(WEIGHTS, Fault::Stall(100_000));
-    let mut command = home.command(["model", "pull", REPO]);
-    command.stdout(Stdio::piped()).stderr(Stdio::piped());
-    let child = command.spawn().unwrap();
+    let pull = Running::start(&mut home.command(["model", "pull", REPO]));
     wait_for("the first part", PATIENCE, || {
         home.incomplete(REPO).iter().any(|path| path.metadata().is_ok_and(|metadata| metadata.len() == 100_000))
     });
-    let sent = Instant::now();
-    signal(&child, libc::SIGINT);
-    let run = Run::of(child.wait_with_output().unwrap());
+    pull.signal(libc::SIGINT);
+    let run = pull.end_within(Duration::from_secs(5));
     assert_eq!((run.code, run.stdout.as_str()), (Some(130), ""), "{run:?}");
-    assert!(sent.elapsed() < Duration::from_secs(5), "took {:?} to stop", sent.elapsed());
     home.assert_nothing_half();
     assert_eq!(home.incomplete(REPO).len(), 1);
     assert!(!home.folder(REPO).join("refs").exists(), "an unfinished download is no revision yet");
@@ -77,13 +72,11 @@ fn an_interrupted_download_exits_with_130_and_is_continued_by_the_next() {
 fn a_killed_download_is_continued_too() {
     let (hub, home, _) = hub_with(SINGLE, REPO);
     hub.once(WEIGHTS, Fault::Stall(50_000));
-    let mut command = home.command(["model", "pull", REPO]);
-    let mut child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let pull = Running::start(&mut home.command(["model", "pull", REPO]));
     wait_for("the first part", PATIENCE, || {
         home.incomplete(REPO).iter().any(|path| path.metadata().is_ok_and(|metadata| metadata.len() == 50_000))
     });
-    child.kill().unwrap();
-    child.wait().unwrap();
+    pull.kill();
     home.assert_nothing_half();
     home.run(["model", "pull", REPO]).stdout_of_success();
     assert_eq!(hub.fetched(WEIGHTS).last().unwrap().from, Some(50_000));
@@ -95,11 +88,9 @@ fn two_processes_at_once_fetch_each_file_once() {
     for shard in 1..=5 {
         hub.always(&format!("model-0000{shard}-of-00005.safetensors"), Fault::Slow(40));
     }
-    let start = || home.command(["model", "pull", REPO]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let children = [start(), start()];
-    for child in children {
-        let run = Run::of(child.wait_with_output().unwrap());
-        assert!(run.stdout_of_success().trim_end().ends_with(&commit));
+    let start = || Running::start(&mut home.command(["model", "pull", REPO]));
+    for pull in [start(), start()] {
+        assert!(pull.end_within(PATIENCE).stdout_of_success().trim_end().ends_with(&commit));
     }
     home.assert_nothing_half();
     for shard in 1..=5 {

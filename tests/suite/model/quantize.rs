@@ -1,7 +1,7 @@
 //! Quantized weights from end to end: at load, in a file, by perplexity, and in memory.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use candle_core::DType;
 use llava_video::checkpoint::{Checkpoint, LanguageCheckpoint, TensorPlan, fallbacks};
@@ -15,7 +15,7 @@ use llava_video::quantization::{Format, Quantization, Scheme};
 use llava_video::score::{kl_divergence, log_probabilities};
 use serde_json::Value;
 
-use crate::support::process::{PATIENCE, limit_file_size, signal, wait_for};
+use crate::support::process::{PATIENCE, Running, limit_file_size, wait_for};
 use crate::support::shapes::{self, SEVEN_B, original_tensors};
 use crate::support::small_disk::SmallDisk;
 use crate::support::wide::{self, HUGE, LARGE, SMALL};
@@ -378,17 +378,16 @@ fn ctrl_c_leaves_no_part_of_a_file() {
     let out = tempfile::tempdir().unwrap();
     let files = || std::fs::read_dir(out.path()).unwrap().count();
     let args = ["model", "quantize", dir.path().to_str().unwrap(), "-o"];
-    let mut child = command().args(args).arg(out.path().join("x.gguf")).spawn().unwrap();
+    let mut running = Running::start(command().args(args).arg(out.path().join("x.gguf")));
     wait_for("a part of the file", PATIENCE, || {
-        assert_eq!(child.try_wait().unwrap(), None, "it ended before it could be interrupted");
+        assert!(!running.has_ended(), "it ended before it could be interrupted");
         files() > 0
     });
     // Into the first of the tables.
-    std::thread::sleep(std::time::Duration::from_millis(50));
-    signal(&child, libc::SIGINT);
-    let asked = std::time::Instant::now();
-    assert_eq!((child.wait().unwrap().code(), files()), (Some(130), 0));
-    assert!(asked.elapsed() < std::time::Duration::from_secs(1), "it took {:?} to end", asked.elapsed());
+    std::thread::sleep(Duration::from_millis(50));
+    running.signal(libc::SIGINT);
+    let run = running.end_within(Duration::from_secs(1));
+    assert_eq!((run.code, files()), (Some(130), 0), "{run:?}");
 }
 
 /// What a process takes at most while it quantizes and answers: the quantized weights and a fixed amount, far below the
@@ -413,18 +412,14 @@ fn the_peak_is_that_of_the_quantized_weights() {
 
     let model = dir.path().to_str().unwrap();
     let args = ["ask", "--no-video", "Why?", "--model", model, "--device", "cpu", "--max-new-tokens", "3"];
-    let mut child =
-        command().args(args).args(["--quantize", "q4_k"]).stdout(std::process::Stdio::null()).spawn().unwrap();
-    let status = format!("/proc/{}/status", child.id());
+    let mut running = Running::start(command().args(args).args(["--quantize", "q4_k"]));
+    let status = format!("/proc/{}/status", running.id());
     let (mut peak, started) = (0, Instant::now());
-    let exit = loop {
+    while !running.has_ended() {
         assert!(started.elapsed() < PATIENCE, "it does not end");
         peak = std::fs::read_to_string(&status).ok().and_then(|status| high_water_bytes(&status)).unwrap_or(peak);
-        match child.try_wait().unwrap() {
-            Some(exit) => break exit,
-            None => std::thread::sleep(std::time::Duration::from_millis(2)),
-        }
-    };
-    assert!(exit.success());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    running.end_within(PATIENCE).stdout_of_success();
     assert!(peak > quantized && peak < bound, "peak {peak}, quantized weights {quantized}, bound {bound}");
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use super::process::skipped;
 
@@ -56,6 +57,12 @@ impl ControlGroup {
 
 impl Drop for ControlGroup {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir(&self.inner).and_then(|()| std::fs::remove_dir(&self.outer));
+        let started = Instant::now();
+        // What a killed process started takes a moment to end.
+        while self.outer.exists() && started.elapsed() < Duration::from_secs(2) {
+            let _ = std::fs::remove_dir(&self.inner);
+            let _ = std::fs::remove_dir(&self.outer);
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }

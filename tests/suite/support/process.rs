@@ -23,13 +23,6 @@ pub(crate) fn wait_for(what: &str, limit: Duration, mut is_there: impl FnMut() -
     }
 }
 
-/// Sends a signal to a child that nobody has waited for yet, so that its number is still its own.
-#[track_caller]
-pub(crate) fn signal(child: &Child, signal: libc::c_int) {
-    // SAFETY: `kill` takes two numbers.
-    assert_eq!(unsafe { libc::kill(child.id().cast_signed(), signal) }, 0);
-}
-
 /// No file of the child may grow beyond `bytes`: what a quota or a full disk does, at a byte of our choice.
 pub(crate) fn limit_file_size(command: &mut Command, bytes: u64) {
     // SAFETY: only async-signal-safe calls between fork and exec.
@@ -69,9 +62,21 @@ pub(crate) fn skipped(what: &str, why: &str) {
     std::io::stderr().write_all(format!("skipped: {what}; {why}\n").as_bytes()).unwrap();
 }
 
-/// A child whose output is collected while it runs; killed if the test ends before it does.
+/// A child that is killed if the test ends before it does, so that it does not write on in a folder that is being
+/// removed.
+pub(crate) struct Guarded(pub(crate) Child);
+
+impl Drop for Guarded {
+    fn drop(&mut self) {
+        // Both fail where it has ended, which is as well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A guarded child whose output is collected while it runs.
 pub(crate) struct Running {
-    child: Child,
+    child: Guarded,
     stdout: Collected,
     stderr: Collected,
 }
@@ -81,7 +86,15 @@ impl Running {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = Collected::from(child.stdout.take().unwrap());
         let stderr = Collected::from(child.stderr.take().unwrap());
-        Self { child, stdout, stderr }
+        Self { child: Guarded(child), stdout, stderr }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.0.id()
+    }
+
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.0.try_wait().unwrap().is_some()
     }
 
     /// Waits until standard output is as wanted.
@@ -96,9 +109,16 @@ impl Running {
         self.stderr.wait(is_wanted);
     }
 
+    /// Sends a signal; not to a child that [`Self::has_ended`], whose number may be another's by now.
     #[track_caller]
     pub(crate) fn signal(&self, number: libc::c_int) {
-        signal(&self.child, number);
+        // SAFETY: `kill` takes two numbers.
+        assert_eq!(unsafe { libc::kill(self.id().cast_signed(), number) }, 0);
+    }
+
+    /// Ends it as no handler can notice; it has ended when this returns.
+    pub(crate) fn kill(self) {
+        drop(self.child);
     }
 
     /// Waits for its end, at most `limit`.
@@ -106,19 +126,11 @@ impl Running {
     pub(crate) fn end_within(mut self, limit: Duration) -> Run {
         let mut code = None;
         wait_for("the end of the process", limit, || {
-            let status = self.child.try_wait().unwrap();
+            let status = self.child.0.try_wait().unwrap();
             code = status.and_then(|status| status.code());
             status.is_some()
         });
         Run { code, stdout: self.stdout.all(), stderr: self.stderr.all() }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Both fail where it has ended, which is as well.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

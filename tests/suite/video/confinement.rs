@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use libc::{c_int, c_long};
 use llava_video::video::isolated::confine;
 
-use crate::support::process::skipped;
+use crate::support::process::{Guarded, Running, skipped};
 use crate::support::wire::{self, read_message};
 use crate::support::{Run, clip, llava_video};
 
@@ -312,12 +312,11 @@ fn everything_else_is_refused() {
     }
     let dir = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut victim = Command::new("sleep").arg("100").spawn().unwrap();
+    let victim = Running::start(Command::new("sleep").arg("100"));
     let port = listener.local_addr().unwrap().port();
     let (_, run) =
         play("everything_else_is_refused", &format!("{}|{port}|{}", dir.path().to_str().unwrap(), victim.id()));
-    victim.kill().unwrap();
-    victim.wait().unwrap();
+    victim.kill();
     let report = &run.stderr;
     let says = |line: String| report.lines().any(|reported| reported == line);
     let files_are_kept_apart = !report.contains("other files can be read");
@@ -435,8 +434,10 @@ fn what_was_open_before_is_closed() {
     let secret = tempfile::NamedTempFile::new().unwrap();
     let binary = env!("CARGO_BIN_EXE_llava-video");
     let script = format!("exec 7<'{}' 9<'{0}'; exec '{binary}' decode-worker", secret.path().display());
-    let mut child =
-        Command::new("/bin/sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut guarded = Guarded(command.spawn().unwrap());
+    let child = &mut guarded.0;
     let clip = clip("plain_h264.mp4");
     child.stdin.as_mut().unwrap().write_all(&wire::open(&clip)).unwrap();
     let (reply, _) = read_message(child.stdout.as_mut().unwrap());
@@ -445,8 +446,6 @@ fn what_was_open_before_is_closed() {
     let open: Vec<PathBuf> = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok()).collect();
     assert!(open.contains(&clip.canonicalize().unwrap()), "{open:?}");
     assert!(!open.iter().any(|path| path == secret.path()), "{open:?}");
-    child.kill().unwrap();
-    child.wait().unwrap();
 }
 
 /// More links than files may be open at a time.
