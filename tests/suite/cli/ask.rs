@@ -1,16 +1,19 @@
 //! `ask` from end to end: the real binary, a lossless clip, the reference's ids.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 use candle_core::Device;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Case, CheckpointCopy, Run, assert_close, clip, command, device, golden, golden_checkpoint, ids, llava_video,
-    lossless, rgb_frames, run, set_flags, tiny_checkpoint,
+    Case, CheckpointCopy, Run, ask, ask_args, assert_close, clip, clip_arg, command, device, golden, golden_checkpoint,
+    ids, llava_video, lossless, rgb_frames, run, set_flags, tiny_checkpoint,
 };
+
+/// A real clip, for what any clip would do.
+const CLIP: &str = "sk_bigbuckbunny.mp4";
 
 /// The golden clips' rate: their stamps were made with it.
 const FPS: i32 = 2;
@@ -58,16 +61,9 @@ fn lossless_clip(frames: &[Vec<u8>], width: usize, height: usize) -> tempfile::N
     clip
 }
 
-fn bunny() -> PathBuf {
-    clip("sk_bigbuckbunny.mp4")
-}
-
 /// Arguments for a quick question to the tiny checkpoint about a real clip.
 fn quick(extra: &[&str]) -> Vec<String> {
-    let (clip, model) = (bunny(), tiny_checkpoint());
-    let base = ["ask", clip.to_str().unwrap(), "What is this?", "--model", model.to_str().unwrap()];
-    let rest = ["--frames", "3", "--max-new-tokens", "12", "--device", device()];
-    base.into_iter().chain(rest).chain(extra.iter().copied()).map(str::to_owned).collect()
+    ask_args(&[&clip_arg(CLIP), "What is this?"], &[&["--frames", "3", "--max-new-tokens", "12"], extra].concat())
 }
 
 #[test]
@@ -342,15 +338,14 @@ fn a_dash_reads_the_question_from_stdin() {
 fn a_long_prompt_is_refused_with_the_number_of_frames_that_fit() {
     let copy = CheckpointCopy::of(&tiny_checkpoint());
     copy.edit_json("config.json", |config| config["tokenizer_model_max_length"] = json!(300));
-    let model = copy.path().to_str().unwrap().to_owned();
-    let (clip, clip_text) = (bunny(), "x");
-    let clip = clip.to_str().unwrap();
-    let base = ["ask", clip, clip_text, "--model", &model, "--max-new-tokens", "2", "--device", device()];
-    let refused = llava_video(base.into_iter().chain(["--frames", "40"]));
+    let asked = |frames: &str| {
+        let extra = ["--model", copy.path().to_str().unwrap(), "--max-new-tokens", "2", "--frames", frames];
+        ask(&[&clip_arg(CLIP), "x"], &extra)
+    };
     // A 9x9 grid pools to 5x5: 30 tokens a frame with newlines.
-    refused.fails_with(&["1233 positions", "300", "hint: use `--frames 8`"]);
-    assert_eq!(llava_video(base.into_iter().chain(["--frames", "8"])).code, Some(0));
-    llava_video(base.into_iter().chain(["--frames", "9"])).fails_with(&["8 frames would fit"]);
+    asked("40").fails_with(&["1233 positions", "300", "hint: use `--frames 8`"]);
+    assert_eq!(asked("8").code, Some(0));
+    asked("9").fails_with(&["8 frames would fit"]);
 }
 
 #[test]
@@ -426,8 +421,7 @@ fn a_closed_pipe_ends_the_answer_quietly() {
 #[test]
 fn a_full_disk_behind_stdout_is_an_error() {
     let full = || Stdio::from(std::fs::File::options().write(true).open("/dev/full").unwrap());
-    let clip = bunny();
-    let frames = ["frames", clip.to_str().unwrap(), "--frames", "2"].map(str::to_owned);
+    let frames = ["frames", &clip_arg(CLIP), "--frames", "2"].map(str::to_owned);
     for args in [quick(&[]), quick(&["--json"]), frames.to_vec()] {
         run(command().args(&args).stdout(full())).fails_with(&["cannot write to standard output", "No space left"]);
     }

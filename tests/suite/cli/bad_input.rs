@@ -4,17 +4,16 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::support::{CheckpointCopy, Run, clip, device, llava_video, tiny_checkpoint};
+use crate::support::{CheckpointCopy, Run, ask, clip, clip_arg, llava_video, tiny_checkpoint};
 
 const CLIP: &str = "plain_h264.mp4";
 
-fn ask(video: &Path, model: &Path, extra: &[&str]) -> Run {
-    let args = ["ask", video.to_str().unwrap(), "Why?", "--model", model.to_str().unwrap(), "--frames", "2"];
-    llava_video(args.into_iter().chain(["--max-new-tokens", "2", "--device", device()]).chain(extra.iter().copied()))
+fn ask_about(clip: &Path) -> Run {
+    ask(&[clip.to_str().unwrap(), "Why?"], &["--frames", "2"])
 }
 
 fn ask_model(model: &Path) -> Run {
-    ask(&clip(CLIP), model, &[])
+    ask(&[&clip_arg(CLIP), "Why?"], &["--frames", "2", "--model", model.to_str().unwrap()])
 }
 
 #[test]
@@ -35,7 +34,7 @@ fn videos_that_are_none() {
         (empty.path().to_owned(), vec![empty.path().to_str().unwrap(), "holds no pictures"]),
         (PathBuf::from("https://example.com/a.mp4"), vec!["https://example.com/a.mp4", "hint: download it first"]),
     ] {
-        ask(&path, &tiny_checkpoint(), &[]).fails_with(&parts);
+        ask_about(&path).fails_with(&parts);
         llava_video(["frames", path.to_str().unwrap()]).fails_with(&parts);
     }
 }
@@ -52,7 +51,7 @@ fn a_clip_with_no_decodable_frame() {
     }
     let path = dir.path().join("noise.mp4");
     std::fs::write(&path, bytes).unwrap();
-    ask(&path, &tiny_checkpoint(), &[]).fails_with(&["noise.mp4", "decoded"]);
+    ask_about(&path).fails_with(&["noise.mp4", "decoded"]);
 }
 
 #[test]
@@ -123,7 +122,7 @@ fn all_tensors_that_do_not_fit_are_named_in_one_error() {
 fn a_device_that_this_build_lacks() {
     for (device, built_in) in [("cuda", cfg!(feature = "cuda")), ("metal", cfg!(feature = "metal"))] {
         if !built_in {
-            ask(&clip(CLIP), &tiny_checkpoint(), &["--device", device]).fails_with(&[
+            ask(&[&clip_arg(CLIP), "Why?"], &["--device", device]).fails_with(&[
                 "no",
                 "support",
                 "hint: ",
@@ -135,8 +134,7 @@ fn a_device_that_this_build_lacks() {
 
 #[test]
 fn wrong_usage_exits_with_2() {
-    let (clip, model) = (clip(CLIP), tiny_checkpoint());
-    let (clip, model) = (clip.to_str().unwrap(), model.to_str().unwrap());
+    let clip = &clip_arg(CLIP);
     for wrong in [
         &["--frames", "0"][..],
         &["--frames", "-3"],
@@ -157,7 +155,7 @@ fn wrong_usage_exits_with_2() {
         &["--dump-tensors", "-"],
         &["-q", "-v"],
     ] {
-        let run = llava_video(["ask", clip, "Why?", "--model", model].iter().chain(wrong));
+        let run = ask(&[clip, "Why?"], wrong);
         assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{wrong:?}: {run:?}");
     }
     for wrong in [&[][..], &["ask"], &["ask", clip], &["ask", clip, ""], &["no-such-command"], &["frames"]] {
@@ -171,7 +169,7 @@ fn wrong_usage_exits_with_2() {
 /// A file name with a line break in it must not break the one line that names it.
 #[test]
 fn odd_file_names_stay_on_one_line() {
-    let run = ask(Path::new("no\nsuch\u{1b}[31m.mp4"), &tiny_checkpoint(), &[]);
+    let run = ask_about(Path::new("no\nsuch\u{1b}[31m.mp4"));
     run.fails_with(&["no such"]);
     assert!(!run.stderr.contains('\u{1b}'), "{}", run.stderr);
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::hub_home::{REPO, hub_with};
-use crate::support::{Run, SHARDED, clip_arg, command, device, llava_video, run, tiny_checkpoint_arg};
+use crate::support::{Run, SHARDED, ask, clip_arg, command, device, llava_video, run, tiny_checkpoint_arg};
 
 /// The tables of the document: by title, the keys with their types.
 struct Schema {
@@ -77,10 +77,8 @@ impl Schema {
     }
 }
 
-fn ask(input: &str, extra: &[&str]) -> Run {
-    let model = tiny_checkpoint_arg();
-    let rest = ["--model", &model, "--device", device(), "--max-new-tokens", "3", "--json"];
-    llava_video(["ask", input, "Why?"].iter().chain(&rest).chain(extra))
+fn ask_why(input: &str, extra: &[&str]) -> Run {
+    ask(&[input, "Why?"], &[&["--json"], extra].concat())
 }
 
 #[test]
@@ -92,16 +90,16 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
     image::RgbImage::from_pixel(160, 100, image::Rgb([9, 8, 7])).save(&picture).unwrap();
 
     let answers = [
-        ask(&clip, &["-n", "2", "--temperature", "1", "--quantize", "q8_0"]),
-        ask(&clip_arg("trunc_half_faststart.mp4"), &["-n", "2"]),
-        ask(&picture, &[]),
-        ask("-", &["--no-video"]),
+        ask_why(&clip, &["-n", "2", "--temperature", "1", "--quantize", "q8_0"]),
+        ask_why(&clip_arg("trunc_half_faststart.mp4"), &["-n", "2"]),
+        ask_why(&picture, &[]),
+        ask_why("-", &["--no-video"]),
     ];
     answers.iter().for_each(|answer| schema.check("ask --json", &answer.json()));
     for extra in [&["--dry-run", "-n", "3"][..], &["--dry-run", "--quantize", "q8_0"]] {
-        schema.check("ask --dry-run --json", &ask(&clip, extra).json());
+        schema.check("ask --dry-run --json", &ask_why(&clip, extra).json());
     }
-    schema.check("ask --dry-run --json", &ask(&picture, &["--dry-run"]).json());
+    schema.check("ask --dry-run --json", &ask_why(&picture, &["--dry-run"]).json());
     for extra in [&["--out", &path("frames")][..], &[]] {
         let lines = llava_video(["frames", &clip, "-n", "2"].iter().chain(extra));
         let lines = lines.stdout_of_success().lines().map(|line| serde_json::from_str(line).unwrap());
@@ -166,7 +164,7 @@ fn a_clip_that_lost_frames_says_so_in_every_record() {
         assert!(!warnings.is_empty() && warnings.iter().all(|warning| warning.contains("faststart.mp4: ")), "{record}");
         warnings.join("\n")
     };
-    let quiet = ask(&clip, &["-n", "2", "-q"]);
+    let quiet = ask_why(&clip, &["-n", "2", "-q"]);
     assert_eq!(quiet.stderr, "");
     let record = quiet.json();
     assert!(warns(&record).contains("frames 44-89 could not be decoded"), "{record}");
@@ -177,7 +175,7 @@ fn a_clip_that_lost_frames_says_so_in_every_record() {
     }
     let probed = llava_video(["probe", &clip, "--json", "-q"]).json();
     assert!(warns(&probed).contains("cut short") && probed["lost_frames"].as_u64().unwrap() > 40, "{probed}");
-    let sound = ask(&clip_arg("plain_h264.mp4"), &["-n", "2"]).json();
+    let sound = ask_why(&clip_arg("plain_h264.mp4"), &["-n", "2"]).json();
     assert_eq!((&sound["warnings"], &sound["video"]["lost_frames"]), (&Value::Array(Vec::new()), &0.into()));
 }
 
@@ -186,7 +184,7 @@ fn times_are_the_same_in_ask_and_in_frames() {
     let clip = clip_arg("vfr.mp4");
     let lines = llava_video(["frames", &clip, "-n", "5"]);
     let lines = lines.stdout_of_success().lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    let record = ask(&clip, &["-n", "5"]).json();
+    let record = ask_why(&clip, &["-n", "5"]).json();
     let frames = record["frames"].as_array().unwrap();
     for (line, frame) in lines.zip(frames) {
         for key in ["index", "time_secs", "pts_secs"] {
@@ -199,7 +197,7 @@ fn times_are_the_same_in_ask_and_in_frames() {
 
 #[test]
 fn a_plan_that_does_not_fit_is_printed_and_refused() {
-    let refused = ask(&clip_arg("plain_h264.mp4"), &["-n", "2", "--dry-run", "--memory-limit", "1MB"]);
+    let refused = ask_why(&clip_arg("plain_h264.mp4"), &["-n", "2", "--dry-run", "--memory-limit", "1MB"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     let plan: Value = serde_json::from_str(&refused.stdout).unwrap();
     assert_eq!((&plan["fits"], &plan["devices"][0]["free_bytes"]), (&false.into(), &1_000_000.into()));

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::support::process::{PATIENCE, Running};
-use crate::support::{CheckpointCopy, Run, clip, command, device, generate_checkpoint, llava_video, tiny_checkpoint};
+use crate::support::{
+    CheckpointCopy, Run, ask_args, clip_arg, command, generate_checkpoint, llava_video, tiny_checkpoint,
+};
 
 /// The longest time from a signal to the end of the process.
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
@@ -17,10 +19,10 @@ fn endless() -> CheckpointCopy {
 
 /// A question to it; the answer of at most `max_new_tokens` is always the same.
 fn question(model: &CheckpointCopy, max_new_tokens: usize, extra: &[&str]) -> Vec<String> {
-    let (clip, max_new_tokens) = (clip("plain_h264.mp4"), max_new_tokens.to_string());
-    let ask = ["ask", clip.to_str().unwrap(), "Why?", "--model", model.path().to_str().unwrap(), "--frames", "2"];
-    let rest = ["--device", device(), "--repetition-penalty", "1.3", "--max-new-tokens", &max_new_tokens];
-    ask.into_iter().chain(rest).chain(extra.iter().copied()).map(str::to_owned).collect()
+    let max_new_tokens = max_new_tokens.to_string();
+    let model = ["--model", model.path().to_str().unwrap(), "--repetition-penalty", "1.3"];
+    let rest = ["--frames", "2", "--max-new-tokens", &max_new_tokens];
+    ask_args(&[&clip_arg("plain_h264.mp4"), "Why?"], &[&model, &rest, extra].concat())
 }
 
 /// Asks for more than can be answered in time, waits until the answer has begun, and sends a signal.
@@ -88,9 +90,8 @@ fn long_work_on_a_cpu_is_announced_and_can_be_stopped() {
     let dir = tempfile::tempdir().unwrap();
     let model = dir.path().to_str().unwrap();
     generate_checkpoint::generate(["7b", model, "--sparse"].map(str::to_owned)).unwrap();
-    let clip = clip("plain_h264.mp4");
-    let args = ["ask", clip.to_str().unwrap(), "Why?", "--model", model, "--device", "cpu", "--memory-limit", "64GB"];
-    let running = Running::start(command().args(args));
+    let extra = ["--model", model, "--device", "cpu", "--memory-limit", "64GB"];
+    let running = Running::start(command().args(ask_args(&[&clip_arg("plain_h264.mp4"), "Why?"], &extra)));
     running.wait_for_stderr(|stderr| stderr.contains('\n'));
     running.signal(libc::SIGINT);
     let run = running.end_within(PATIENCE);

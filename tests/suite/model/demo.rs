@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use llava_video::video::{Clip, ClipOptions, View};
 use serde::Deserialize;
 
-use crate::support::{Run, device, fixtures, llava_video, lossless};
+use crate::support::{Run, ask_args, device, fixtures, llava_video, lossless};
 
 /// One question about one clip, as `tools/demo-model/make_fixtures.py` writes it.
 #[derive(Debug, Deserialize)]
@@ -32,11 +32,11 @@ fn questions() -> Vec<Question> {
     serde_json::from_slice(&std::fs::read(folder().join("questions.json")).unwrap()).unwrap()
 }
 
-fn ask(clip: &Path, asked: &Question, extra: &[&str]) -> Run {
+fn ask_demo(clip: &Path, asked: &Question, extra: &[&str]) -> Run {
     let frames = asked.frames.to_string();
-    let args = ["ask", clip.to_str().unwrap(), &asked.question, "--model", "demo", "--frames", &frames];
-    let rest = ["--device", device(), "--time-instruction", asked.time_instruction.as_deref().unwrap_or("none")];
-    llava_video(args.into_iter().chain(rest).chain(extra.iter().copied()))
+    let time_instruction = asked.time_instruction.as_deref().unwrap_or("none");
+    let demo = ["--model", "demo", "--frames", &frames, "--time-instruction", time_instruction];
+    llava_video(ask_args(&[clip.to_str().unwrap(), &asked.question], &[&demo, extra].concat()))
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn every_question_about_every_committed_clip() {
         assert!(std::fs::metadata(folder().join(clip)).unwrap().len() < 60_000, "{clip}");
     }
     for asked in &questions {
-        let record = ask(&folder().join(&asked.clip), asked, &["--dtype", "f32", "--json"]).json();
+        let record = ask_demo(&folder().join(&asked.clip), asked, &["--dtype", "f32", "--json"]).json();
         assert_eq!(record["answer"], asked.answer.as_str(), "{asked:?}");
         let ids: Vec<u32> = serde_json::from_value(record["token_ids"].clone()).unwrap();
         assert_eq!(ids, asked.token_ids, "{asked:?}");
@@ -102,7 +102,7 @@ fn ask_changed(asked: &Question, change: impl Fn(&mut Vec<Vec<u8>>, usize)) -> S
     change(&mut frames, width);
     let clip = tempfile::Builder::new().suffix(".mkv").tempfile().unwrap();
     lossless::write(clip.path(), &frames, width, height, fps);
-    ask(clip.path(), asked, &[]).stdout_of_success().trim_end().to_owned()
+    ask_demo(clip.path(), asked, &[]).stdout_of_success().trim_end().to_owned()
 }
 
 /// Replaces words by their partners, both ways.

@@ -5,27 +5,21 @@ use llava_video::checkpoint::{Checkpoint, Source};
 use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
 use llava_video::memory::{self, Demand, Room, Split, StageBytes};
 
-use crate::support::{CheckpointCopy, Run, clip, device, generate_checkpoint, llava_video, tiny_checkpoint};
+use crate::support::{CheckpointCopy, Run, ask, clip_arg, device, generate_checkpoint, tiny_checkpoint};
 
-fn ask(model: &str, extra: &[&str]) -> Run {
-    let clip = clip("plain_h264.mp4");
-    let args = ["ask", clip.to_str().unwrap(), "Why?", "--model", model, "--max-new-tokens", "8"];
-    llava_video(args.into_iter().chain(extra.iter().copied()))
-}
-
-fn ask_tiny(extra: &[&str]) -> Run {
-    ask(tiny_checkpoint().to_str().unwrap(), extra)
+fn ask_why(extra: &[&str]) -> Run {
+    ask(&[&clip_arg("plain_h264.mp4"), "Why?"], extra)
 }
 
 #[test]
 fn layers_over_two_slots_answer_as_one_device_does() {
-    let one = ask_tiny(&["--frames", "3", "--device", device(), "--dtype", "f32", "--json"]).json();
+    let one = ask_why(&["--frames", "3", "--device", device(), "--dtype", "f32", "--json"]).json();
     // A GPU cannot be named twice.
     let pair = format!("{},cpu", device());
-    let two = ask_tiny(&["--frames", "3", "--device", &pair, "--dtype", "f32", "--json"]).json();
+    let two = ask_why(&["--frames", "3", "--device", &pair, "--dtype", "f32", "--json"]).json();
     assert_eq!(one["token_ids"], two["token_ids"]);
     assert_eq!((&two["device"], &two["dtype"]), (&pair.as_str().into(), &"f32".into()));
-    let verbose = ask_tiny(&["--frames", "3", "--device", &pair, "--dtype", "f32", "-v"]);
+    let verbose = ask_why(&["--frames", "3", "--device", &pair, "--dtype", "f32", "-v"]);
     let divided = format!("on {} (1 layers), cpu (2 layers) in f32", device());
     assert!(device() != "cpu" || verbose.stderr.contains(&divided), "{}", verbose.stderr);
 }
@@ -36,8 +30,11 @@ fn a_dry_run_prints_the_plan_of_a_model_of_real_size() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path().to_str().unwrap();
     generate_checkpoint::generate(["7b", dir, "--sparse"].map(str::to_owned)).unwrap();
+    let ask = |extra: &[&str]| {
+        ask_why(&[&["--model", dir, "--device", "cpu", "--dry-run", "--max-new-tokens", "8"], extra].concat())
+    };
     let started = std::time::Instant::now();
-    let plan = ask(dir, &["--device", "cpu", "--dry-run", "--memory-limit", "64GB"]);
+    let plan = ask(&["--memory-limit", "64GB"]);
     assert_eq!((plan.code, plan.stderr.as_str()), (Some(0), ""));
     let lines: Vec<&str> = plan.stdout.lines().collect();
     let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
@@ -47,7 +44,7 @@ fn a_dry_run_prints_the_plan_of_a_model_of_real_size() {
     assert!(row.ends_with(&["64.0".to_owned(), "GB".to_owned()]), "{row:?}");
     assert!(started.elapsed().as_secs() < 20, "a plan needs headers only");
 
-    let refused = ask(dir, &["--device", "cpu", "--frames", "40", "--memory-limit", "16.8GB", "--dry-run"]);
+    let refused = ask(&["--frames", "40", "--memory-limit", "16.8GB"]);
     assert_eq!(refused.code, Some(1));
     assert!(refused.stdout.starts_with("device"), "the plan is what was asked for: {}", refused.stdout);
     for part in [
@@ -60,22 +57,21 @@ fn a_dry_run_prints_the_plan_of_a_model_of_real_size() {
         assert!(refused.stderr.contains(part), "`{part}` is missing: {}", refused.stderr);
     }
     assert!(refused.stderr.contains(", or fewer bits (`--quantize q8_0`)"), "{}", refused.stderr);
-    let smaller =
-        ask(dir, &["--device", "cpu", "--frames", "40", "--memory-limit", "16.8GB", "--dry-run", "--quantize", "q8_0"]);
+    let smaller = ask(&["--frames", "40", "--memory-limit", "16.8GB", "--quantize", "q8_0"]);
     assert_eq!(smaller.code, Some(0), "{}", smaller.stderr);
     // What the hint names does fit.
     let frames = refused.stderr.split("`--frames ").nth(1).unwrap().split('`').next().unwrap();
-    let fits = ask(dir, &["--device", "cpu", "--frames", frames, "--memory-limit", "16.8GB", "--dry-run"]);
+    let fits = ask(&["--frames", frames, "--memory-limit", "16.8GB"]);
     assert_eq!(fits.code, Some(0), "{}", fits.stderr);
 
     // Where neither fewer frames nor fewer bits are enough, both together are.
-    let narrow = ["--device", "cpu", "--frames", "40", "--memory-limit", "6GB", "--dry-run"];
-    let refused = ask(dir, &narrow);
+    let narrow = ["--frames", "40", "--memory-limit", "6GB"];
+    let refused = ask(&narrow);
     let hint = refused.stderr.split("what would fit: fewer frames in fewer bits (`").nth(1).unwrap_or_default();
     let flags: Vec<&str> = hint.split('`').next().unwrap().split(' ').collect();
     assert!(matches!(flags[..], ["--frames", _, "--quantize", "q4_k"]), "{}", refused.stderr);
     let both: Vec<&str> = narrow.into_iter().chain(flags).collect();
-    assert_eq!(ask(dir, &both).code, Some(0), "{hint}");
+    assert_eq!(ask(&both).code, Some(0), "{hint}");
 }
 
 /// As `--gpu-layers 1` has it with a GPU, here with a second CPU slot of another arithmetic in its place.
@@ -120,12 +116,12 @@ fn devices_share_by_the_room_beside_what_else_they_hold() {
 
 #[test]
 fn too_little_memory_is_refused_before_loading() {
-    ask_tiny(&["--device", "cpu", "--memory-limit", "1MB"]).fails_with(&[
+    ask_why(&["--device", "cpu", "--memory-limit", "1MB"]).fails_with(&[
         "not enough memory",
         "may take 1.0 MB",
         "hint: ",
     ]);
-    ask_tiny(&["--device", "cpu", "--gpu-layers", "1"]).fails_with(&["--gpu-layers needs a GPU", "cpu", "hint: "]);
+    ask_why(&["--device", "cpu", "--gpu-layers", "1"]).fails_with(&["--gpu-layers needs a GPU", "cpu", "hint: "]);
 }
 
 /// Stored in f16, weights take two bytes each on the CPU, in the plan and in the process, as they do in bf16.
@@ -152,10 +148,9 @@ fn f16_weights_are_held_as_they_are_stored() {
     let (in_halves, in_floats) = (planned(halves.path()) as f64, planned(floats.path()) as f64);
     assert!(in_halves < 0.6 * in_floats, "{in_halves} against {in_floats}");
     let ids = |path: &std::path::Path| {
-        let args = ["--frames", "3", "--device", device(), "--dtype", "f32", "--json", "--max-new-tokens", "24"];
-        let clip = clip("plain_h264.mp4");
-        let ask = ["ask", clip.to_str().unwrap(), "Why?", "--model", path.to_str().unwrap()];
-        llava_video(ask.into_iter().chain(args)).json()["token_ids"].clone()
+        let model = ["--model", path.to_str().unwrap(), "--dtype", "f32"];
+        let args = [&model[..], &["--frames", "3", "--json", "--max-new-tokens", "24"]].concat();
+        ask_why(&args).json()["token_ids"].clone()
     };
     assert_eq!(ids(halves.path()), ids(floats.path()));
 }

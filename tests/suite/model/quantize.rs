@@ -20,17 +20,15 @@ use crate::support::shapes::{self, SEVEN_B, original_tensors};
 use crate::support::small_disk::SmallDisk;
 use crate::support::wide::{self, HUGE, LARGE, SMALL};
 use crate::support::{
-    CheckpointCopy, Run, SINGLE, clip, command, device, golden, golden_checkpoint, llava_video, placement, run,
-    tiny_checkpoint,
+    CheckpointCopy, Run, SINGLE, ask, clip, clip_arg, command, device, golden, golden_checkpoint, llava_video,
+    placement, run, tiny_checkpoint,
 };
 
 const TEXT: &str = "a video of the moon and the sun, second by second, on and on: it is what it is.\n";
 
-fn ask(model: &Path, extra: &[&str]) -> Run {
-    let clip = clip("sk_bigbuckbunny.mp4");
-    let args = ["ask", clip.to_str().unwrap(), "What is this?", "--model", model.to_str().unwrap(), "--frames", "3"];
-    let rest = ["--max-new-tokens", "12", "--device", device(), "--json"];
-    llava_video(args.into_iter().chain(rest).chain(extra.iter().copied()))
+fn ask_model(model: &Path, extra: &[&str]) -> Run {
+    let model = ["--model", model.to_str().unwrap(), "--frames", "3", "--json"];
+    ask(&[&clip_arg("sk_bigbuckbunny.mp4"), "What is this?"], &[&model, extra].concat())
 }
 
 fn quantize(model: &Path, file: &Path, extra: &[&str]) -> Run {
@@ -67,7 +65,7 @@ fn weights_that_are_no_numbers_are_not_quantized() {
         let tensor = tensors[name].clone();
         tensors.insert(name.to_owned(), ((&tensor - &tensor).unwrap() / 0.0).unwrap());
     });
-    ask(copy.path(), &["--quantize", "q4_k"]).fails_with(&[name, "not finite numbers"]);
+    ask_model(copy.path(), &["--quantize", "q4_k"]).fails_with(&[name, "not finite numbers"]);
     let out = tempfile::tempdir().unwrap();
     let file = out.path().join("nan.gguf");
     quantize(copy.path(), &file, &[]).fails_with(&[name, "not finite numbers"]);
@@ -85,10 +83,10 @@ fn a_file_gives_the_ids_that_quantizing_at_load_gives() {
         } else {
             vec!["--quantize", quantization]
         };
-        let at_load = ask(checkpoint.path(), &flags).json();
+        let at_load = ask_model(checkpoint.path(), &flags).json();
         let file = out.path().join(format!("{quantization}.gguf"));
         assert_eq!(quantize(checkpoint.path(), &file, &flags).stdout_of_success(), "");
-        let from_file = ask(&file, &[]).json();
+        let from_file = ask_model(&file, &[]).json();
         assert_eq!(at_load["token_ids"], from_file["token_ids"], "{quantization}");
         assert_eq!((at_load["quantize"].as_str(), &from_file["quantize"]), (Some(quantization), &Value::Null));
         assert!(at_load["token_ids"].as_array().unwrap().len() > 1);
@@ -115,8 +113,8 @@ fn narrow_tied_and_hf_checkpoints_fall_back_and_load() {
         run.stdout_of_success();
         let note = "model.layers.*.mlp.up_proj.weight falls back to q8_0: rows of";
         assert!(run.stderr.contains(note), "{}", run.stderr);
-        let at_load = ask(&dir, &["--quantize", "q4_k", "--quantize-vision"]).json();
-        assert_eq!(ask(&file, &[]).json()["token_ids"], at_load["token_ids"], "{name}");
+        let at_load = ask_model(&dir, &["--quantize", "q4_k", "--quantize-vision"]).json();
+        assert_eq!(ask_model(&file, &[]).json()["token_ids"], at_load["token_ids"], "{name}");
         // What the layout decides beside the weights, such as the ids that the repetition penalty counts.
         let config = |path: &Path| Checkpoint::open(path, &[]).unwrap().config;
         assert_eq!(config(&file), config(&dir), "{name}");
@@ -143,14 +141,14 @@ fn files_are_not_lost_and_not_guessed() {
     let run = quantize(&checkpoint, &out.path().join("b.bin"), &[]);
     assert_eq!((run.code, run.stderr.contains("does not end in .gguf")), (Some(2), true), "{run:?}");
 
-    ask(&file, &["--quantize", "q8_0"]).fails_with(&["already quantized", "hint: "]);
+    ask_model(&file, &["--quantize", "q8_0"]).fails_with(&["already quantized", "hint: "]);
     quantize(&file, &out.path().join("again.gguf"), &[]).fails_with(&["already quantized"]);
 
     let whole = std::fs::read(&file).unwrap();
     std::fs::write(&file, &whole[..whole.len() - 100]).unwrap();
-    ask(&file, &[]).fails_with(&["b.gguf", "past the end of the file"]);
+    ask_model(&file, &[]).fails_with(&["b.gguf", "past the end of the file"]);
     std::fs::write(&file, b"GGUF but not really").unwrap();
-    ask(&file, &[]).fails_with(&["b.gguf", "GGUF version"]);
+    ask_model(&file, &[]).fails_with(&["b.gguf", "GGUF version"]);
 
     let foreign = out.path().join("foreign.gguf");
     let tensor = candle_core::Tensor::zeros((4, 32), candle_core::DType::F32, &candle_core::Device::Cpu).unwrap();
@@ -159,7 +157,7 @@ fn files_are_not_lost_and_not_guessed() {
     let mut written = std::fs::File::create(&foreign).unwrap();
     let metadata = [("general.architecture", &architecture)];
     candle_core::quantized::gguf_file::write(&mut written, &metadata, &[("token_embd.weight", &tensor)]).unwrap();
-    ask(&foreign, &[]).fails_with(&["another program", "hint: ", "model quantize"]);
+    ask_model(&foreign, &[]).fails_with(&["another program", "hint: ", "model quantize"]);
     score(&foreign, text_file(TEXT).path(), &[]).fails_with(&["another program", "hint: "]);
 }
 
@@ -245,7 +243,7 @@ fn fewer_bits_diverge_more_and_none_diverges_much() {
 #[test]
 fn the_comparison_tool_measures_answers_and_distributions() {
     let checkpoint = wide::checkpoint(SMALL, false);
-    let answer = ask(checkpoint.path(), &["--dtype", "f32"]).json()["answer"].clone();
+    let answer = ask_model(checkpoint.path(), &["--dtype", "f32"]).json()["answer"].clone();
     let question = serde_json::json!({ "clip": "sk_bigbuckbunny.mp4", "question": "What is this?", "frames": 3 });
     let (mut right, mut wrong) = (question.clone(), question);
     right["answer"] = answer;
@@ -319,7 +317,7 @@ fn perplexity_is_that_of_predicting_each_token_in_its_window() {
 #[test]
 fn a_language_model_is_scored_and_cannot_be_asked() {
     let plain = plain_qwen2();
-    ask(plain.path(), &[]).fails_with(&["config.json", "cannot see videos", "hint: ", "score --text-only"]);
+    ask_model(plain.path(), &[]).fails_with(&["config.json", "cannot see videos", "hint: ", "score --text-only"]);
     score(plain.path(), text_file("").path(), &[]).fails_with(&["has 0 tokens"]);
     let run = score(plain.path(), text_file(TEXT).path(), &["--context", "40000"]);
     assert_eq!((run.code, run.stderr.contains("32768")), (Some(2), true), "{run:?}");

@@ -29,7 +29,7 @@ pub(crate) use self::files::{
     SHARDED, SINGLE, clip, clip_arg, fixtures, golden, golden_checkpoint, json, tiny_checkpoint, tiny_checkpoint_arg,
 };
 pub(crate) use self::random::Random;
-pub(crate) use self::run::{Run, command, llava_video, run};
+pub(crate) use self::run::{Run, ask, ask_args, command, llava_video, run};
 
 /// The tool that writes checkpoints of the published sizes, as a part of the tests: they need no example built before.
 #[path = "../../../examples/generate-checkpoint.rs"]

@@ -4,6 +4,22 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+use super::device::device;
+use super::files::tiny_checkpoint_arg;
+
+/// The arguments of a question to the tiny checkpoint on the device under test. `inputs` are what is asked about and
+/// the question; of a flag that `extra` gives again, the last value counts.
+pub(crate) fn ask_args(inputs: &[&str], extra: &[&str]) -> Vec<String> {
+    let model = tiny_checkpoint_arg();
+    let rest = ["--model", &model, "--device", device()];
+    ["ask"].iter().chain(inputs).chain(&rest).chain(extra).map(|&arg| arg.to_owned()).collect()
+}
+
+/// Asks with [`ask_args`], for a short answer unless `extra` says otherwise.
+pub(crate) fn ask(inputs: &[&str], extra: &[&str]) -> Run {
+    llava_video(ask_args(inputs, &[&["--max-new-tokens", "12"], extra].concat()))
+}
+
 /// A run of the binary, without standard input, without a hub cache of the user's and without the hub.
 pub(crate) fn llava_video<I: AsRef<std::ffi::OsStr>>(args: impl IntoIterator<Item = I>) -> Run {
     run(command().args(args))

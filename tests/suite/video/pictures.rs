@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Case, CheckpointCopy, Run, SINGLE, clip, clip_arg, command, device, fixtures, golden_checkpoint, ids, llava_video,
-    run, tiny_checkpoint, tiny_checkpoint_arg,
+    Case, CheckpointCopy, SINGLE, ask, clip, clip_arg, command, device, fixtures, golden_checkpoint, ids, llava_video,
+    run, tiny_checkpoint,
 };
 
 /// A picture of one colour.
@@ -40,9 +40,7 @@ fn a_directory_is_a_clip_in_natural_order() {
     assert_eq!(means(&[path, "--at", "1,2.5"]), [(1, 1.0, 10), (2, 2.0, 20)]);
     assert_eq!(means(&[path, "--start", "1", "--end", "3", "--frames", "2"]), [(1, 1.0, 10), (2, 2.0, 20)]);
 
-    let model = tiny_checkpoint();
-    let ask = ["ask", path, "What?", "--model", model.to_str().unwrap(), "--max-new-tokens", "2", "--frames", "4"];
-    let asked = llava_video(ask.iter().chain(&["--json", "--image-fps", "2"]));
+    let asked = ask(&[path, "What?"], &["--frames", "4", "--json", "--image-fps", "2"]);
     assert!(asked.stderr.contains("taking its 4 pictures as a video of 2 frames per second"), "{asked:?}");
     let default = llava_video(["frames", path, "-n", "1"]).stderr;
     assert!(default.contains("as a video of 1 frame per second"), "{default}");
@@ -153,12 +151,6 @@ fn every_picture_case_through_the_binary() {
         assert_eq!(timed.stdout_of_success(), format!("{}\n", record["answer"].as_str().unwrap()));
         assert!(timed.stderr.lines().any(|line| line.starts_with("vision")), "{}", timed.stderr);
     }
-}
-
-fn ask(inputs: &[&str], extra: &[&str]) -> Run {
-    let model = tiny_checkpoint_arg();
-    let rest = ["--model", &model, "--device", device(), "--max-new-tokens", "4"];
-    llava_video(["ask"].iter().chain(inputs).chain(&rest).chain(extra))
 }
 
 #[test]
@@ -342,12 +334,10 @@ fn a_refusal_names_the_document_where_it_is() {
     let file = dir.path().join("b.gguf");
     let (model, out) = (copy.path().to_str().unwrap(), file.to_str().unwrap());
     llava_video(["model", "quantize", model, "-o", out, "--quantize", "q8_0"]).stdout_of_success();
-    let ask = |model: &str, extra: &[&str]| {
-        let args = ["ask", image.to_str().unwrap(), "Why?", "--model", model, "--device", device()];
-        llava_video(args.iter().chain(extra))
-    };
-    ask(model, &[]).fails_with(&[&format!("`{}`", copy.path().join("config.json").display()), "`highres`"]);
-    ask(out, &[]).fails_with(&[&format!("`{out}:config.json`"), "`highres`"]);
-    ask("demo", &["--set", "image_aspect_ratio=highres"])
+    let asked =
+        |model: &str, extra: &[&str]| ask(&[image.to_str().unwrap(), "Why?"], &[&["--model", model], extra].concat());
+    asked(model, &[]).fails_with(&[&format!("`{}`", copy.path().join("config.json").display()), "`highres`"]);
+    asked(out, &[]).fails_with(&[&format!("`{out}:config.json`"), "`highres`"]);
+    asked("demo", &["--set", "image_aspect_ratio=highres"])
         .fails_with(&["`config.json of the built-in demo model`", "`highres`"]);
 }
