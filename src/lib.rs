@@ -33,6 +33,8 @@ pub mod device;
 pub mod disk;
 pub mod engine;
 mod error;
+mod file_lock;
+mod folders;
 pub mod generate;
 pub mod hub;
 pub mod interrupt;

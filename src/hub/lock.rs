@@ -4,24 +4,17 @@
 //! that the two wait for each other. One per repository, which Python does not know: downloads share it, and a removal
 //! has it alone.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
 use super::error::Error;
+pub(super) use crate::file_lock::Mode;
+use crate::file_lock::{Taken, is_still_at, try_lock};
 
 /// How often a lock that somebody else holds is tried again.
 const POLL: Duration = Duration::from_millis(100);
-
-/// With whom a lock can be held at the same time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// With others who share it.
-    Shared,
-    /// With nobody.
-    Exclusive,
-}
 
 /// Held until it is dropped; the system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
@@ -62,19 +55,11 @@ impl Lock {
                 }
                 other => other.map_err(write)?,
             };
-            let locked = match mode {
-                Mode::Shared => file.try_lock_shared(),
-                Mode::Exclusive => file.try_lock(),
-            };
-            match locked {
-                // A lock on a file that was removed meanwhile excludes nobody.
-                Ok(()) if is_still_at(&file, path) => return Ok(Some(Self { _file: file, excludes: true })),
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) => return Ok(None),
-                Err(TryLockError::Error(error)) if has_no_locks(&error) => {
-                    return Ok(Some(Self { _file: file, excludes: false }));
-                }
-                Err(TryLockError::Error(error)) => return Err(write(error)),
+            match try_lock(&file, mode).map_err(write)? {
+                Taken::Held if is_still_at(&file, path) => return Ok(Some(Self { _file: file, excludes: true })),
+                Taken::Held => {}
+                Taken::ByAnother => return Ok(None),
+                Taken::NoLocks => return Ok(Some(Self { _file: file, excludes: false })),
             }
         }
     }
@@ -82,29 +67,6 @@ impl Lock {
     /// Whether it keeps others away; not where the file system has no locks.
     pub(super) fn excludes(&self) -> bool {
         self.excludes
-    }
-}
-
-/// Whether the file system cannot lock at all: some of the network and of user space.
-fn has_no_locks(error: &std::io::Error) -> bool {
-    #[cfg(unix)]
-    if error.raw_os_error() == Some(libc::ENOLCK) {
-        return true;
-    }
-    error.kind() == ErrorKind::Unsupported
-}
-
-fn is_still_at(file: &File, path: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let id = |metadata: std::fs::Metadata| (metadata.dev(), metadata.ino());
-        matches!((file.metadata().map(id), path.metadata().map(id)), (Ok(a), Ok(b)) if a == b)
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = (file, path);
-        true
     }
 }
 

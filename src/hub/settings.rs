@@ -3,11 +3,12 @@
 //! The variables and their defaults are those of Python's huggingface_hub (`constants.py`).
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::Error;
 use super::small_file;
+use crate::folders::Folders;
 
 /// Server, cache and manners of everything in [`crate::hub`].
 #[derive(Debug, Clone)]
@@ -77,9 +78,9 @@ impl Settings {
     ) -> Result<Self, Error> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let text = |name: &str| set(name).map(|value| value.to_string_lossy().trim().to_owned());
-        let path = |name: &str| set(name).map(|value| expand_home(value, user_home.as_deref()));
-        let user_cache = || path("XDG_CACHE_HOME").or_else(|| Some(user_home.as_ref()?.join(".cache")));
-        let hf_home = path("HF_HOME").or_else(|| Some(user_cache()?.join("huggingface")));
+        let folders = Folders::new(&variable, user_home);
+        let path = |name: &str| folders.named(name);
+        let hf_home = path("HF_HOME").or_else(|| Some(folders.caches()?.join("huggingface")));
         let named = path("HF_HUB_CACHE").or_else(|| path("HUGGINGFACE_HUB_CACHE"));
         let cache_dir = named.or_else(|| Some(hf_home.as_ref()?.join("hub"))).ok_or(Error::NoCacheDir)?;
 
@@ -138,17 +139,10 @@ fn is_header_text(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-/// `~/x` is `x` in the user's home directory, as in Python's `expanduser`.
-fn expand_home(value: OsString, user_home: Option<&Path>) -> PathBuf {
-    let path = PathBuf::from(value);
-    match (path.strip_prefix("~"), user_home) {
-        (Ok(rest), Some(home)) => home.join(rest),
-        _ => path,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn settings(variables: &[(&str, &str)]) -> Result<Settings, Error> {
