@@ -50,6 +50,7 @@ mod role;
 pub mod score;
 mod search;
 pub mod size;
+mod stamp;
 pub mod threads;
 pub mod trace;
 pub mod video;

@@ -17,6 +17,7 @@ mod placement;
 mod plan;
 mod positions;
 pub mod session;
+pub mod visual_cache;
 
 pub use answer::{Answer, SamplingOptions};
 pub use error::{Error, PictureMisfit};

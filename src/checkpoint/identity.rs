@@ -1,0 +1,140 @@
+//! Which weights a checkpoint holds, told from all others without reading gigabytes.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use super::source::Source;
+use super::{Error, shards};
+use crate::stamp::Stamp;
+
+/// Bytes from the beginning of a weight file that are hashed; the header of a published checkpoint has a tenth of it.
+const HEAD_BYTES: u64 = 1 << 20;
+
+/// Digits of the names of blobs in the hub's cache: git's SHA-1 of small files, SHA-256 of large ones.
+const BLOB_NAME_DIGITS: [usize; 2] = [40, 64];
+
+/// Which weights a checkpoint holds.
+///
+/// A file of the hub's cache is known by the checksum that is its name, with its size and time, since a damaged file
+/// may be repaired. Any other file is known by its place, size and times and by its first bytes, which hold its header.
+/// Weights inside the program are hashed.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    text: String,
+    stamps: Vec<Stamp>,
+}
+
+impl Identity {
+    /// Looks at the weight files at `source`. Take it before the checkpoint is opened: then
+    /// [`changed`](Self::changed) tells whether what was opened and loaded is what was looked at.
+    ///
+    /// # Errors
+    /// Weight files that are not here or cannot be read.
+    pub fn of(source: &Source) -> Result<Self, Error> {
+        let files = match source {
+            Source::BuiltIn { name, files } => {
+                let bytes = Source::built_in(files, "model.safetensors");
+                let bytes = bytes.ok_or_else(|| Error::NoWeights { dir: name.into() })?;
+                return Ok(Self { text: format!("built in: {}", blake3::hash(bytes)), stamps: Vec::new() });
+            }
+            Source::Path(path) if path.is_file() => vec![path.clone()],
+            Source::Path(dir) | Source::Heads { dir, .. } => shards::weight_files(dir)?,
+        };
+        let mut lines = Vec::with_capacity(files.len());
+        let mut stamps = Vec::with_capacity(files.len());
+        for path in files {
+            let (line, stamp) = identify(&path).map_err(|source| Error::Read { path, source })?;
+            lines.push(line);
+            stamps.push(stamp);
+        }
+        Ok(Self { text: lines.join("; "), stamps })
+    }
+
+    /// The first file that is not as it was.
+    pub fn changed(&self) -> Option<&Path> {
+        self.stamps.iter().find(|stamp| !stamp.is_current()).map(Stamp::path)
+    }
+
+    /// The same text for the same weights, and for no others.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+fn identify(path: &Path) -> std::io::Result<(String, Stamp)> {
+    let path = path.canonicalize()?;
+    let stamp = Stamp::of(&path)?;
+    let size_and_time = stamp.size_and_time();
+    if let Some(name) = blob_name(&path) {
+        return Ok((format!("blob {name}, {size_and_time}"), stamp));
+    }
+    let mut head = Vec::new();
+    File::open(&path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
+    let (change, head) = (stamp.time_of_change(), blake3::hash(&head));
+    Ok((format!("file {path:?}, {size_and_time}, {change}, begins with {head}"), stamp))
+}
+
+/// The checksum that a blob of the hub's cache is named after.
+fn blob_name(path: &Path) -> Option<&str> {
+    let is_in_blobs = path.parent()?.file_name()? == "blobs";
+    let name = path.file_name()?.to_str()?;
+    let is_digest = BLOB_NAME_DIGITS.contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    (is_in_blobs && is_digest).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn text(path: &Path) -> String {
+        Identity::of(&Source::from(path)).expect("weights").text
+    }
+
+    fn weights(dir: &Path) -> PathBuf {
+        dir.join("model.safetensors")
+    }
+
+    #[test]
+    fn other_bytes_another_place_and_another_time_are_another_checkpoint() {
+        let (dir, copy) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("another"));
+        std::fs::write(weights(dir.path()), "header and weights").expect("a file");
+        let first = Identity::of(&dir.path().into()).expect("weights");
+        assert_eq!(first.text, text(dir.path()));
+        std::fs::write(weights(copy.path()), "header and weights").expect("a file");
+        assert_ne!(first.text, text(copy.path()));
+        assert_eq!(first.changed(), None);
+        // Of the same length, and with the time set back, as an archive's tool does it; not within the same tick of the
+        // file system's clock.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let time = weights(dir.path()).metadata().and_then(|metadata| metadata.modified()).expect("a time");
+        std::fs::write(weights(dir.path()), "header and Weights").expect("a file");
+        File::options().write(true).open(weights(dir.path())).and_then(|file| file.set_modified(time)).expect("set");
+        assert!(first.changed().is_some());
+        assert_ne!(first.text, text(dir.path()));
+        assert!(Identity::of(&copy.path().join("none").as_path().into()).is_err());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_blob_is_known_by_its_name_wherever_the_cache_lies() {
+        let cache = tempfile::tempdir().expect("a folder");
+        let (blobs, snapshot) = (cache.path().join("a/blobs"), cache.path().join("a/snapshots/c"));
+        std::fs::create_dir_all(&blobs).and_then(|()| std::fs::create_dir_all(&snapshot)).expect("folders");
+        let name = "0123456789abcdef".repeat(4);
+        std::fs::write(blobs.join(&name), "header and weights").expect("a blob");
+        std::os::unix::fs::symlink(format!("../../blobs/{name}"), weights(&snapshot)).expect("a link");
+        let before = text(&snapshot);
+        assert!(before.contains(&name) && !before.contains("snapshots"), "{before}");
+        std::fs::rename(cache.path().join("a"), cache.path().join("b")).expect("moved");
+        assert_eq!(text(&cache.path().join("b/snapshots/c")), before);
+    }
+
+    #[test]
+    fn what_is_built_in_is_hashed() {
+        let built_in = |files| Identity::of(&Source::BuiltIn { name: "x", files }).expect("weights").text;
+        assert_ne!(built_in(&[("model.safetensors", b"a")]), built_in(&[("model.safetensors", b"b")]));
+    }
+}
