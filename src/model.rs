@@ -153,6 +153,11 @@ impl LlavaVideo {
         Ok(Self { devices: devices.clone(), vision, language })
     }
 
+    /// Where its stages run.
+    pub fn devices(&self) -> &DeviceMap {
+        &self.devices
+    }
+
     /// Whether it was loaded with the vision tower.
     pub fn has_tower(&self) -> bool {
         self.vision.is_some()

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
 use llava_video::Error;
-use llava_video::engine::{self, Answer, AskOptions, Engine, Media, Placing, SizedPrompt, VisualTokens};
+use llava_video::engine::{self, Answer, AskOptions, Engine, Media, Placing, SizedPrompt, Visual};
 use llava_video::generate::StopReason;
 use llava_video::interrupt::Interrupt;
 
@@ -20,13 +20,20 @@ pub(crate) struct Questions<'a> {
     pub(crate) args: &'a AskArgs,
     pub(crate) options: &'a AskOptions,
     pub(crate) texts: &'a [String],
+    /// The answers to choose from; `None` where the model answers freely.
+    pub(crate) choices: Option<&'a [String]>,
     /// One for each text, once they are encoded; none for a question that failed.
     prompts: Vec<Option<SizedPrompt>>,
 }
 
 impl<'a> Questions<'a> {
-    pub(crate) fn new(args: &'a AskArgs, options: &'a AskOptions, texts: &'a [String]) -> Self {
-        Self { args, options, texts, prompts: Vec::new() }
+    pub(crate) fn new(
+        args: &'a AskArgs,
+        options: &'a AskOptions,
+        texts: &'a [String],
+        choices: Option<&'a [String]>,
+    ) -> Self {
+        Self { args, options, texts, choices, prompts: Vec::new() }
     }
 
     /// Encodes each as a prompt about `media`. One of several that does not fit the context fails alone.
@@ -90,7 +97,7 @@ impl<'a> Questions<'a> {
         &self,
         engine: &Engine,
         media: &Media,
-        visual: Result<Vec<VisualTokens>, engine::Error>,
+        visual: Result<Visual, engine::Error>,
         placing: &Placing,
         interrupt: &Interrupt,
         desk: &mut Desk<'_>,
@@ -109,8 +116,11 @@ impl<'a> Questions<'a> {
             }
             let answer = match &visual {
                 Some(visual) => {
-                    let shown = (media, visual.as_slice());
-                    let answer = engine.answer(&mut session, prompt, shown, self.options, &sampling, &mut desk.watch());
+                    let (shown, watch) = ((media, visual.tokens.as_slice()), &mut desk.watch());
+                    let answer = match self.choices {
+                        Some(choices) => engine.choose(&mut session, prompt, shown, choices, watch),
+                        None => engine.answer(&mut session, prompt, shown, self.options, &sampling, watch),
+                    };
                     answer.map_err(|error| desk.onlooker.surface(error))?
                 }
                 None => Answer::interrupted(),

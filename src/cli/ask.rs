@@ -25,7 +25,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
         return Err(UsageError("--dump-tensors takes a file, not standard output".to_owned()).into());
     }
     let interrupt = signals::install()?;
-    let Asked { files, questions, choices: _ } = Asked::read(&args, &interrupt, printer)?;
+    let Asked { files, questions, choices } = Asked::read(&args, &interrupt, printer)?;
     let trace = if args.dump_tensors.is_some() { Trace::recording() } else { Trace::default() };
     let mut desk = Desk::new(Onlooker::of_answers(printer, !args.json, began), trace, began);
 
@@ -51,7 +51,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
             Media::Pictures(cut.map_err(surface)?)
         }
     };
-    let mut asked = Questions::new(&args, &options, &questions);
+    let mut asked = Questions::new(&args, &options, &questions, choices.as_deref());
     asked.encode(&engine, &media, &mut desk)?;
     let Some(longest) = asked.longest() else { return Ok(Exit::SomeFailed) };
     let placing = engine.place(&media, &asked.fitting(), &options).map_err(surface)?;
@@ -72,13 +72,13 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     }
 
     let counted = media.clip().map(|clip| clip.info().frame_count);
-    let seen = engine.look(&mut media, &mut desk.watch()).map_err(surface)?;
+    let seen = engine.look(&mut media, &placing.devices, &mut desk.watch()).map_err(surface)?;
     // Times and duration in the prompt follow the number of frames.
     if media.clip().map(|clip| clip.info().frame_count) != counted {
         asked.encode(&engine, &media, &mut desk)?;
     }
     engine.load(&placing.devices, seen.needs_tower(), &mut desk.watch()).map_err(surface)?;
-    let visual = engine.encode(&media, &seen, &mut desk.watch());
+    let visual = engine.encode(&media, seen, &mut desk.watch());
     desk.printer().end_progress();
     asked.answer(&engine, &media, visual, &placing, &interrupt, &mut desk)
 }

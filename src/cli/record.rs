@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use llava_video::device::DeviceMap;
-use llava_video::engine::{Answer, CutPicture, Media, PlannedClip, SizedPrompt, Stopwatch, Timings};
+use llava_video::engine::{Answer, Choice, CutPicture, Media, PlannedClip, SizedPrompt, Stopwatch, Timings};
 use llava_video::memory::{MemoryPlan, Need, Room, SlotPlan};
 use llava_video::quantization::Quantization;
 use serde_json::{Value, json};
@@ -41,6 +41,7 @@ impl Request<'_> {
             "token_ids": answer.token_ids,
             "completion_tokens": answer.token_ids.len(),
             "cached_tokens": answer.cached_tokens,
+            "choices": answer.choices.iter().map(choice).collect::<Vec<_>>(),
             "seed": seed,
             "timings": timings_json(timings, *total),
         });
@@ -96,6 +97,16 @@ fn slot(slot: &SlotPlan) -> Value {
 fn frames(clip: &PlannedClip) -> Vec<Value> {
     let frame = |(&index, time_secs): (&usize, f64)| json!({ "index": index, "time_secs": time_secs, "pts_secs": clip.pts_secs(index) });
     clip.plan().indices.iter().zip(clip.label_secs()).map(frame).collect()
+}
+
+fn choice((text, choice): &(String, Choice)) -> Value {
+    json!({
+        "text": text,
+        "logprob": choice.logprob,
+        "logprob_with_end": choice.logprob_with_end,
+        "logprob_per_token": choice.logprob_per_token,
+        "probability": choice.probability,
+    })
 }
 
 fn picture(picture: &CutPicture) -> Value {

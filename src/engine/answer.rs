@@ -3,15 +3,16 @@
 
 use std::ops::ControlFlow;
 
+use super::choices::{self, Choice};
 use super::error::Error;
 use super::events::{Event, Observer, Watch, progress};
 use super::plan::SizedPrompt;
-use super::session::{Session, VisualTokens};
+use super::session::{Prefilled, Session, VisualTokens};
 use crate::checkpoint::{Config, GenerationDefaults};
 use crate::generate::{self, Sampler, SamplingParams, StopReason, StopRule, TextStream};
 use crate::interrupt::Interrupt;
 use crate::model;
-use crate::prompt::Tokenizer;
+use crate::prompt::{self, Tokenizer};
 
 /// How tokens are chosen, where the checkpoint has defaults of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -58,13 +59,15 @@ pub struct Answer {
     pub stop_reason: StopReason,
     /// Positions of the prompt that were not computed again.
     pub cached_tokens: usize,
+    /// The answers that this one was chosen from, as they were given; empty where the model answered freely.
+    pub choices: Vec<(String, Choice)>,
 }
 
 impl Answer {
     /// What stands for an answer that a signal ended before its first token.
     pub fn interrupted() -> Self {
         let (text, token_ids, stop_reason) = (String::new(), Vec::new(), StopReason::Interrupted);
-        Self { text, token_ids, stop_reason, cached_tokens: 0 }
+        Self { text, token_ids, stop_reason, cached_tokens: 0, choices: Vec::new() }
     }
 }
 
@@ -74,7 +77,6 @@ pub(super) struct Answerer<'a> {
     pub(super) tokenizer: &'a Tokenizer,
     pub(super) visual: &'a [VisualTokens],
     pub(super) shows_pictures: bool,
-    pub(super) sampling: &'a SamplingParams,
     pub(super) interrupt: &'a Interrupt,
 }
 
@@ -85,18 +87,14 @@ impl Answerer<'_> {
         session: &mut Session<'_>,
         prompt: &SizedPrompt,
         rule: &StopRule,
+        sampling: &SamplingParams,
         watch: &mut Watch<'_>,
     ) -> Result<Answer, Error> {
-        let Watch { timings, trace, observer } = watch;
-        let prefill =
-            || session.prefill(&prompt.prompt, self.visual, rule.max_new_tokens, &mut progress(*observer), trace);
-        let prefilled = match timings.prefill.time(prefill) {
-            Ok(prefilled) => prefilled,
-            Err(crate::Error::Interrupted(_)) => return Ok(Answer::interrupted()),
-            Err(error) => return Err(error.into()),
+        let prefilled = match self.prefill(session, prompt, rule.max_new_tokens, watch)? {
+            Some(prefilled) => prefilled,
+            None => return Ok(Answer::interrupted()),
         };
-        observer.tell(Event::StageOver);
-        timings.prefill_tokens = prompt.tokens - prefilled.cached_tokens;
+        let Watch { timings, observer, .. } = watch;
         let (mut text, mut stream, mut is_first) = (String::new(), TextStream::default(), true);
         let mut on_token = |id| {
             if std::mem::take(&mut is_first) {
@@ -105,13 +103,63 @@ impl Answerer<'_> {
             show(&stream.push(id, self.tokenizer), &mut text, *observer)
         };
         let prompt_ids = model::penalized_prompt_ids(self.config, &prompt.prompt, self.shows_pictures);
-        let mut sampler = Sampler::new(self.sampling, prompt_ids);
+        let mut sampler = Sampler::new(sampling, prompt_ids);
         let logits = prefilled.logits;
         let decode = || generate::generate(logits, session, &mut sampler, rule, self.interrupt, &mut on_token);
         let (token_ids, stop_reason) = timings.decode.time(decode)?;
         show(&stream.finish(), &mut text, *observer)?;
         timings.decode_steps = token_ids.len().saturating_sub(1);
-        Ok(Answer { text, token_ids, stop_reason, cached_tokens: prefilled.cached_tokens })
+        Ok(Answer { text, token_ids, stop_reason, cached_tokens: prefilled.cached_tokens, choices: Vec::new() })
+    }
+
+    /// Reads the prompt, and each of `texts` as an answer to it; the likeliest is the answer. An interrupt is an
+    /// outcome, not an error.
+    pub(super) fn choose(
+        &self,
+        session: &mut Session<'_>,
+        prompt: &SizedPrompt,
+        texts: &[String],
+        watch: &mut Watch<'_>,
+    ) -> Result<Answer, Error> {
+        let ids = texts.iter().map(|text| self.tokenizer.encode_plain(text)).collect::<Result<Vec<_>, _>>()?;
+        let end = prompt::end_of_turn(self.tokenizer)?;
+        let longest = ids.iter().map(Vec::len).max().unwrap_or(0);
+        let prefilled = match self.prefill(session, prompt, longest, watch)? {
+            Some(prefilled) => prefilled,
+            None => return Ok(Answer::interrupted()),
+        };
+        let Watch { timings, observer, .. } = watch;
+        let scored = match timings.decode.time(|| choices::score(session, &prefilled.logits, &ids, end)) {
+            Err(crate::Error::Interrupted(_)) => return Ok(Answer::interrupted()),
+            scored => scored?,
+        };
+        let Some(best) = choices::best(&scored) else { return Err(Error::NothingToChoose) };
+        let mut text = String::new();
+        show(&texts[best], &mut text, *observer)?;
+        let token_ids = ids[best].iter().copied().chain([end]).collect();
+        let (stop_reason, cached_tokens) = (StopReason::Stop, prefilled.cached_tokens);
+        Ok(Answer { text, token_ids, stop_reason, cached_tokens, choices: texts.iter().cloned().zip(scored).collect() })
+    }
+
+    /// What prefill gave, with room for `new_tokens` more; nothing after an interrupt.
+    fn prefill(
+        &self,
+        session: &mut Session<'_>,
+        prompt: &SizedPrompt,
+        new_tokens: usize,
+        watch: &mut Watch<'_>,
+    ) -> Result<Option<Prefilled>, Error> {
+        let Watch { timings, trace, observer } = watch;
+        let mut on_progress = progress(*observer);
+        let prefill = || session.prefill(&prompt.prompt, self.visual, new_tokens, &mut on_progress, trace);
+        let prefilled = match timings.prefill.time(prefill) {
+            Err(crate::Error::Interrupted(_)) => return Ok(None),
+            prefilled => prefilled?,
+        };
+        drop(on_progress);
+        observer.tell(Event::StageOver);
+        timings.prefill_tokens = prompt.tokens - prefilled.cached_tokens;
+        Ok(Some(prefilled))
     }
 }
 

@@ -75,6 +75,9 @@ pub enum Error {
     /// A clip that holds another number of frames at every reading.
     #[error("the clip has another number of frames at every reading")]
     Unsteady,
+    /// An answer to choose, and none to choose from.
+    #[error("there are no answers to choose from")]
+    NothingToChoose,
     /// The onlooker wants no more of the answer.
     #[error("nobody takes the answer")]
     Abandoned,

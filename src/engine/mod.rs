@@ -16,14 +16,16 @@ mod pictures;
 mod placement;
 mod plan;
 mod positions;
+mod remember;
 pub mod session;
 pub mod visual_cache;
 
 pub use answer::{Answer, SamplingOptions};
+pub use choices::Choice;
 pub use error::{Error, PictureMisfit};
 pub use estimate::LongWork;
 pub use events::{Event, Observer, Stage, Stopwatch, Timings, Watch};
-pub use look::Seen;
+pub use look::{Seen, Visual};
 pub use media::{ClipRequest, DEFAULT_FRAMES, Media, PlannedClip, Reading, Selection};
 pub use pictures::CutPicture;
 pub use placement::DeviceOptions;
@@ -43,6 +45,8 @@ use answer::Answerer;
 use pictures::PictureReader;
 use placement::Budget;
 use plan::Question;
+use remember::Memory;
+use visual_cache::VisualCache;
 
 /// How a checkpoint is opened and where it runs.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +57,8 @@ pub struct EngineOptions {
     pub overrides: Vec<ConfigOverride>,
     /// In how many bits weights are held; `None`: as they are stored.
     pub scheme: Option<Scheme>,
+    /// Where visual tokens of clips are kept between processes; `None`: nowhere.
+    pub visual_cache: Option<VisualCache>,
 }
 
 /// Where a request runs, and whether it fits.
@@ -200,27 +206,25 @@ impl Engine {
         estimate::long_work(&self.checkpoint, media, placing.views, prompt, &placing.devices)
     }
 
-    /// Reads what the tower is to look at. A clip that turns out to hold another number of frames than its container
-    /// says is planned anew: prompts about it must be made again if [`PlannedClip::info`] has another count afterwards.
+    /// Reads what the tower is to look at, unless the visual tokens of the same clip are kept on disk. A clip that turns
+    /// out to hold another number of frames than its container says is planned anew: prompts about it must be made again
+    /// if [`PlannedClip::info`] has another count afterwards.
     ///
     /// # Errors
     /// A clip that cannot be read as asked, or an interrupt.
-    pub fn look(&self, media: &mut Media, watch: &mut Watch<'_>) -> Result<Seen, Error> {
-        match media {
-            Media::Nothing => Ok(Seen::Nothing),
-            Media::Pictures(_) => Ok(Seen::Tiles),
-            Media::Clip(clip) => {
-                let side = self.checkpoint.vision.image_size;
-                Ok(Seen::Frames(look::frames(clip, side, &self.interrupt, watch)?))
-            }
-        }
+    pub fn look(&self, media: &mut Media, devices: &DeviceMap, watch: &mut Watch<'_>) -> Result<Seen, Error> {
+        let side = self.checkpoint.vision.image_size;
+        look::look(media, side, self.memory(devices).as_ref(), &self.interrupt, watch)
     }
 
-    /// Loads the weights: all of them, or the language model alone if `with_tower` is false.
+    /// Loads the weights, unless they are loaded: all of them, or the language model alone if `with_tower` is false.
     ///
     /// # Errors
     /// A tensor that cannot be loaded, or an interrupt.
     pub fn load(&mut self, devices: &DeviceMap, with_tower: bool, watch: &mut Watch<'_>) -> Result<(), Error> {
+        if self.model.as_ref().is_some_and(|model| model.has_tower() || !with_tower) {
+            return Ok(());
+        }
         let Self { checkpoint, vocab_len, interrupt, .. } = self;
         let mut on_progress = events::progress(watch.observer);
         let load = || LlavaVideo::load(checkpoint, *vocab_len, with_tower, devices, interrupt, &mut on_progress);
@@ -228,15 +232,23 @@ impl Engine {
         Ok(())
     }
 
-    /// Runs the tower on what was seen of `media`.
+    /// Runs the tower on what was seen of `media`, or takes what is kept of it.
     ///
     /// # Errors
     /// An interrupt or a failing device.
     ///
     /// # Panics
-    /// If the model is not loaded.
-    pub fn encode(&self, media: &Media, seen: &Seen, watch: &mut Watch<'_>) -> Result<Vec<VisualTokens>, Error> {
-        look::encode(self.model(), media, seen, &self.interrupt, watch)
+    /// If the model is not loaded, or without the tower where that is needed.
+    pub fn encode(&self, media: &Media, seen: Seen, watch: &mut Watch<'_>) -> Result<Visual, Error> {
+        let devices = self.model().devices();
+        let memory = self.memory(devices);
+        look::encode(self.model(), devices, media, seen, memory.as_ref(), &self.interrupt, watch)
+    }
+
+    fn memory<'a>(&'a self, devices: &'a DeviceMap) -> Option<Memory<'a>> {
+        let placement = devices.placement(devices.vision_slot());
+        let (checkpoint, scheme, interrupt) = (&self.checkpoint, self.options.scheme, &self.interrupt);
+        self.options.visual_cache.as_ref().map(|cache| Memory { cache, checkpoint, scheme, placement, interrupt })
     }
 
     /// A conversation over a KV cache of its own, with room for what `placing` was made for.
@@ -267,15 +279,32 @@ impl Engine {
         watch: &mut Watch<'_>,
     ) -> Result<Answer, Error> {
         let rule = plan::stop_rule(&self.checkpoint, options, prompt);
-        let answerer = Answerer {
+        self.answerer(media, visual).answer(session, prompt, &rule, sampling, watch)
+    }
+
+    /// The likeliest of `choices` as an answer to `prompt`, which is asked as by [`Self::answer`].
+    ///
+    /// # Errors
+    /// Nothing to choose from, a failing device, or an onlooker that takes no more of the answer.
+    pub fn choose(
+        &self,
+        session: &mut Session<'_>,
+        prompt: &SizedPrompt,
+        (media, visual): (&Media, &[VisualTokens]),
+        choices: &[String],
+        watch: &mut Watch<'_>,
+    ) -> Result<Answer, Error> {
+        self.answerer(media, visual).choose(session, prompt, choices, watch)
+    }
+
+    fn answerer<'a>(&'a self, media: &Media, visual: &'a [VisualTokens]) -> Answerer<'a> {
+        Answerer {
             config: &self.checkpoint.config,
             tokenizer: &self.tokenizer,
             visual,
             shows_pictures: !media.pictures().is_empty(),
-            sampling,
             interrupt: &self.interrupt,
-        };
-        answerer.answer(session, prompt, &rule, watch)
+        }
     }
 
     /// Answers `questions` about `media`, each for itself, taking the likeliest tokens: planned, refused or placed,
@@ -301,16 +330,15 @@ impl Engine {
         if !placing.memory.fits() {
             return Err(self.refusal(&placing, media, questions.first().map_or("", AsRef::as_ref), options));
         }
-        let seen = self.look(media, &mut watch)?;
-        if self.model.as_ref().is_none_or(|model| seen.needs_tower() && !model.has_tower()) {
-            self.load(&placing.devices, seen.needs_tower(), &mut watch)?;
-        }
-        let visual = self.encode(media, &seen, &mut watch)?;
+        let seen = self.look(media, &placing.devices, &mut watch)?;
+        self.load(&placing.devices, seen.needs_tower(), &mut watch)?;
+        let visual = self.encode(media, seen, &mut watch)?;
         // Times in the prompt follow the number of frames, which is certain now that the clip has been read.
         let prompts = encoded(self, media)?;
         let sampling = self.sampling(&SamplingOptions::default());
         let mut session = self.session(&placing)?;
-        let answer = |prompt| self.answer(&mut session, prompt, (media, &visual), options, &sampling, &mut watch);
+        let answer =
+            |prompt| self.answer(&mut session, prompt, (media, &visual.tokens), options, &sampling, &mut watch);
         prompts.iter().map(answer).collect()
     }
 

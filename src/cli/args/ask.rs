@@ -185,6 +185,7 @@ impl AskArgs {
             devices: self.devices.options(),
             overrides: self.overrides.clone(),
             scheme: self.quantize.scheme(),
+            visual_cache: None,
         }
     }
 
