@@ -204,12 +204,12 @@ mod tests {
 
     #[test]
     fn layouts_are_told_from_private_data() {
-        assert_eq!(Layout::of("h264", &[1, 100, 0, 30, 0xff, 0xe1]), Layout::Lengths(4));
-        assert_eq!(Layout::of("h264", &[0, 0, 0, 1, 0x67]), Layout::StartCodes);
-        assert_eq!(Layout::of("h264", &[]), Layout::StartCodes);
+        assert_eq!(Layout::of_h264(&[1, 100, 0, 30, 0xff, 0xe1]), Layout::Lengths(4));
+        assert_eq!(Layout::of_h264(&[0, 0, 0, 1, 0x67]), Layout::StartCodes);
+        assert_eq!(Layout::of_h264(&[]), Layout::StartCodes);
         let mut record = [0; 23];
         (record[0], record[21]) = (1, 1);
-        assert_eq!(Layout::of("hevc", &record), Layout::Lengths(2));
+        assert_eq!(Layout::of_hevc(&record), Layout::Lengths(2));
     }
 
     #[test]
