@@ -51,12 +51,15 @@ pub struct Session<'m> {
     cache: KvCache,
     /// What the cache holds, position by position.
     held: Positions,
+    /// How many of them prefill has computed; decode steps have computed those behind.
+    prefilled_tokens: usize,
 }
 
 impl<'m> Session<'m> {
     /// An empty session. `interrupt` ends prefill and decode steps; once it is cleared, the session goes on.
     pub fn new(model: &'m LlavaVideo, interrupt: &'m Interrupt) -> Self {
-        Self { model, interrupt, cache: model.language().new_cache(0), held: Positions::default() }
+        let (cache, held) = (model.language().new_cache(0), Positions::default());
+        Self { model, interrupt, cache, held, prefilled_tokens: 0 }
     }
 
     /// Makes room for `capacity` positions in all, prompt and answer, so that the cache need not grow prompt by prompt.
@@ -76,6 +79,9 @@ impl<'m> Session<'m> {
     /// decode steps. The longest beginning that the cache holds is kept, all behind it is forgotten. A clip's visual
     /// tokens are kept whole or not at all. The last position is always computed, since its logits are not kept.
     ///
+    /// With quantized weights what decode steps have left is computed again, too, so that a prompt gives the same
+    /// logits whatever the session was asked before.
+    ///
     /// # Errors
     /// Visual tokens that do not meet the prompt's places for them, a prompt without positions, an interrupt, or a
     /// failing device. The session can be prompted again after each of them.
@@ -91,22 +97,26 @@ impl<'m> Session<'m> {
         let counts = counts.collect::<candle_core::Result<Vec<_>>>()?;
         let wanted = Positions::of(prompt, counts.into_iter())?;
         let prompt_tokens = wanted.len();
-        let common = self.held.common(&wanted).min(prompt_tokens.saturating_sub(1));
-        self.held.truncate(common);
+        let language = self.model.language();
+        if language.steps_differ() {
+            self.held.truncate(self.prefilled_tokens);
+        }
+        self.held.truncate(self.held.common(&wanted).min(prompt_tokens.saturating_sub(1)));
         let cached_tokens = self.held.len();
         self.cache.truncate(cached_tokens);
+        self.prefilled_tokens = self.prefilled_tokens.min(cached_tokens);
 
         let (rest, visual_before) = wanted.rest(cached_tokens);
         let rest_visual: Vec<Placed> = visual[visual_before..].iter().map(|visual| visual.tokens.clone()).collect();
         let embeds = self.model.embed_prompt(&rest, &rest_visual, trace)?;
         self.cache.reserve(prompt_tokens.saturating_add(max_new_tokens))?;
         let mut on_positions = |done, total| progress(Stage::Prefill, done, total);
-        let language = self.model.language();
         let logits = language.prefill(&embeds, &mut self.cache, self.interrupt, &mut on_positions);
         // After an interrupt that is a part of the prompt.
         self.held = wanted;
         self.held.truncate(self.cache.len());
         self.cache.truncate(self.held.len());
+        self.prefilled_tokens = self.held.len();
         let logits = logits?;
         trace.record("prefill_logits_last", &logits)?;
         Ok(Prefilled { logits: logits.to_vec1()?, prompt_tokens, cached_tokens })

@@ -31,6 +31,13 @@ struct DecoderLayer {
     down_proj: Linear,
 }
 
+impl DecoderLayer {
+    fn steps_differ(&self) -> bool {
+        let attention = [&self.q_proj, &self.k_proj, &self.v_proj, &self.o_proj];
+        attention.into_iter().chain([&self.gate_proj, &self.up_proj, &self.down_proj]).any(Linear::steps_differ)
+    }
+}
+
 /// What all layers on one slot share about the positions of one chunk.
 struct Chunk {
     pass: Pass,
@@ -126,6 +133,12 @@ impl Qwen2 {
     /// Ids that can be generated.
     pub fn vocab_len(&self) -> usize {
         self.vocab_len
+    }
+
+    /// Whether decode steps leave other keys and values in the cache than prefill would, beyond the last bits: so it is
+    /// with quantized weights.
+    pub fn steps_differ(&self) -> bool {
+        self.layers.iter().any(DecoderLayer::steps_differ)
     }
 
     /// An empty cache for `capacity` positions.

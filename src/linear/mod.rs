@@ -48,6 +48,11 @@ impl Linear {
         Self { weight, bias }
     }
 
+    /// Whether a decode step's positions come out otherwise than by prefill, beyond the last bits: quantized weights.
+    pub(crate) fn steps_differ(&self) -> bool {
+        matches!(self.weight.storage(), Storage::Blocks(_) | Storage::Gpu(_))
+    }
+
     /// `[..., in]` -> `[..., out]`
     pub(crate) fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         let floats = self.weight.floats().transpose()?;

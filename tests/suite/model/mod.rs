@@ -1,6 +1,8 @@
 //! From a checkpoint and frames to an answer's ids.
 
 mod anyres;
+mod choices;
+mod conversations;
 mod demo;
 mod long;
 mod memory;
@@ -9,4 +11,5 @@ mod parity;
 mod preprocess;
 mod prompts;
 mod quantize;
+mod sessions;
 mod siblings;

@@ -27,7 +27,7 @@ fn load(checkpoint: &Checkpoint, placement: &Placement, with_vision: bool) -> (L
     load_over(checkpoint, &DeviceMap::single(placement.clone(), checkpoint.config.language.num_layers), with_vision)
 }
 
-fn load_over(checkpoint: &Checkpoint, devices: &DeviceMap, with_vision: bool) -> (LlavaVideo, Tokenizer) {
+pub(crate) fn load_over(checkpoint: &Checkpoint, devices: &DeviceMap, with_vision: bool) -> (LlavaVideo, Tokenizer) {
     let tokenizer = Tokenizer::open(&checkpoint.source).unwrap();
     let vocab = vocab_len(checkpoint, &tokenizer);
     let model = LlavaVideo::load(checkpoint, vocab, with_vision, devices, &Interrupt::default(), &mut |_, _, _| ());
@@ -88,7 +88,7 @@ pub(crate) fn named(visual: &[Placed]) -> Vec<VisualTokens> {
     (0..).zip(visual).map(|(id, tokens)| VisualTokens { id: VisualId(id), tokens: tokens.clone() }).collect()
 }
 
-fn resized(frames: &[Vec<u8>], width: usize, height: usize, checkpoint: &Checkpoint) -> ClipFrames {
+pub(crate) fn resized(frames: &[Vec<u8>], width: usize, height: usize, checkpoint: &Checkpoint) -> ClipFrames {
     let size = checkpoint.vision.image_size;
     let distinct = frames.iter().map(|frame| preprocess::resize(frame, width, height, size)).collect();
     ClipFrames::new(distinct, &(0..frames.len()).collect::<Vec<_>>())
