@@ -276,25 +276,16 @@ impl Qwen2 {
             interrupt.check()?;
             on_layer(index);
             let moved = transfer(hidden, layer.slot)?;
-            let mut append = |keys: &Tensor, values: &Tensor| cache.write(index, keys, values);
-            hidden =
-                Placed::new(self.layer(layer, moved.on(layer.slot)?, &chunks[layer.slot], &mut append)?, layer.slot);
+            hidden = Placed::new(self.layer(index, moved.on(layer.slot)?, &chunks[layer.slot], cache)?, layer.slot);
         }
         cache.advance(count);
         Ok(hidden)
     }
 
-    /// One layer, `[S, D]` -> `[S, D]`. `append` takes the keys and values of these positions and returns those of all
-    /// positions so far.
-    fn layer(
-        &self,
-        layer: &DecoderLayer,
-        x: &Tensor,
-        chunk: &Chunk,
-        append: &mut dyn FnMut(&Tensor, &Tensor) -> Result<(Tensor, Tensor)>,
-    ) -> Result<Tensor> {
+    /// One layer, `[S, D]` -> `[S, D]`, its keys and values written at the cache's next positions.
+    fn layer(&self, index: usize, x: &Tensor, chunk: &Chunk, cache: &mut KvCache) -> Result<Tensor> {
+        let (layer, pass) = (&self.layers[index], chunk.pass);
         let (count, _) = x.dims2()?;
-        let pass = chunk.pass;
         let head_dim = self.config.head_dim();
         let normed = layer.input_layernorm.forward(x)?;
         // [S, heads * d] -> [heads, S, d]
@@ -302,7 +293,7 @@ impl Qwen2 {
         let q = chunk.angles.rotate(&split(layer.q_proj.forward(&normed, pass)?, self.config.num_heads)?)?;
         let k = chunk.angles.rotate(&split(layer.k_proj.forward(&normed, pass)?, self.config.num_kv_heads)?)?;
         let v = split(layer.v_proj.forward(&normed, pass)?, self.config.num_kv_heads)?;
-        let (keys, values) = append(&k, &v)?;
+        let (keys, values) = cache.write(index, &k, &v)?;
         let attended = chunk.blocks.attend(&q, &keys, &values)?;
         let attended = attended.transpose(0, 1)?.reshape((count, self.config.num_heads * head_dim))?;
         let x = (x + layer.o_proj.forward(&attended, pass)?)?;
