@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use candle_core::{Device, Tensor};
+use console::truncate_str;
 use llava_video::Error;
 use llava_video::engine::{self, Answer, AskOptions, Engine, Media, Placing, SizedPrompt, Visual};
 use llava_video::generate::StopReason;
@@ -14,6 +15,9 @@ use super::exit::Exit;
 use super::observer::surface;
 use super::output::Printer;
 use super::record::{Outcome, Request, timings_table};
+
+/// How much of a question is shown where one of several fails.
+const SHOWN_QUESTION_COLUMNS: usize = 60;
 
 /// What is asked, in order.
 pub(crate) struct Questions<'a> {
@@ -55,7 +59,7 @@ impl<'a> Questions<'a> {
 
     /// Says on stderr which question failed, and why.
     fn tell_failure(&self, text: &str, error: anyhow::Error, printer: &mut Printer) {
-        printer.error(&error.context(format!("the question `{text}`")));
+        printer.error(&error.context(format!("the question `{}`", truncate_str(text, SHOWN_QUESTION_COLUMNS, "..."))));
     }
 
     /// The prompts of those that did not fail.

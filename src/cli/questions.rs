@@ -72,6 +72,12 @@ impl Asked {
             Some(path) => Some(lines(path, "the choices", interrupt, printer)?),
             None => (!args.choices.is_empty()).then(|| args.choices.clone()),
         };
+        if choices.iter().flatten().any(|choice| choice.trim().is_empty()) {
+            return Err(UsageError("a choice is empty".to_owned()).into());
+        }
+        if args.dump_tensors.is_some() && questions.len() > 1 {
+            return Err(UsageError("--dump-tensors takes one question".to_owned()).into());
+        }
         Ok(Self { files, questions, choices })
     }
 }

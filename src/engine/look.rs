@@ -2,9 +2,10 @@
 
 use candle_core::{Device, Tensor};
 
+use super::clip::PlannedClip;
 use super::error::Error;
 use super::events::{Watch, progress};
-use super::media::{Media, PlannedClip};
+use super::media::Media;
 use super::remember::Memory;
 use super::session::VisualTokens;
 use super::visual_cache::Key;

@@ -7,6 +7,7 @@
 
 mod answer;
 pub mod choices;
+mod clip;
 mod error;
 mod estimate;
 mod events;
@@ -22,11 +23,12 @@ pub mod visual_cache;
 
 pub use answer::{Answer, SamplingOptions};
 pub use choices::Choice;
+pub use clip::{ClipRequest, DEFAULT_FRAMES, PlannedClip, Reading, Selection};
 pub use error::{Error, PictureMisfit};
 pub use estimate::LongWork;
 pub use events::{Event, Observer, Stage, Stopwatch, Timings, Watch};
 pub use look::{Seen, Visual};
-pub use media::{ClipRequest, DEFAULT_FRAMES, Media, PlannedClip, Reading, Selection};
+pub use media::Media;
 pub use pictures::CutPicture;
 pub use placement::DeviceOptions;
 pub use plan::{AskOptions, Exchange, SizedPrompt, Views};

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use super::clip::{ClipRequest, PlannedClip};
 use super::error::Error;
 use super::events::Watch;
-use super::media::{ClipRequest, PlannedClip};
 use crate::interrupt::Interrupt;
 use crate::model::PictureTiles;
 use crate::video::isolated::View;

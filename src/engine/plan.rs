@@ -1,7 +1,8 @@
 //! A question as a prompt: its length, whether the context holds it, and what memory it takes.
 
+use super::clip::PlannedClip;
 use super::error::Error;
-use super::media::{Media, PlannedClip};
+use super::media::Media;
 use super::pictures::CutPicture;
 use crate::checkpoint::Checkpoint;
 use crate::generate::StopRule;

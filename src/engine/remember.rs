@@ -3,8 +3,8 @@
 
 use candle_core::Tensor;
 
+use super::clip::{DEFAULT_FRAMES, PlannedClip, Reading, Selection};
 use super::events::{Event, Observer};
-use super::media::{DEFAULT_FRAMES, PlannedClip, Reading, Selection};
 use super::visual_cache::{AskedFrames, Content, Error, Key, KeyParts, Lookup, VisualCache};
 use crate::checkpoint::{Checkpoint, Identity};
 use crate::device::Placement;

@@ -9,5 +9,6 @@ mod messages;
 mod model;
 mod program;
 mod progress;
+mod questions;
 mod signals;
 mod streams;

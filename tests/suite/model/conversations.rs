@@ -80,7 +80,7 @@ fn sampled(path: &Path, frames: usize, image_size: usize) -> (ClipFrames, f64, V
         resized.push(frame.rgb);
         Ok::<(), Infallible>(())
     };
-    clip.read(&plan.indices, View::Resized(image_size), &|| true, &mut sink).unwrap();
+    clip.read(&plan.indices, View::Resized(image_size), &mut sink).unwrap();
     (ClipFrames::new(resized, &plan.indices), clip.info().duration_secs(), plan.label_secs)
 }
 
