@@ -64,7 +64,7 @@ fn device_name(text: &str) -> Result<DeviceName, String> {
 }
 
 /// `--dtype`: a request for the arithmetic of the model.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DtypeRequest {
     /// f32 on the CPU, bf16 on GPUs.
     #[default]

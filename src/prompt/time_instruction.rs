@@ -3,7 +3,7 @@
 use super::Part;
 
 /// Where the time instruction stands (`--time-instruction`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum TimeInstruction {
     /// No time instruction: `<image>\n{question}`, as this model's card has it.
     #[default]

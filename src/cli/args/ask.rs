@@ -16,6 +16,7 @@ use llava_video::quantization::{Quantization, Scheme};
 use super::FrameArgs;
 use super::help::heading::{ANSWER, DEVICES, MODEL, OUTPUT, PROMPT};
 use super::models;
+use super::named::one_of;
 use super::values::{at_least_one, config_override, not_negative, positive, probability, size, whole_number};
 
 /// The environment's default for `--model`.
@@ -30,7 +31,7 @@ pub(crate) struct DeviceArgs {
     pub(crate) device: DeviceRequest,
 
     /// Arithmetic of the model.
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(long, value_parser = one_of::<DtypeRequest>(), default_value = "auto")]
     pub(crate) dtype: DtypeRequest,
 
     /// Decoder layers to put on the GPU; the rest runs on the CPU.
@@ -105,7 +106,8 @@ pub(crate) struct AskArgs {
     pub(crate) quantize: QuantizeArgs,
 
     /// Tell the model the times of its frames, and where in the prompt.
-    #[arg(long, value_enum, default_value_t, value_name = "WHERE", help_heading = PROMPT)]
+    #[arg(long, value_parser = one_of::<TimeInstruction>(), default_value = "none", value_name = "WHERE")]
+    #[arg(help_heading = PROMPT)]
     pub(crate) time_instruction: TimeInstruction,
 
     /// System message; an empty one leaves the block out. [default: the chat template's]
@@ -215,7 +217,7 @@ impl AskArgs {
 #[command(next_help_heading = MODEL)]
 pub(crate) struct QuantizeArgs {
     /// Hold the language model's weights in fewer bits: smaller and faster, less exact.
-    #[arg(long, value_enum, value_name = "FORMAT")]
+    #[arg(long, value_parser = one_of::<Quantization>(), value_name = "FORMAT")]
     pub(crate) quantize: Option<Quantization>,
 
     /// Quantize the vision tower and the projector, too.

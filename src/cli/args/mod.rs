@@ -5,6 +5,7 @@ mod clip;
 mod help;
 mod model;
 mod models;
+mod named;
 mod values;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use llava_video::video::ffmpeg_versions;
 use ask::MODEL_VARIABLE;
 use help::EXIT_CODES;
 use help::heading::{DEVICES, MODEL, OUTPUT};
+use named::one_of;
 use values::at_least_one;
 
 pub(crate) use ask::{AskArgs, QuantizeArgs};
@@ -113,7 +115,7 @@ pub(crate) struct ScoreArgs {
     pub(crate) device: DeviceRequest,
 
     /// Arithmetic of the model.
-    #[arg(long, value_enum, default_value_t, help_heading = DEVICES)]
+    #[arg(long, value_parser = one_of::<DtypeRequest>(), default_value = "auto", help_heading = DEVICES)]
     pub(crate) dtype: DtypeRequest,
 
     /// Print one JSON object instead of the number.

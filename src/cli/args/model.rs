@@ -7,6 +7,7 @@ use llava_video::hub::DEFAULT_MODEL;
 use llava_video::quantization::Quantization;
 
 use super::models;
+use super::named::one_of;
 use super::values::whole_number;
 
 #[derive(Debug, Subcommand)]
@@ -109,7 +110,7 @@ pub(crate) struct ModelQuantizeArgs {
     pub(crate) output: PathBuf,
 
     /// Format of the language model's weights.
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "q4_k")]
+    #[arg(long, value_parser = one_of::<Quantization>(), value_name = "FORMAT", default_value = "q4_k")]
     pub(crate) quantize: Quantization,
 
     /// Quantize the vision tower and the projector, too.

@@ -1,0 +1,102 @@
+//! Flags that take one of a few names: what of the library each name stands for, and what help says of it.
+
+use clap::ValueEnum;
+use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
+use llava_video::device::DtypeRequest;
+use llava_video::prompt::TimeInstruction;
+use llava_video::quantization::Quantization;
+
+/// The parser of a flag that names a `T`.
+pub(super) fn one_of<T>() -> impl TypedValueParser<Value = T>
+where
+    T: Clone + Send + Sync + 'static,
+    Named<T>: ValueEnum,
+{
+    EnumValueParser::<Named<T>>::new().map(|Named(value)| value)
+}
+
+/// A value of the library, which knows nothing of command lines.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Named<T>(T);
+
+impl ValueEnum for Named<Quantization> {
+    fn value_variants<'a>() -> &'a [Self] {
+        const { &[Self(Quantization::Q8_0), Self(Quantization::Q6K), Self(Quantization::Q5K), Self(Quantization::Q4K)] }
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            Quantization::Q8_0 => "8.5 bits a weight",
+            Quantization::Q6K => "6.6 bits a weight",
+            Quantization::Q5K => "5.5 bits a weight",
+            Quantization::Q4K => "4.5 bits a weight",
+        };
+        Some(PossibleValue::new(self.0.name()).help(help))
+    }
+}
+
+impl ValueEnum for Named<DtypeRequest> {
+    fn value_variants<'a>() -> &'a [Self] {
+        const { &[Self(DtypeRequest::Auto), Self(DtypeRequest::F32), Self(DtypeRequest::Bf16), Self(DtypeRequest::F16)] }
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self.0 {
+            DtypeRequest::Auto => ("auto", "f32 on the CPU, bf16 on GPUs"),
+            DtypeRequest::F32 => {
+                ("f32", "32-bit floats: the answers that this program promises, token for token those of the reference")
+            }
+            DtypeRequest::Bf16 => ("bf16", "bfloat16: what the checkpoints are trained and stored in"),
+            DtypeRequest::F16 => ("f16", "16-bit floats: less range than bf16, may overflow"),
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+impl ValueEnum for Named<TimeInstruction> {
+    fn value_variants<'a>() -> &'a [Self] {
+        const { &[Self(TimeInstruction::None), Self(TimeInstruction::Newline), Self(TimeInstruction::Inline)] }
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let (name, help) = match self.0 {
+            TimeInstruction::None => {
+                ("none", r"No time instruction: `<image>\n{question}`, as this model's card has it")
+            }
+            TimeInstruction::Newline => {
+                ("newline", r"On a line of its own: `<image>\n{instruction}\n{question}`, as in training and lmms-eval")
+            }
+            TimeInstruction::Inline => {
+                ("inline", r"Right after the video: `<image>{instruction}\n{question}`, as newer cards have it")
+            }
+        };
+        Some(PossibleValue::new(name).help(help))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::super::{Cli, Command};
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_command_line() {
+        let names: Vec<String> = Named::<Quantization>::value_variants()
+            .iter()
+            .map(|named| named.to_possible_value().expect("not hidden").get_name().to_owned())
+            .collect();
+        assert_eq!(names, Quantization::ALL.map(Quantization::name));
+    }
+
+    #[test]
+    fn what_is_not_named_is_the_librarys_default() {
+        let Command::Ask(args) = Cli::parse_from(["llava-video", "ask", "clip.mp4", "Why?"]).command else {
+            panic!("ask")
+        };
+        assert_eq!(args.devices.dtype, DtypeRequest::default());
+        assert_eq!(args.time_instruction, TimeInstruction::default());
+        assert_eq!(args.quantize.quantize, None);
+    }
+}
