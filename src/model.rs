@@ -1,5 +1,7 @@
 //! The loaded model: clip frames or pictures to visual tokens, prompt to embeddings.
 
+use std::collections::{BTreeMap, HashMap};
+
 use candle_core::{Device, Tensor};
 
 use crate::checkpoint::{self, Checkpoint, Config, Layout};
@@ -10,7 +12,7 @@ use crate::language::Qwen2;
 use crate::prompt::{Prompt, Segment, Tokenizer};
 use crate::trace::Trace;
 use crate::vision::anyres::{PictureLayout, PictureTokens};
-use crate::vision::pool::{ExtraTokens, VideoTokens};
+use crate::vision::pool::{ExtraTokens, Pooling, VideoTokens};
 use crate::vision::preprocess;
 use crate::vision::{Projector, VisionTower};
 
@@ -28,22 +30,42 @@ pub enum Stage {
 /// Told how far a stage is: stage, done, total.
 pub type Progress<'p> = dyn FnMut(Stage, usize, usize) + 'p;
 
-/// The frames of one clip as the tower takes them: resized, each distinct one once.
+/// The frames of one clip as the tower takes them: resized, each content once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClipFrames {
-    /// Distinct frames, `[S, S, 3]` u8 each.
+    /// Frames that differ from each other in content, `[S, S, 3]` u8 each, in the order of their first use.
     pub distinct: Vec<Vec<u8>>,
-    /// For each sampled frame in order, which of `distinct` it is; ascending.
+    /// For each sampled frame in order, which of `distinct` it is.
     pub slots: Vec<usize>,
 }
 
 impl ClipFrames {
-    /// Frames sampled at `indices` (ascending, repeats allowed), of which `distinct` holds one for each value.
-    pub fn new(distinct: Vec<Vec<u8>>, indices: &[usize]) -> Self {
+    /// Frames sampled at `indices` (ascending, repeats allowed), of which `frames` holds one for each value. Frames of
+    /// equal content, such as slides and still scenes have, are kept once.
+    pub fn new(frames: Vec<Vec<u8>>, indices: &[usize]) -> Self {
         let values = crate::video::distinct(indices);
-        debug_assert_eq!(values.len(), distinct.len());
-        let slots = indices.iter().filter_map(|index| values.binary_search(index).ok()).collect();
+        debug_assert_eq!(values.len(), frames.len());
+        // A map of whole frames compares by hash, and then by every byte.
+        let mut numbers = HashMap::with_capacity(frames.len());
+        let mut number_of = |frame| {
+            let next = numbers.len();
+            *numbers.entry(frame).or_insert(next)
+        };
+        let contents: Vec<usize> = frames.iter().map(|frame| number_of(frame.as_slice())).collect();
+        let frame_at = |index| values.binary_search(index).ok();
+        let slots = indices.iter().filter_map(frame_at).map(|frame| contents[frame]).collect();
+        let mut distinct = Vec::with_capacity(numbers.len());
+        for (frame, content) in frames.into_iter().zip(contents) {
+            if content == distinct.len() {
+                distinct.push(frame);
+            }
+        }
         Self { distinct, slots }
+    }
+
+    /// How many frames go through the vision tower.
+    pub fn frames_encoded(&self) -> usize {
+        self.distinct.len()
     }
 }
 
@@ -163,7 +185,8 @@ impl LlavaVideo {
         self.vision.is_some()
     }
 
-    /// A clip's visual tokens `[N_v, D]`. The tower runs once per distinct frame, in batches.
+    /// A clip's visual tokens `[N_v, D]`. The tower runs once per distinct frame, in batches; what is kept of a batch
+    /// are pooled tokens, which every slot of the frame shares.
     ///
     /// # Errors
     /// An interrupt or a failing device.
@@ -180,24 +203,25 @@ impl LlavaVideo {
         let vision = self.vision.as_ref().expect("a model loaded with vision");
         let device_slot = self.devices.vision_slot();
         let placement = self.devices.placement(device_slot);
+        let mut meter = vision.meter(clip.frames_encoded(), progress);
+        let slots = clip.slots.iter().enumerate();
+        let uses: Vec<_> = slots.map(|(slot, &frame)| (frame, vision.rule.pooling(slot))).collect();
+        // A slot of each frame for each way in which it is pooled.
+        let slots: BTreeMap<_, _> = uses.iter().enumerate().map(|(slot, &used)| (used, slot)).collect();
+        let mut pooled = BTreeMap::new();
         let batch_frames = placement.vision_batch_frames();
-        let mut meter = vision.meter(clip.distinct.len(), progress);
-        let mut tokens = Vec::new();
-        let mut slot = 0;
         for (batch_index, batch) in clip.distinct.chunks(batch_frames).enumerate() {
-            let first_distinct = batch_index * batch_frames;
+            let first = batch_index * batch_frames;
             let projected = vision.project(batch, &placement.device, interrupt, &mut meter, trace)?;
-            // Repeats of these frames follow each other; they are pooled a batch at a time, too.
-            let end = clip.slots.partition_point(|&distinct| distinct < first_distinct + batch.len());
-            for slots in clip.slots[slot..end].chunks(batch_frames) {
-                let rows: Vec<u32> = slots.iter().map(|&distinct| (distinct - first_distinct) as u32).collect();
-                let rows = Tensor::new(rows, &placement.device)?;
-                tokens.push(vision.rule.frames(&projected.index_select(&rows, 0)?, slot, &vision.extra)?);
-                slot += slots.len();
+            // `Plain` comes before all other ways.
+            for (&used, &slot) in slots.range((first, Pooling::Plain)..(first + batch.len(), Pooling::Plain)) {
+                let patches = projected.narrow(0, used.0 - first, 1)?;
+                pooled.insert(used, vision.rule.frames(&patches, slot, &vision.extra)?);
             }
         }
-        tokens.extend(vision.rule.after_clip(&vision.extra)?);
-        let sequence = Tensor::cat(&tokens, 0)?;
+        let after = vision.rule.after_clip(&vision.extra)?;
+        let in_order: Vec<&Tensor> = uses.iter().map(|used| &pooled[used]).chain(&after).collect();
+        let sequence = Tensor::cat(&in_order, 0)?;
         trace.record("video_sequence", &sequence)?;
         Ok(Placed::new(sequence, device_slot))
     }

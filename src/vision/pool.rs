@@ -17,6 +17,15 @@ pub struct ExtraTokens {
     pub faster: Option<Tensor>,
 }
 
+/// How one frame of a clip is pooled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pooling {
+    /// With the plain stride.
+    Plain,
+    /// With twice that.
+    Coarse,
+}
+
 /// The rule that turns one clip's patches into visual tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VideoTokens {
@@ -51,6 +60,15 @@ impl VideoTokens {
         }
     }
 
+    /// How the frame of this number in the clip is pooled; frames of equal content that are pooled alike have equal
+    /// tokens.
+    pub fn pooling(&self, frame: usize) -> Pooling {
+        match self.slow_fast() {
+            Some(FasterVideo { frame_stride }) if !frame.is_multiple_of(frame_stride) => Pooling::Coarse,
+            _ => Pooling::Plain,
+        }
+    }
+
     /// Slow/fast pooling applies to grid newlines only; elsewhere the reference ignores the fast features.
     fn slow_fast(&self) -> Option<FasterVideo> {
         let VideoTokenConfig { merge_type, newline_position, faster_video, .. } = self.config;
@@ -77,8 +95,8 @@ impl VideoTokens {
             candle_core::bail!("projected patches: expected {0}x{0} of them, got {patches}", self.grid);
         }
         let grids = projected.reshape((frames, self.grid, self.grid, width))?;
-        if let Some(faster) = self.slow_fast() {
-            return self.slow_fast_frames(&grids, first_frame, faster, extra);
+        if self.slow_fast().is_some() {
+            return self.slow_fast_frames(&grids, first_frame, extra);
         }
         let pooled = self.pool(&grids, self.config.pool_stride)?;
         match (self.config.merge_type, self.config.newline_position) {
@@ -106,19 +124,15 @@ impl VideoTokens {
 
     /// `encode_multimodals` and the `add_faster_video` branch: every `frame_stride`-th frame pooled with the plain
     /// stride, the others with twice that; each frame's rows are followed by one faster token.
-    fn slow_fast_frames(
-        &self,
-        grids: &Tensor,
-        first_frame: usize,
-        faster: FasterVideo,
-        extra: &ExtraTokens,
-    ) -> Result<Tensor> {
+    fn slow_fast_frames(&self, grids: &Tensor, first_frame: usize, extra: &ExtraTokens) -> Result<Tensor> {
         let Some(faster_token) = &extra.faster else { candle_core::bail!("model.faster_token is missing") };
         let faster_token = faster_token.unsqueeze(0)?.to_dtype(grids.dtype())?;
         let mut tokens = Vec::new();
         for frame in 0..grids.dim(0)? {
-            let is_slow = (first_frame + frame).is_multiple_of(faster.frame_stride);
-            let stride = if is_slow { self.config.pool_stride } else { 2 * self.config.pool_stride };
+            let stride = match self.pooling(first_frame + frame) {
+                Pooling::Plain => self.config.pool_stride,
+                Pooling::Coarse => 2 * self.config.pool_stride,
+            };
             let pooled = self.pool(&grids.i(frame..=frame)?, stride)?;
             tokens.push(rows_with_newlines(&pooled, newline(extra)?)?);
             tokens.push(faster_token.clone());

@@ -20,7 +20,9 @@ fn the_vision_tower_tells_after_every_layer() {
     let (interrupt, vocab_len) = (Interrupt::default(), model::vocab_len(&checkpoint, &tokenizer));
     let model = LlavaVideo::load(&checkpoint, vocab_len, true, &devices, &interrupt, &mut |_, _, _| ()).unwrap();
     let (frames, side, layers) = (2 * batch_frames + 1, checkpoint.vision.image_size, checkpoint.vision.num_layers);
-    let clip = ClipFrames::new(vec![vec![0; 3 * side * side]; frames], &(0..frames).collect::<Vec<_>>());
+    // Of equal ones, one would be encoded.
+    let different = (0..frames).map(|frame| vec![frame as u8; 3 * side * side]).collect();
+    let clip = ClipFrames::new(different, &(0..frames).collect::<Vec<_>>());
     let mut told = Vec::new();
     let mut progress = |stage, done, total| {
         assert_eq!((stage, total), (Stage::Vision, frames * layers));

@@ -4,6 +4,7 @@ mod anyres;
 mod choices;
 mod conversations;
 mod demo;
+mod equal_frames;
 mod long;
 mod memory;
 mod odd_checkpoints;
