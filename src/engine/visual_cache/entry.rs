@@ -1,7 +1,7 @@
 //! One entry: a safetensors file of one tensor, with its key, its facts and a checksum in the metadata.
 //!
-//! It is believed only if every byte is what [`Encoded`] would write: the header is compared with one made anew from what
-//! it says, and the checksum covers that header and the data.
+//! It is believed only if every byte is what [`Encoded`] would write: the header is compared with one made from what it
+//! says, and the checksum covers that header and the data.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -109,7 +109,7 @@ pub(super) fn read(file: &mut File, file_bytes: u64, key: &Key) -> Result<Entry,
     let Header { metadata: Metadata { key: key_text, facts, checksum: stated }, tokens: Info { dtype: name, shape } } =
         said;
     if key_text != key.text() {
-        return Err(damaged("it is of another key"));
+        return Err(damaged("it belongs to another clip or request"));
     }
     let dtype = DTYPES.iter().find(|(_, known)| *known == name).map(|(dtype, _)| *dtype);
     let (Some(dtype), &[rows, width]) = (dtype, shape.as_slice()) else {
@@ -321,7 +321,7 @@ mod tests {
             Err(Failure::Damaged(what)) => what,
             other => panic!("{other:?}"),
         };
-        assert!(what(&bytes, &key_of(2)).contains("another key"));
+        assert!(what(&bytes, &key_of(2)).contains("another clip"));
         assert!(what(&bytes, &expecting(&KEY, DType::BF16, KEY.width())).contains("another dtype or width"));
         assert!(what(&bytes, &expecting(&KEY, DType::F32, KEY.width() + 1)).contains("another dtype or width"));
         // Signed as it should be, and of a dtype and shapes that were not asked for.

@@ -1,9 +1,9 @@
-//! Visual tokens kept on disk between processes, so that a second question to a clip decodes no video and runs no tower.
+//! Visual tokens kept on disk: a second question to a clip decodes no video and runs no tower, in any process.
 //!
 //! An entry is one safetensors file, named after the hash of all that decides its bits ([`Key`]). It appears under its
 //! name whole and synced, and is believed only if every byte is as it was written; what is not is removed and counts as
-//! missing. Everything that goes wrong here is a reason for a warning, never for a failed answer. Any number of processes
-//! may use one folder at once.
+//! missing. Everything that goes wrong here is a reason for a warning, never for a failed answer. Any number of
+//! processes may use one folder at once.
 //!
 //! ```text
 //! Content::of(clip)     all bytes of the clip -> hash

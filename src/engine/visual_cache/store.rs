@@ -64,8 +64,8 @@ impl VisualCache {
         self.cap_bytes
     }
 
-    /// The entry of `key`, if there is one that is whole. `accept` takes it over, or says what is wrong with it, such as
-    /// facts that it cannot use; such an entry is as good as a damaged one. A hit counts as a use.
+    /// The entry of `key`, if there is one that is whole. `accept` takes it over, or says what is wrong with it, such
+    /// as facts that it cannot use; such an entry counts as damaged. A hit counts as a use.
     pub fn get<T>(&self, key: &Key, accept: impl FnOnce(Entry) -> Result<T, String>) -> Lookup<T> {
         let path = self.folder.entry(key.name());
         let mut file = match open_entry(&path) {

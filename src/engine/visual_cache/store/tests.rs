@@ -95,9 +95,9 @@ fn the_cap_holds_and_a_hit_counts_as_a_use() {
         let file = File::options().write(true).open(cache.folder.entry(key.name())).expect("an entry");
         file.set_modified(SystemTime::now() - Duration::from_secs(secs)).expect("our own");
     };
-    for at in 0..3 {
-        put(&cache, &keys[at], at + 1).expect("kept");
-        age(&keys[at], 100 - at as u64);
+    for (at, key) in keys.iter().enumerate().take(3) {
+        put(&cache, key, at + 1).expect("kept");
+        age(key, 100 - at as u64);
     }
     assert_eq!(get(&cache, &keys[0]), Some(1), "now the second is the oldest");
     put(&cache, &keys[3], 4).expect("kept");
