@@ -112,6 +112,7 @@ impl<'a> Questions<'a> {
         };
         let sampling = engine.sampling(&self.args.sampling());
         let mut session = engine.session(placing).map_err(surface)?;
+        let mut frames_encoded = visual.as_ref().map_or(0, |visual| visual.frames_encoded);
         let mut is_first = true;
         for (text, prompt) in self.texts.iter().zip(&self.prompts) {
             let Some(prompt) = prompt else { continue };
@@ -130,7 +131,11 @@ impl<'a> Questions<'a> {
                 None => Answer::interrupted(),
             };
             let seed = (sampling.temperature > 0.0).then_some(sampling.seed);
-            self.finish(&self.request(text, prompt, media, placing), &answer, seed, desk)?;
+            let (timings, total) = desk.take_timings();
+            let outcome = Outcome { answer: &answer, frames_encoded, seed, timings, total };
+            self.finish(&self.request(text, prompt, media, placing), &outcome, desk)?;
+            // Those that come after see the same visual tokens.
+            frames_encoded = 0;
             if answer.stop_reason == StopReason::Interrupted {
                 return Ok(interrupt.signal().map_or(Exit::Done, Exit::Interrupted));
             }
@@ -139,9 +144,9 @@ impl<'a> Questions<'a> {
     }
 
     /// Ends an answer whose text was streamed: the newline or the record, and what is to be said beside it.
-    fn finish(&self, request: &Request<'_>, answer: &Answer, seed: Option<u64>, desk: &mut Desk<'_>) -> Result<()> {
+    fn finish(&self, request: &Request<'_>, outcome: &Outcome<'_>, desk: &mut Desk<'_>) -> Result<()> {
         desk.printer().end_progress();
-        let (timings, total) = desk.take_timings();
+        let answer = outcome.answer;
         if let Some(path) = &self.args.dump_tensors {
             let ids: Vec<i64> = answer.token_ids.iter().copied().map(i64::from).collect();
             desk.trace.record("generated_ids", &Tensor::new(ids, &Device::Cpu)?)?;
@@ -149,8 +154,7 @@ impl<'a> Questions<'a> {
         }
         let printer = desk.printer();
         if self.args.json {
-            let outcome = Outcome { answer, seed, timings: &timings, total };
-            printer.line(&request.answered(&outcome, printer.warnings()).to_string())?;
+            printer.line(&request.answered(outcome, printer.warnings()).to_string())?;
         } else if !answer.token_ids.is_empty() {
             printer.answer("\n")?;
         }
@@ -158,7 +162,7 @@ impl<'a> Questions<'a> {
             printer.note(&why);
         }
         if self.args.timings {
-            printer.table(&timings_table(&timings, total));
+            printer.table(&timings_table(&outcome.timings, outcome.total));
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use llava_video::trace::Trace;
 use super::announce;
 use super::answers::Questions;
 use super::args::AskArgs;
+use super::cache;
 use super::desk::Desk;
 use super::exit::{Exit, UsageError};
 use super::input::Input;
@@ -39,7 +40,8 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     }
     // Gigabytes are not fetched for a plan alone, nor for what does not fit.
     let found = super::model::find(&args.model, args.offline.then_some("--offline"), &interrupt, desk.printer())?;
-    let mut engine = Engine::open_on(placements, &found.source, args.engine_options(), &interrupt).map_err(surface)?;
+    let engine_options = args.engine_options(cache::for_questions(args.cache, desk.printer()));
+    let mut engine = Engine::open_on(placements, &found.source, engine_options, &interrupt).map_err(surface)?;
     let options = args.ask_options();
     let mut media = match first {
         None => Media::Nothing,

@@ -4,6 +4,7 @@ mod announce;
 mod answers;
 mod args;
 mod ask;
+mod cache;
 mod completions;
 mod desk;
 mod exit;
@@ -55,6 +56,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Frames(args) => frames::run(&args, &mut printer),
         Command::Probe(args) => probe::run(&args, &mut printer),
         Command::Model(command) => model::run(&command, &mut printer),
+        Command::Cache(command) => cache::run(&command, &mut printer),
         Command::Score(args) => score::run(&args, &mut printer),
         Command::Completions { shell } => {
             completions::script(shell).and_then(|script| printer.file(&script)).map(|()| Exit::Done)

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
+use llava_video::engine::visual_cache;
 
 use super::exit::{ClosedPipe, Exit};
 use super::progress;
@@ -115,7 +116,11 @@ impl Printer {
     pub(crate) fn error(&mut self, error: &anyhow::Error) {
         self.end_progress();
         eprintln!("error: {}", one_line(&format!("{error:#}")));
-        if let Some(hint) = error.chain().find_map(|cause| cause.downcast_ref::<llava_video::Error>()?.hint()) {
+        let hint = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<llava_video::Error>() {
+            Some(error) => error.hint(),
+            None => cause.downcast_ref::<visual_cache::Error>()?.hint(),
+        };
+        if let Some(hint) = error.chain().find_map(hint) {
             eprintln!("hint: {}", one_line(&hint));
         }
     }

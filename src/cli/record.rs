@@ -23,9 +23,11 @@ pub(crate) struct Request<'a> {
 /// What came of it.
 pub(crate) struct Outcome<'a> {
     pub(crate) answer: &'a Answer,
+    /// Frames or tiles that went through the vision tower.
+    pub(crate) frames_encoded: usize,
     /// Only where the answer was sampled.
     pub(crate) seed: Option<u64>,
-    pub(crate) timings: &'a Timings,
+    pub(crate) timings: Timings,
     /// Wall time of this answer.
     pub(crate) total: Duration,
 }
@@ -33,7 +35,7 @@ pub(crate) struct Outcome<'a> {
 impl Request<'_> {
     /// What `--json` prints.
     pub(crate) fn answered(&self, outcome: &Outcome<'_>, warnings: &[String]) -> Value {
-        let Outcome { answer, seed, timings, total } = outcome;
+        let Outcome { answer, frames_encoded, seed, timings, total } = outcome;
         let result = json!({
             "question": self.question,
             "answer": answer.text,
@@ -41,6 +43,7 @@ impl Request<'_> {
             "token_ids": answer.token_ids,
             "completion_tokens": answer.token_ids.len(),
             "cached_tokens": answer.cached_tokens,
+            "frames_encoded": frames_encoded,
             "choices": answer.choices.iter().map(choice).collect::<Vec<_>>(),
             "seed": seed,
             "timings": timings_json(timings, *total),

@@ -123,7 +123,7 @@ pub(super) fn encode(
             if let (Some(memory), Some(key), Some(reading)) = (memory, &key, reading) {
                 memory.keep(key, reading, encoded.tensor(), *observer)?;
             }
-            (vec![encoded], frames.distinct.len())
+            (vec![encoded], frames.frames_encoded())
         }
         Sight::Tiles => {
             let tiles: Vec<_> = media.pictures().iter().map(|picture| picture.tiles()).collect();

@@ -8,12 +8,14 @@ use bytesize::ByteSize;
 use clap::{Args, ValueHint};
 use llava_video::checkpoint::ConfigOverride;
 use llava_video::device::{DeviceRequest, DtypeRequest};
+use llava_video::engine::visual_cache::VisualCache;
 use llava_video::engine::{AskOptions, DeviceOptions, EngineOptions, SamplingOptions};
 use llava_video::hub::DEFAULT_MODEL;
 use llava_video::prompt::TimeInstruction;
 use llava_video::quantization::{Quantization, Scheme};
 
 use super::FrameArgs;
+use super::cache::KeepArgs;
 use super::help::heading::{ANSWER, DEVICES, MODEL, OUTPUT, PROMPT};
 use super::models;
 use super::named::one_of;
@@ -121,6 +123,9 @@ pub(crate) struct AskArgs {
     #[command(flatten)]
     pub(crate) devices: DeviceArgs,
 
+    #[command(flatten)]
+    pub(crate) cache: KeepArgs,
+
     /// Print the memory that the request takes on each device, and load nothing.
     #[arg(long, conflicts_with_all = ["timings", "dump_tensors"], help_heading = OUTPUT)]
     pub(crate) dry_run: bool,
@@ -182,12 +187,12 @@ impl AskArgs {
     }
 
     /// How the engine opens the checkpoint, and where it runs.
-    pub(crate) fn engine_options(&self) -> EngineOptions {
+    pub(crate) fn engine_options(&self, visual_cache: Option<VisualCache>) -> EngineOptions {
         EngineOptions {
             devices: self.devices.options(),
             overrides: self.overrides.clone(),
             scheme: self.quantize.scheme(),
-            visual_cache: None,
+            visual_cache,
         }
     }
 

@@ -66,6 +66,15 @@ pub(super) const SCORE: &str = with_exit_codes!(
   zcat book.txt.gz | llava-video score --text-only - --json"#
 );
 
+pub(super) const CACHE: &str = with_exit_codes!(
+    r#"
+  llava-video cache info
+  llava-video cache prune --cache-size 2GB
+
+Environment: LLAVA_VIDEO_CACHE (the folder; else llava-video/visual-tokens in XDG_CACHE_HOME or ~/.cache),
+LLAVA_VIDEO_CACHE_SIZE."#
+);
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
@@ -88,13 +97,13 @@ mod tests {
     #[test]
     fn every_example_is_a_command_that_parses() {
         let mut count = 0;
-        for help in [PROGRAM, ASK, FRAMES, PROBE, SCORE] {
+        for help in [PROGRAM, ASK, FRAMES, PROBE, SCORE, CACHE] {
             for line in help.lines().filter(|line| line.starts_with("  ")) {
                 let ours = line.split(" | ").map(str::trim).find(|part| part.starts_with("llava-video ")).expect(line);
                 assert!(Cli::try_parse_from(words(ours)).is_ok(), "{ours}");
                 count += 1;
             }
         }
-        assert!(count >= 12, "{count}");
+        assert!(count >= 14, "{count}");
     }
 }

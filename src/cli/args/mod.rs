@@ -1,6 +1,7 @@
 //! What can be typed: commands and flags, checked for range here and for nothing else.
 
 mod ask;
+mod cache;
 mod clip;
 mod help;
 mod model;
@@ -25,6 +26,7 @@ use named::one_of;
 use values::at_least_one;
 
 pub(crate) use ask::{AskArgs, QuantizeArgs};
+pub(crate) use cache::{CacheCommand, CacheInfoArgs, KeepArgs};
 pub(crate) use clip::{ClipArgs, FrameArgs};
 pub(crate) use model::{InfoArgs, ListArgs, ModelCommand, ModelQuantizeArgs, PullArgs, RmArgs, VerifyArgs};
 
@@ -81,6 +83,9 @@ pub(crate) enum Command {
     /// Fetch, list, describe, check, quantize and remove checkpoints.
     #[command(subcommand, after_help = EXIT_CODES)]
     Model(ModelCommand),
+    /// Show, shrink or remove the visual tokens that are kept between runs.
+    #[command(subcommand, after_help = help::CACHE)]
+    Cache(CacheCommand),
     /// Print the perplexity of a text under a checkpoint's language model.
     #[command(after_help = help::SCORE)]
     Score(ScoreArgs),

@@ -268,6 +268,7 @@ fn the_json_record_holds_everything() {
         "token_ids",
         "completion_tokens",
         "cached_tokens",
+        "frames_encoded",
         "choices",
         "seed",
         "timings",

@@ -69,6 +69,7 @@ fn check(ask: impl Fn(&[&str]) -> (Vec<String>, String)) {
     has(&["ask", "a.mp4", "Why?", "--mo"], &["--model"], &["--frames"]);
     has(&["ask", "a.mp4", "Why?", "--time-instruction", ""], &["none", "newline", "inline"], &["demo"]);
     has(&["model", ""], &["pull", "list", "verify"], &["ask"]);
+    has(&["cache", ""], &["info", "clear", "prune"], &["ask"]);
     has(&["model", "quantize", "x", "--quantize", "q4"], &["q4_k"], &["q8_0"]);
     for flag in ["ask", "score"] {
         has(&[flag, "--model", ""], &["demo", REPO, "my clip.mp4", "checkpoints"], &["lmms-lab/LLaVA-Video-7B-Qwen2"]);

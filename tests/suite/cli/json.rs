@@ -131,6 +131,8 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
     for model in [&tiny_checkpoint_arg(), &gguf, "demo"] {
         schema.check("model info --json", &llava_video(["model", "info", model, "--json"]).json());
     }
+    let cache = run(command().args(["cache", "info", "--json"]).env("LLAVA_VIDEO_CACHE", path("cache")));
+    schema.check("cache info --json", &cache.json());
     let text = path("text.txt");
     std::fs::write(&text, "A keyframe is a frame that needs no other frame.").unwrap();
     for extra in [&[][..], &["--quantize", "q8_0"]] {

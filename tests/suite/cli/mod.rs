@@ -2,6 +2,7 @@
 
 mod ask;
 mod bad_input;
+mod cache;
 mod completions;
 mod json;
 mod limits;

@@ -1,17 +1,19 @@
-//! A file system with little room.
+//! A file system with little room, which can be made read-only: root may write wherever permissions forbid it.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use super::process::skipped;
 
-/// Mounts a tmpfs, says so, and holds it until its standard input ends.
-const SCRIPT: &str = r#"mount -t tmpfs -o "size=$1" tmpfs "$2" && echo mounted && exec cat"#;
+/// Mounts a tmpfs, says so, makes it read-only after a line of standard input, and holds it until that ends.
+const SCRIPT: &str = r#"mount -t tmpfs -o "size=$1" tmpfs "$2" && echo mounted || exit
+read -r _ && mount -o remount,ro "$2" && echo read-only && exec cat"#;
 
 /// A file system of its own, in the mount namespace of a helper process; gone with the test.
 pub(crate) struct SmallDisk {
     helper: Child,
+    said: BufReader<ChildStdout>,
     path: PathBuf,
 }
 
@@ -25,17 +27,26 @@ impl SmallDisk {
             command.args(namespaces).args(["sh", "-c", SCRIPT, "sh", &bytes.to_string()]).arg(at);
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
             let Ok(mut helper) = command.spawn() else { continue };
+            let mut said = BufReader::new(helper.stdout.take().unwrap());
             let mut line = String::new();
-            BufReader::new(helper.stdout.take().unwrap()).read_line(&mut line).unwrap();
+            said.read_line(&mut line).unwrap();
             // What the helper has mounted is seen through its root directory, by every process of this user.
             let path = PathBuf::from(format!("/proc/{}/root", helper.id())).join(at.strip_prefix("/").unwrap());
-            let disk = Self { helper, path };
+            let disk = Self { helper, said, path };
             if line == "mounted\n" {
                 return Some(disk);
             }
         }
         skipped(test, "no small file system can be mounted here");
         None
+    }
+
+    /// From now on nothing can be written.
+    pub(crate) fn make_read_only(&mut self) {
+        self.helper.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+        let mut line = String::new();
+        self.said.read_line(&mut line).unwrap();
+        assert_eq!(line, "read-only\n");
     }
 
     /// Where it can be reached.
