@@ -1,7 +1,7 @@
 //! Visual tokens on disk under what befalls a folder: several processes at once, kills, full and read-only disks, file
 //! systems without locks; and `cache info`, `clear` and `prune`.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
@@ -140,8 +140,10 @@ fn works_on_the_cache_of_another_test() {
         // Room for all but one, so that writing one removes one.
         Some("write for ever") => {
             let cache = VisualCache::open(dir, (KEYS as u64 - 1) * entry_bytes).unwrap();
-            println!("begins");
-            (0..).for_each(|round| put(&cache, &keys, round % KEYS).unwrap());
+            writeln!(std::io::stdout(), "begins").unwrap();
+            for round in 0..usize::MAX {
+                put(&cache, &keys, round % KEYS).unwrap();
+            }
         }
         Some("share") => {
             let cache = VisualCache::open(dir, 3 * entry_bytes).unwrap();
@@ -161,7 +163,7 @@ fn works_on_the_cache_of_another_test() {
         }
         Some("fail") => {
             let error = put(&VisualCache::open(dir, NO_CAP).unwrap(), &keys, 0).unwrap_err();
-            println!("failed: {:#}", anyhow::Error::from(error));
+            writeln!(std::io::stdout(), "failed: {:#}", anyhow::Error::from(error)).unwrap();
         }
         Some(other) => panic!("unknown work: {other}"),
         None => {
