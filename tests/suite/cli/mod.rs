@@ -2,9 +2,9 @@
 
 mod ask;
 mod bad_input;
-mod cache;
 mod completions;
 mod json;
+mod kept_tokens;
 mod limits;
 mod messages;
 mod model;

@@ -14,3 +14,4 @@ mod prompts;
 mod quantize;
 mod sessions;
 mod siblings;
+mod visual_cache;

@@ -17,7 +17,7 @@ use serde_json::json;
 
 use crate::support::process::{PATIENCE, Running, limit_file_size};
 use crate::support::small_disk::SmallDisk;
-use crate::support::{Run, command, golden, run};
+use crate::support::{Random, Run, command, run, tiny_checkpoint};
 
 /// Keys of one clip that differ in the number of frames.
 const KEYS: usize = 5;
@@ -33,7 +33,7 @@ const DIR: &str = "LLAVA_VIDEO_TEST_DIR";
 const CLIP: &str = "LLAVA_VIDEO_TEST_CLIP";
 
 fn keys(clip: &Path) -> Vec<Key> {
-    let dir = golden().join("ckpt/a_9x9_untied_sharded_bf16");
+    let dir = tiny_checkpoint();
     let identity = Identity::of(&(&dir).into()).unwrap();
     let checkpoint = Checkpoint::open(&dir, &[]).unwrap();
     let content = Content::of(clip, &Interrupt::default()).unwrap();
@@ -54,7 +54,7 @@ fn keys(clip: &Path) -> Vec<Key> {
 }
 
 fn width() -> usize {
-    Checkpoint::open(golden().join("ckpt/a_9x9_untied_sharded_bf16"), &[]).unwrap().config.language.hidden_size
+    Checkpoint::open(tiny_checkpoint(), &[]).unwrap().config.language.hidden_size
 }
 
 /// Tokens and facts of which every part tells the number.
@@ -105,7 +105,12 @@ impl Scene {
     /// Another process that works on this cache.
     fn worker(&self, work: &str) -> Command {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "cli::cache::works_on_the_cache_of_another_test", "--ignored", "--nocapture"]);
+        command.args([
+            "--exact",
+            "model::visual_cache::works_on_the_cache_of_another_test",
+            "--ignored",
+            "--nocapture",
+        ]);
         command.env(WORK, work).env(DIR, self.cache_dir()).env(CLIP, &self.clip).stdin(Stdio::null());
         command
     }
@@ -204,17 +209,13 @@ fn four_processes_that_ask_alike_leave_one_entry() {
 fn a_kill_at_any_moment_leaves_nothing_that_is_believed_and_wrong() {
     let scene = Scene::new();
     let (mut interrupted, mut written) = (0, 0);
-    let mut random = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos() as u64 | 1;
+    let mut random = Random::new(7);
     for kill in 0..30 {
         let mut writer = scene.worker("write for ever");
         let mut writer = writer.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut said = BufReader::new(writer.stdout.take().unwrap()).lines();
         assert!(said.any(|line| line.unwrap().contains("begins")), "{kill}: it never began");
-        // xorshift64
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        std::thread::sleep(Duration::from_micros(random % 60_000));
+        std::thread::sleep(Duration::from_micros(random.below(60_000) as u64));
         writer.kill().unwrap();
         writer.wait().unwrap();
         interrupted += usize::from(!scene.others().is_empty());
