@@ -7,8 +7,8 @@ use llava_video::interrupt::Interrupt;
 use llava_video::prompt::end_of_turn;
 use llava_video::trace::Trace;
 
+use super::loaded::Loaded;
 use super::prompts::encode_reference_prompt;
-use super::sessions::Loaded;
 use crate::support::{Case, golden, ids, json};
 
 /// As the golden data states it, for each sum.

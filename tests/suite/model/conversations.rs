@@ -14,8 +14,8 @@ use llava_video::trace::Trace;
 use llava_video::video::{Clip, ClipOptions, Frame, SamplePolicy, View, plan};
 use serde_json::Value;
 
+use super::loaded::{Held, Loaded};
 use super::parity::named;
-use super::sessions::{Held, Loaded};
 use crate::support::{golden, golden_checkpoint, ids, json};
 
 struct Recorded {

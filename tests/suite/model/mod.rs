@@ -5,6 +5,7 @@ mod choices;
 mod conversations;
 mod demo;
 mod equal_frames;
+mod loaded;
 mod long;
 mod memory;
 mod odd_checkpoints;
