@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should panic where it stands")]
 
 mod cli;
+mod house;
 mod hub;
 mod model;
 mod support;

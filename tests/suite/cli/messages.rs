@@ -2,9 +2,11 @@
 //! until it stands there, so that a review sees it as its reader will.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
+
+use crate::support::rust_files;
 
 const TABLE: &str = "tests/fixtures/messages.txt";
 
@@ -80,24 +82,10 @@ fn unquoted(literal: &str) -> Option<String> {
     Some(joined.replace('\n', "\\n").replace("\\\"", "\""))
 }
 
-fn sources(dir: &Path, files: &mut Vec<PathBuf>) {
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => sources(&path, files),
-            false if path.extension().is_some_and(|extension| extension == "rs") => files.push(path),
-            false => {}
-        }
-    }
-}
-
 fn table() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut files = Vec::new();
-    sources(&root.join("src"), &mut files);
-    files.sort();
     let mut table = String::new();
-    for file in files.iter().filter(|file| !file.ends_with("tests.rs")) {
+    for file in rust_files(&root.join("src")).iter().filter(|file| !file.ends_with("tests.rs")) {
         let mut sentences = Vec::new();
         collect(std::fs::read_to_string(file).unwrap().parse().unwrap(), &mut sentences);
         if !sentences.is_empty() {

@@ -2,6 +2,7 @@
 
 mod case;
 mod checkpoint;
+mod code;
 pub(crate) mod control_group;
 #[cfg(target_os = "linux")]
 pub(crate) mod denied;
@@ -23,6 +24,7 @@ pub(crate) mod wire;
 
 pub(crate) use self::case::{Case, assert_close, ids, rgb_frames, set_flags};
 pub(crate) use self::checkpoint::CheckpointCopy;
+pub(crate) use self::code::rust_files;
 pub(crate) use self::device::{device, placement};
 pub(crate) use self::digest::{git_blob_hex, sha256_hex};
 pub(crate) use self::files::{
