@@ -8,6 +8,7 @@
 mod answer;
 pub mod choices;
 mod clip;
+mod conversation;
 mod error;
 mod estimate;
 mod events;

@@ -47,6 +47,15 @@ impl Budget<'_> {
         }
     }
 
+    /// What another demand takes where `before` was placed, of what was free then.
+    pub(super) fn place_again(&self, devices: &DeviceMap, before: &MemoryPlan, demand: Demand) -> MemoryPlan {
+        let room = |slot| {
+            let device = devices.placement(slot).device_name();
+            before.slots.iter().find(|slot| slot.device == device).and_then(|slot| slot.room)
+        };
+        MemoryPlan::new(self.checkpoint, self.vocab_len, devices, demand, &room)
+    }
+
     /// The first `layers` on the GPUs, the others on the CPU, in the arithmetic that the request has for it.
     fn place_on_gpus(&self, layers: usize, demand: Demand) -> Result<(DeviceMap, MemoryPlan), Error> {
         let (gpus, cpus): (Vec<_>, Vec<_>) = self.placements.iter().cloned().partition(|p| !p.device.is_cpu());

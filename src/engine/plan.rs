@@ -1,5 +1,7 @@
 //! A question as a prompt: its length, whether the context holds it, and what memory it takes.
 
+use serde::{Deserialize, Serialize};
+
 use super::clip::PlannedClip;
 use super::error::Error;
 use super::media::Media;
@@ -31,7 +33,8 @@ impl Default for AskOptions {
 }
 
 /// A question that was answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Exchange {
     /// What the user asked.
     pub question: String,
@@ -57,6 +60,8 @@ pub struct Views {
     pub distinct: usize,
     /// The most tiles of one picture, which are merged together.
     pub tiles_at_once: usize,
+    /// Whether the tower is loaded.
+    pub needs_tower: bool,
 }
 
 impl Views {
@@ -66,6 +71,7 @@ impl Views {
         Self {
             distinct: media.clip().map_or_else(|| tiles().sum(), PlannedClip::distinct_frames),
             tiles_at_once: tiles().max().unwrap_or(0),
+            needs_tower: !matches!(media, Media::Nothing),
         }
     }
 }
@@ -173,7 +179,7 @@ impl Question<'_> {
         let plan = uniform_plan(clip, frames);
         let distinct = video::distinct(&plan.indices).len();
         let prompt = self.clip_prompt(clip, &plan)?;
-        Ok(demand(self.checkpoint, self.options, Views { distinct, tiles_at_once: 0 }, &[&prompt]))
+        Ok(demand(self.checkpoint, self.options, Views { distinct, tiles_at_once: 0, needs_tower: true }, &[&prompt]))
     }
 }
 
@@ -187,7 +193,7 @@ pub(super) fn stop_rule(checkpoint: &Checkpoint, options: &AskOptions, prompt: &
 pub(super) fn demand(checkpoint: &Checkpoint, options: &AskOptions, views: Views, prompts: &[&SizedPrompt]) -> Demand {
     let most = |of: &dyn Fn(&SizedPrompt) -> usize| prompts.iter().map(|prompt| of(prompt)).max().unwrap_or(0);
     Demand {
-        distinct_frames: (views.distinct > 0).then_some(views.distinct),
+        distinct_frames: views.needs_tower.then_some(views.distinct),
         tiles_at_once: views.tiles_at_once,
         visual_tokens: most(&|prompt| prompt.visual_tokens),
         prompt_tokens: most(&|prompt| prompt.tokens),

@@ -19,7 +19,7 @@ pub use weights::StageBytes;
 /// What a request asks of memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Demand {
-    /// Distinct frames, or tiles of pictures, that are kept for the tower; none: the tower is not loaded.
+    /// Distinct frames, or tiles of pictures, that are kept for the tower; `None`: the tower is not loaded.
     pub distinct_frames: Option<usize>,
     /// The most tiles of one picture, whose patches are merged together; 0 for a clip.
     pub tiles_at_once: usize,
@@ -27,7 +27,7 @@ pub struct Demand {
     pub visual_tokens: usize,
     /// Positions of the prompt.
     pub prompt_tokens: usize,
-    /// Positions that the KV cache holds: the prompt, and the longest answer.
+    /// Positions that the KV cache holds: at least the prompt, and the longest answer.
     pub cache_positions: usize,
 }
 
