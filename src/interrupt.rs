@@ -38,4 +38,27 @@ impl Interrupt {
             None => Ok(()),
         }
     }
+
+    /// Takes back the stop that `signal` asked for, so that work can begin again; what another one asked for stands.
+    pub fn forget(&self, signal: usize) {
+        // Where another one is stored, there is nothing to do.
+        let _ = self.0.compare_exchange(signal, 0, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_named_signal_is_forgotten() {
+        let interrupt = Interrupt::default();
+        interrupt.forget(2);
+        assert!(interrupt.check().is_ok());
+        interrupt.cell().store(15, Ordering::Relaxed);
+        interrupt.forget(2);
+        assert_eq!(interrupt.signal(), Some(15));
+        interrupt.forget(15);
+        assert!(interrupt.check().is_ok());
+    }
 }
