@@ -79,13 +79,13 @@ impl<'a> Questions<'a> {
         media: &'r Media,
         placing: &'r Placing,
     ) -> Request<'r> {
-        let (model, quantize) = (&self.args.model, self.args.quantize.quantize);
+        let (model, quantize) = (&self.args.answering.model, self.args.answering.quantize.quantize);
         Request { question, prompt, media, model, devices: &placing.devices, quantize }
     }
 
     /// What `--dry-run` prints: the memory of the longest question, or with `--json` an object for each.
     pub(crate) fn print_plans(&self, media: &Media, placing: &Placing, printer: &mut Printer) -> Result<()> {
-        if !self.args.json {
+        if !self.args.answering.json {
             return printer.line(placing.memory.to_string().trim_end());
         }
         for (text, prompt) in self.texts.iter().zip(&self.prompts) {
@@ -110,13 +110,13 @@ impl<'a> Questions<'a> {
             Err(engine::Error::Stage(Error::Interrupted(_))) => None,
             visual => Some(visual.map_err(surface)?),
         };
-        let sampling = engine.sampling(&self.args.sampling());
+        let sampling = engine.sampling(&self.args.answering.sampling());
         let mut session = engine.session(placing).map_err(surface)?;
         let mut frames_encoded = visual.as_ref().map_or(0, |visual| visual.frames_encoded);
         let mut is_first = true;
         for (text, prompt) in self.texts.iter().zip(&self.prompts) {
             let Some(prompt) = prompt else { continue };
-            if !std::mem::take(&mut is_first) && !self.args.json {
+            if !std::mem::take(&mut is_first) && !self.args.answering.json {
                 desk.printer().answer("\n")?;
             }
             let answer = match &visual {
@@ -153,7 +153,7 @@ impl<'a> Questions<'a> {
             desk.trace.save(path).with_context(|| format!("cannot write tensors to `{}`", path.display()))?;
         }
         let printer = desk.printer();
-        if self.args.json {
+        if self.args.answering.json {
             printer.line(&request.answered(outcome, printer.warnings()).to_string())?;
         } else if !answer.token_ids.is_empty() {
             printer.answer("\n")?;
@@ -161,7 +161,7 @@ impl<'a> Questions<'a> {
         if let Some(why) = announce::cut_short(answer.stop_reason, answer.token_ids.len()) {
             printer.note(&why);
         }
-        if self.args.timings {
+        if self.args.answering.timings {
             printer.table(&timings_table(&outcome.timings, outcome.total));
         }
         Ok(())

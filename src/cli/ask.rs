@@ -5,7 +5,7 @@ use std::time::Instant;
 use anyhow::Result;
 use llava_video::Error;
 use llava_video::device::Placement;
-use llava_video::engine::{self, Engine, Media};
+use llava_video::engine::Engine;
 use llava_video::trace::Trace;
 
 use super::announce;
@@ -14,8 +14,8 @@ use super::args::AskArgs;
 use super::cache;
 use super::desk::Desk;
 use super::exit::{Exit, UsageError};
-use super::input::Input;
 use super::observer::{Onlooker, surface};
+use super::opened::Opened;
 use super::output::Printer;
 use super::questions::Asked;
 use super::signals;
@@ -25,34 +25,23 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     if args.dump_tensors.as_deref().is_some_and(|path| path.as_os_str() == "-") {
         return Err(UsageError("--dump-tensors takes a file, not standard output".to_owned()).into());
     }
+    let answering = &args.answering;
     let interrupt = signals::install()?;
     let Asked { files, questions, choices } = Asked::read(&args, &interrupt, printer)?;
     let trace = if args.dump_tensors.is_some() { Trace::recording() } else { Trace::default() };
-    let mut desk = Desk::new(Onlooker::of_answers(printer, !args.json, began), trace, began);
+    let mut desk = Desk::new(Onlooker::of_answers(printer, !answering.json, began), trace, began);
 
     // Everything that can be refused is refused before weights are loaded.
-    let placements = Placement::open_all(&args.devices.device, args.devices.dtype).map_err(Error::from)?;
-    let inputs = files.iter().map(|file| Input::new(file, &args.frames, &interrupt, desk.printer()));
-    let inputs = inputs.collect::<Result<Vec<_>>>()?;
-    let first = inputs.first().map(|input| desk.open(input, &interrupt)).transpose()?;
-    if let Some(video) = first.as_ref().filter(|clip| inputs.len() > 1 && !clip.info().is_picture()) {
-        return Err(surface(engine::Error::OnlyPictures { path: video.path().to_owned() }));
-    }
+    let placements = Placement::open_all(&answering.devices.device, answering.devices.dtype).map_err(Error::from)?;
+    let mut opened = Opened::new(&files, &answering.frames, &interrupt, &mut desk)?;
     // Gigabytes are not fetched for a plan alone, nor for what does not fit.
-    let found = super::model::find(&args.model, args.offline.then_some("--offline"), &interrupt, desk.printer())?;
-    let engine_options = args.engine_options(cache::for_questions(args.cache, desk.printer()));
+    let found =
+        super::model::find(&answering.model, answering.offline.then_some("--offline"), &interrupt, desk.printer())?;
+    let engine_options = answering.engine_options(cache::for_questions(answering.cache, desk.printer()));
     let mut engine = Engine::open_on(placements, &found.source, engine_options, &interrupt).map_err(surface)?;
-    let options = args.ask_options();
-    let mut media = match first {
-        None => Media::Nothing,
-        Some(clip) if !clip.info().is_picture() => Media::Clip(Box::new(clip)),
-        Some(picture) => {
-            let more: Vec<_> = inputs[1..].iter().map(|input| input.request.clone()).collect();
-            let shortest = questions.iter().min_by_key(|question| question.len()).map_or("", String::as_str);
-            let cut = engine.cut_pictures(picture, &more, shortest, &options, &mut desk.watch());
-            Media::Pictures(cut.map_err(surface)?)
-        }
-    };
+    let options = answering.ask_options();
+    let shortest = questions.iter().min_by_key(|question| question.len()).map_or("", String::as_str);
+    let mut media = opened.media(&engine, shortest, &options, &mut desk)?;
     let mut asked = Questions::new(&args, &options, &questions, choices.as_deref());
     asked.encode(&engine, &media, &mut desk)?;
     let Some(longest) = asked.longest() else { return Ok(Exit::SomeFailed) };

@@ -13,6 +13,7 @@ mod frames;
 mod input;
 mod model;
 mod observer;
+mod opened;
 mod output;
 mod pictures;
 mod probe;

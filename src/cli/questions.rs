@@ -38,7 +38,7 @@ impl Asked {
             return Err(UsageError(message).into());
         }
         let lists = [&args.questions, &args.choices_file].into_iter().flatten().map(|path| path.as_os_str());
-        let shown = files.iter().copied().filter(|_| !args.no_video);
+        let shown = files.iter().copied().filter(|_| !args.answering.no_video);
         if shown.chain(question).chain(lists).filter(|argument| is_stdin(argument)).count() > 1 {
             let message = match args.has_question_flags() || args.choices_file.is_some() {
                 true => "standard input can be read only once",
@@ -46,18 +46,18 @@ impl Asked {
             };
             return Err(UsageError(message.to_owned()).into());
         }
-        if let Some(question) = question.filter(|question| !args.no_video && Path::new(question).is_file()) {
+        if let Some(question) = question.filter(|question| !args.answering.no_video && Path::new(question).is_file()) {
             printer.warning(&format!(
                 "the question is `{}`, the name of a file; the last argument is the question",
                 question.display()
             ));
         }
-        if args.no_video {
+        if args.answering.no_video {
             for file in &files {
                 printer.warning(&format!("--no-video: `{}` is not looked at", file.display()));
             }
         }
-        let files = if args.no_video { Vec::new() } else { files.into_iter().map(OsStr::to_owned).collect() };
+        let files = if args.answering.no_video { Vec::new() } else { files.into_iter().map(OsStr::to_owned).collect() };
         let mut questions = Vec::new();
         if let Some(question) = question {
             questions.push(input::question(question, interrupt, printer)?);

@@ -92,6 +92,36 @@ pub(crate) struct AskArgs {
     pub(crate) choices_file: Option<PathBuf>,
 
     #[command(flatten)]
+    pub(crate) answering: AnswerArgs,
+
+    /// Print the memory that the request takes on each device, and load nothing.
+    #[arg(long, conflicts_with_all = ["timings", "dump_tensors"], help_heading = OUTPUT)]
+    pub(crate) dry_run: bool,
+
+    /// Write the tensors of every stage to a safetensors file, to compare with the reference.
+    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
+    pub(crate) dump_tensors: Option<PathBuf>,
+}
+
+impl AskArgs {
+    /// Whether questions are given by flags, so that no argument is one.
+    pub(crate) fn has_question_flags(&self) -> bool {
+        !self.question.is_empty() || self.questions.is_some()
+    }
+
+    /// What is asked about, in order, and the question, unless flags give questions. With `--no-video` a lone argument
+    /// is the question.
+    pub(crate) fn files_and_question(&self) -> (Vec<&OsStr>, Option<&OsStr>) {
+        let mut files: Vec<&OsStr> = self.video.iter().chain(&self.rest).map(OsString::as_os_str).collect();
+        let question = if self.has_question_flags() { None } else { files.pop() };
+        (files, question)
+    }
+}
+
+/// What every command that answers questions takes: of which model, about which frames, how, and what is printed.
+#[derive(Debug, Args)]
+pub(crate) struct AnswerArgs {
+    #[command(flatten)]
     pub(crate) frames: FrameArgs,
 
     /// Checkpoint: a directory, a GGUF file, a repository of the hub (downloaded on first use), or `demo`, a small
@@ -126,10 +156,6 @@ pub(crate) struct AskArgs {
     #[command(flatten)]
     pub(crate) cache: KeepArgs,
 
-    /// Print the memory that the request takes on each device, and load nothing.
-    #[arg(long, conflicts_with_all = ["timings", "dump_tensors"], help_heading = OUTPUT)]
-    pub(crate) dry_run: bool,
-
     /// Most tokens to generate.
     #[arg(long, value_name = "N", default_value = "4096", value_parser = at_least_one, help_heading = ANSWER)]
     pub(crate) max_new_tokens: usize,
@@ -159,33 +185,16 @@ pub(crate) struct AskArgs {
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = config_override, help_heading = MODEL)]
     pub(crate) overrides: Vec<ConfigOverride>,
 
-    /// Print one JSON object instead of the answer alone.
+    /// Print one JSON object for each question instead of the answer alone.
     #[arg(long, help_heading = OUTPUT)]
     pub(crate) json: bool,
 
     /// Print on stderr how long each stage took.
     #[arg(long, help_heading = OUTPUT)]
     pub(crate) timings: bool,
-
-    /// Write the tensors of every stage to a safetensors file, to compare with the reference.
-    #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
-    pub(crate) dump_tensors: Option<PathBuf>,
 }
 
-impl AskArgs {
-    /// Whether questions are given by flags, so that no argument is one.
-    pub(crate) fn has_question_flags(&self) -> bool {
-        !self.question.is_empty() || self.questions.is_some()
-    }
-
-    /// What is asked about, in order, and the question, unless flags give questions. With `--no-video` a lone argument
-    /// is the question.
-    pub(crate) fn files_and_question(&self) -> (Vec<&OsStr>, Option<&OsStr>) {
-        let mut files: Vec<&OsStr> = self.video.iter().chain(&self.rest).map(OsString::as_os_str).collect();
-        let question = if self.has_question_flags() { None } else { files.pop() };
-        (files, question)
-    }
-
+impl AnswerArgs {
     /// How the engine opens the checkpoint, and where it runs.
     pub(crate) fn engine_options(&self, visual_cache: Option<VisualCache>) -> EngineOptions {
         EngineOptions {
