@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -61,22 +61,22 @@ impl Stream {
         }
     }
 
-    /// Hands all that comes to `take`, piece by piece. A thread does the reading, so that a signal ends even a read
-    /// that nothing answers.
+    /// Hands all that comes to `take`, piece by piece.
     pub(crate) fn read(self, interrupt: &Interrupt, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        let mut pieces = self.pieces()?;
+        while let Some(piece) = pieces.next(interrupt)? {
+            take(&piece)?;
+        }
+        Ok(())
+    }
+
+    /// Begins to read. A thread does the reading, so that a signal ends even a read that nothing answers.
+    pub(crate) fn pieces(self) -> Result<Pieces> {
         let failed = format!("cannot read {}", self.name().display());
         let (sender, pieces) = sync_channel(1);
         let reader = std::thread::Builder::new().name("stream".to_owned());
         reader.spawn(move || self.send_to(&sender)).context("cannot start a thread")?;
-        loop {
-            interrupt.check()?;
-            match pieces.recv_timeout(POLL) {
-                Ok(Ok(piece)) => take(&piece)?,
-                Ok(Err(error)) => return Err(error).context(failed),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            }
-        }
+        Ok(Pieces { failed, pieces })
     }
 
     fn send_to(self, pieces: &SyncSender<std::io::Result<Vec<u8>>>) {
@@ -99,6 +99,27 @@ impl Stream {
             let is_last = piece.is_err();
             if pieces.send(piece).is_err() || is_last {
                 return;
+            }
+        }
+    }
+}
+
+/// What comes out of a stream.
+pub(crate) struct Pieces {
+    /// What is said of a read that fails.
+    failed: String,
+    pieces: Receiver<std::io::Result<Vec<u8>>>,
+}
+
+impl Pieces {
+    /// The next bytes, once they are there; `None` at the end.
+    pub(crate) fn next(&mut self, interrupt: &Interrupt) -> Result<Option<Vec<u8>>> {
+        loop {
+            interrupt.check()?;
+            match self.pieces.recv_timeout(POLL) {
+                Ok(piece) => return piece.map(Some).with_context(|| self.failed.clone()),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(None),
             }
         }
     }
