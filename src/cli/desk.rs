@@ -41,6 +41,11 @@ impl<'p> Desk<'p> {
         self.timings.probe.time(open).map_err(surface)
     }
 
+    /// Leaves out of the time of the current answer how long something was waited for that is no work.
+    pub(crate) fn waited(&mut self, time: Duration) {
+        self.began += time;
+    }
+
     /// How long the stages of the answer that is finished took, and all of it; the next one begins.
     pub(crate) fn take_timings(&mut self) -> (Timings, Duration) {
         let total = self.began.elapsed();

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use image::RgbImage;
 use llava_video::engine::PlannedClip;
+use llava_video::video::Frame;
 use llava_video::video::isolated::View;
-use llava_video::video::{Frame, label_text};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &FramesArgs, printer: &mut Printer) -> Result<Exit> {
         let found = shown.binary_search_by_key(&index, |shown| shown.index);
         let Shown { facts, thumbnail, .. } =
             found.map(|at| &shown[at]).map_err(|_| anyhow!("frame {index} is missing"))?;
-        tiles.extend(thumbnail.as_ref().map(|picture| (picture, format!("#{index} {}", label_text(time_secs)))));
+        tiles.extend(thumbnail.as_ref().map(|picture| (picture, pictures::frame_label(index, time_secs))));
         let (lost_frames, warnings) = (clip.info().lost_frames, printer.warnings());
         lines.push(serde_json::to_string(&Line { index, time_secs, facts, lost_frames, warnings })?);
     }

@@ -14,7 +14,7 @@ pub(crate) struct Onlooker<'p> {
     pub(crate) printer: &'p mut Printer,
     /// Whether pieces of the answer are shown at once.
     pub(crate) shows_answer: bool,
-    /// When the program began.
+    /// When the program, or the work on a later answer, began.
     started: Instant,
     /// Why the answer could not be shown.
     failure: Option<anyhow::Error>,
@@ -29,6 +29,11 @@ impl<'p> Onlooker<'p> {
     /// One that shows the answer too, if `shows_answer`, of a program that began at `started`.
     pub(crate) fn of_answers(printer: &'p mut Printer, shows_answer: bool, started: Instant) -> Self {
         Self { printer, shows_answer, started, failure: None }
+    }
+
+    /// The work on another answer begins.
+    pub(crate) fn begin_answer(&mut self) {
+        self.started = Instant::now();
     }
 
     /// What the program fails with when the engine fails with `error`.

@@ -97,11 +97,11 @@ impl Printer {
         }
     }
 
-    /// Lines of a table, as they are.
+    /// Lines of a table.
     pub(crate) fn table(&mut self, lines: &[String]) {
         self.end_progress();
         for line in lines {
-            eprintln!("{line}");
+            eprintln!("{}", escape_controls(line));
         }
     }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use font8x8::{BASIC_FONTS, UnicodeFonts};
 use image::imageops::{self, FilterType};
 use image::{ImageFormat, Rgb, RgbImage};
-use llava_video::video::Frame;
+use llava_video::video::{Frame, label_text};
 use llava_video::vision::preprocess;
 
 use super::exit::UsageError;
@@ -82,7 +82,7 @@ pub(crate) enum SheetFile<'a> {
 }
 
 impl<'a> SheetFile<'a> {
-    /// Reads `--contact-sheet`. A name without an ending gets a PNG.
+    /// Reads `--contact-sheet`.
     ///
     /// # Errors
     /// Another ending than .png, .jpg and .jpeg, or a terminal to print a picture on.
@@ -91,13 +91,24 @@ impl<'a> SheetFile<'a> {
             let refused = || UsageError("--contact-sheet -: a PNG does not go to a terminal, redirect it".to_owned());
             return if stdout_is_terminal { Err(refused()) } else { Ok(Self::Stdout) };
         }
-        let ending = file.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-        match ending.as_deref() {
-            None | Some("png") => Ok(Self::Path(file, ImageFormat::Png)),
-            Some("jpg" | "jpeg") => Ok(Self::Path(file, ImageFormat::Jpeg)),
-            Some(_) => Err(UsageError(format!("--contact-sheet `{}`: expected a .png or .jpg file", file.display()))),
-        }
+        let refused = || UsageError(format!("--contact-sheet `{}`: expected a .png or .jpg file", file.display()));
+        sheet_format(file).map(|format| Self::Path(file, format)).ok_or_else(refused)
     }
+}
+
+/// The format that the name of a contact sheet says; a name without an ending gets a PNG.
+pub(crate) fn sheet_format(file: &Path) -> Option<ImageFormat> {
+    let ending = file.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    match ending.as_deref() {
+        None | Some("png") => Some(ImageFormat::Png),
+        Some("jpg" | "jpeg") => Some(ImageFormat::Jpeg),
+        Some(_) => None,
+    }
+}
+
+/// What is written under a frame.
+pub(crate) fn frame_label(index: usize, time_secs: f64) -> String {
+    format!("#{index} {}", label_text(time_secs))
 }
 
 /// How the tiles of a contact sheet are laid out.

@@ -1,4 +1,4 @@
-//! `ask --json` and `--timings`: one answer, or the plan of one, with everything that led to it. `docs/json.md` has the
+//! `--json` and `--timings` of `ask` and `chat`: one answer, or the plan of one, with everything that led to it. `docs/json.md` has the
 //! keys.
 
 use std::time::Duration;
@@ -80,6 +80,24 @@ impl Request<'_> {
         }
         result
     }
+}
+
+/// What `chat --json` prints of a turn.
+pub(crate) fn turn(question: &str, prompt: &SizedPrompt, outcome: &Outcome<'_>, warnings: &[String]) -> Value {
+    let Outcome { answer, seed, timings, total } = outcome;
+    json!({
+        "question": question,
+        "answer": answer.text,
+        "stop_reason": answer.stop_reason,
+        "token_ids": answer.token_ids,
+        "completion_tokens": answer.token_ids.len(),
+        "cached_tokens": answer.cached_tokens,
+        "seed": seed,
+        "timings": timings_json(timings, *total),
+        "prompt_tokens": prompt.tokens,
+        "visual_tokens": prompt.visual_tokens,
+        "warnings": warnings,
+    })
 }
 
 /// One device's part of a memory plan.
