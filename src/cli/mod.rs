@@ -5,6 +5,7 @@ mod answers;
 mod args;
 mod ask;
 mod cache;
+mod chat;
 mod completions;
 mod desk;
 mod exit;
@@ -54,6 +55,7 @@ pub(crate) fn run() -> ExitCode {
     let mut printer = Printer::new(cli.verbose, cli.quiet);
     let outcome = match cli.command {
         Command::Ask(args) => ask::run(*args, &mut printer),
+        Command::Chat(args) => chat::run(&args, &mut printer),
         Command::Frames(args) => frames::run(&args, &mut printer),
         Command::Probe(args) => probe::run(&args, &mut printer),
         Command::Model(command) => model::run(&command, &mut printer),

@@ -84,7 +84,7 @@ impl Request<'_> {
 
 /// What `chat --json` prints of a turn.
 pub(crate) fn turn(question: &str, prompt: &SizedPrompt, outcome: &Outcome<'_>, warnings: &[String]) -> Value {
-    let Outcome { answer, seed, timings, total } = outcome;
+    let Outcome { answer, frames_encoded, seed, timings, total } = outcome;
     json!({
         "question": question,
         "answer": answer.text,
@@ -92,6 +92,7 @@ pub(crate) fn turn(question: &str, prompt: &SizedPrompt, outcome: &Outcome<'_>, 
         "token_ids": answer.token_ids,
         "completion_tokens": answer.token_ids.len(),
         "cached_tokens": answer.cached_tokens,
+        "frames_encoded": frames_encoded,
         "seed": seed,
         "timings": timings_json(timings, *total),
         "prompt_tokens": prompt.tokens,

@@ -26,6 +26,7 @@ pub(super) const EXIT_CODES: &str = with_exit_codes!();
 pub(super) const PROGRAM: &str = with_exit_codes!(
     r#"
   llava-video ask clip.mp4 "What is the man holding?"
+  llava-video chat clip.mp4
   llava-video frames clip.mp4 -n 8 --contact-sheet sheet.png
   llava-video model pull"#
 );
@@ -45,6 +46,18 @@ pub(super) const ASK: &str = with_exit_codes!(
   llava-video ask clip.mp4 "Is it day or night?" --choices day,night
   llava-video ask before.png after.png "What has changed?"
   llava-video ask shapes.mp4 "Which direction does the square move?" -m demo"#
+);
+
+pub(super) const CHAT_USAGE: &str = "\
+llava-video chat [OPTIONS] [VIDEO]
+       llava-video chat [OPTIONS] PICTURE...";
+
+pub(super) const CHAT: &str = with_exit_codes!(
+    r#"
+  llava-video chat clip.mp4 -n 32
+  llava-video chat before.png after.png
+  printf '%s\n' "What is there?" "Where does it go?" | llava-video chat clip.mp4 --json
+  llava-video chat shapes.mp4 -m demo --history ''"#
 );
 
 pub(super) const FRAMES: &str = with_exit_codes!(
@@ -97,7 +110,7 @@ mod tests {
     #[test]
     fn every_example_is_a_command_that_parses() {
         let mut count = 0;
-        for help in [PROGRAM, ASK, FRAMES, PROBE, SCORE, CACHE] {
+        for help in [PROGRAM, ASK, CHAT, FRAMES, PROBE, SCORE, CACHE] {
             for line in help.lines().filter(|line| line.starts_with("  ")) {
                 let ours = line.split(" | ").map(str::trim).find(|part| part.starts_with("llava-video ")).expect(line);
                 assert!(Cli::try_parse_from(words(ours)).is_ok(), "{ours}");

@@ -2,6 +2,7 @@
 
 mod ask;
 mod cache;
+mod chat;
 mod clip;
 mod help;
 mod model;
@@ -23,12 +24,14 @@ use ask::MODEL_VARIABLE;
 use help::EXIT_CODES;
 use help::heading::{DEVICES, MODEL, OUTPUT};
 use named::one_of;
-use values::at_least_one;
 
-pub(crate) use ask::{AskArgs, QuantizeArgs};
+pub(crate) use ask::{AnswerArgs, AskArgs, QuantizeArgs};
 pub(crate) use cache::{CacheCommand, CacheInfoArgs, KeepArgs};
+pub(crate) use chat::ChatArgs;
 pub(crate) use clip::{ClipArgs, FrameArgs};
 pub(crate) use model::{InfoArgs, ListArgs, ModelCommand, ModelQuantizeArgs, PullArgs, RmArgs, VerifyArgs};
+pub(crate) use named::{time_instruction, time_instruction_name};
+pub(crate) use values::{at_least_one, not_negative, positive, probability, whole_number};
 
 /// Program, FFmpeg and features, as `--version` prints them.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -74,6 +77,9 @@ pub(crate) enum Command {
     /// Answer a question about a video, or about pictures.
     #[command(after_help = help::ASK, override_usage = help::ASK_USAGE)]
     Ask(Box<AskArgs>),
+    /// Talk about a video, or about pictures: questions that build on earlier answers.
+    #[command(after_help = help::CHAT, override_usage = help::CHAT_USAGE)]
+    Chat(Box<ChatArgs>),
     /// Print which frames of a video would be sampled, as one JSON object a line; no model is needed.
     #[command(after_help = help::FRAMES)]
     Frames(FramesArgs),

@@ -74,6 +74,18 @@ impl ValueEnum for Named<TimeInstruction> {
     }
 }
 
+/// Where the model is told the times of its frames, by the name that `--time-instruction` takes.
+pub(crate) fn time_instruction(name: &str) -> Result<TimeInstruction, String> {
+    let names = || Named::<TimeInstruction>::value_variants().iter().map(|named| time_instruction_name(named.0));
+    let expected = || format!("expected {}", names().collect::<Vec<_>>().join(", "));
+    Named::<TimeInstruction>::from_str(name, false).map(|named| named.0).map_err(|_| expected())
+}
+
+/// Its name.
+pub(crate) fn time_instruction_name(value: TimeInstruction) -> String {
+    Named(value).to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;

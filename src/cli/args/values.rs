@@ -5,12 +5,12 @@ use std::str::FromStr;
 use bytesize::ByteSize;
 use llava_video::checkpoint::{ConfigOverride, is_known_key};
 
-pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a whole number above 0".to_owned())
 }
 
 /// A number of which any is fine, 0 included.
-pub(super) fn whole_number<T: FromStr>(text: &str) -> Result<T, String> {
+pub(crate) fn whole_number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "expected a whole number of 0 or more".to_owned())
 }
 
@@ -64,15 +64,15 @@ fn number(text: &str, accept: impl Fn(f64) -> bool, expected: &str) -> Result<f6
     text.parse().ok().filter(|x: &f64| x.is_finite() && accept(*x)).ok_or_else(|| format!("expected {expected}"))
 }
 
-pub(super) fn positive(text: &str) -> Result<f64, String> {
+pub(crate) fn positive(text: &str) -> Result<f64, String> {
     number(text, |x| x > 0.0, "a number above 0")
 }
 
-pub(super) fn not_negative(text: &str) -> Result<f64, String> {
+pub(crate) fn not_negative(text: &str) -> Result<f64, String> {
     number(text, |x| x >= 0.0, "a number of 0 or more")
 }
 
-pub(super) fn probability(text: &str) -> Result<f64, String> {
+pub(crate) fn probability(text: &str) -> Result<f64, String> {
     number(text, |x| x > 0.0 && x <= 1.0, "a number above 0 and at most 1")
 }
 
