@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::interrupt::Interrupt;
 use crate::language::Qwen2;
 use crate::prompt::{Prompt, Segment, Tokenizer};
+use crate::role::Role;
 use crate::trace::Trace;
 use crate::vision::anyres::{PictureLayout, PictureTokens};
 use crate::vision::pool::{ExtraTokens, Pooling, VideoTokens};
@@ -284,15 +285,18 @@ impl LlavaVideo {
 
 impl VisionStack {
     fn load(checkpoint: &Checkpoint, placement: &Placement) -> Result<Self, Error> {
-        let token = |name: &str| match checkpoint.weights.shape(name) {
-            Some(_) => checkpoint.weights.load(name, Some(placement.dtype), &placement.device).map(Some),
-            None => Ok(None),
+        let token = |name: &str| {
+            let name = Role::Token.tensor(name);
+            match checkpoint.weights.shape(&name) {
+                Some(_) => checkpoint.weights.load(&name, Some(placement.dtype), &placement.device).map(Some),
+                None => Ok(None),
+            }
         };
         Ok(Self {
             tower: VisionTower::load(checkpoint, placement)?,
             projector: Projector::load(checkpoint, placement)?,
             rule: video_tokens(checkpoint)?,
-            extra: ExtraTokens { newline: token("model.image_newline")?, faster: token("model.faster_token")? },
+            extra: ExtraTokens { newline: token("image_newline")?, faster: token("faster_token")? },
             image_size: checkpoint.vision.image_size,
         })
     }

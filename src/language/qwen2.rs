@@ -13,6 +13,7 @@ use crate::checkpoint::{Error, LanguageConfig, Weights};
 use crate::device::{DeviceMap, Placed, Placement, SlotId};
 use crate::interrupt::Interrupt;
 use crate::linear::{Linear, Matrix, Pass, Use};
+use crate::role::Role;
 
 /// Positions whose logits are computed together where all are wanted: about 80 MB at this family's vocabulary.
 const LOGITS_POSITIONS: usize = 128;
@@ -85,7 +86,7 @@ impl Qwen2 {
             let slot = devices.layer_slot(index);
             let placement = devices.placement(slot);
             let matrix = |name: &str| Matrix::load(weights, name, usize::MAX, Use::Product, placement);
-            let name = |rest: &str| format!("model.layers.{index}.{rest}");
+            let name = |part: &str| Role::Decoder(index).tensor(part);
             let plain = |rest: &str| Ok::<_, Error>(Linear::new(matrix(&name(&format!("{rest}.weight")))?, None));
             let biased = |rest: &str| {
                 let weight = matrix(&name(&format!("{rest}.weight")))?;
@@ -106,7 +107,7 @@ impl Qwen2 {
         }
         let rope =
             |placement: &Placement| Rope::new(config.head_dim(), config.rope_theta, placement.dtype, &placement.device);
-        let table = "model.embed_tokens.weight";
+        let table = &Role::Embedding.tensor("weight");
         let (first, last) = (devices.placement(devices.embedding_slot()), devices.placement(devices.head_slot()));
         let embed_tokens = Matrix::load(weights, table, usize::MAX, Use::Lookup, first)?;
         // A tied table is one in memory, unless lookup and products want it on two devices or in two types.
@@ -114,12 +115,12 @@ impl Qwen2 {
         let head = match config.tie_word_embeddings {
             true if one_device && embed_tokens.suits_products(last) => embed_tokens.first_rows(vocab_len),
             true => Matrix::load(weights, table, vocab_len, Use::Product, last)?,
-            false => Matrix::load(weights, "lm_head.weight", vocab_len, Use::Product, last)?,
+            false => Matrix::load(weights, &Role::Head.tensor("weight"), vocab_len, Use::Product, last)?,
         };
         let model = Self {
             ropes: devices.slots().iter().map(rope).collect(),
             embed_tokens,
-            norm: norm("model.norm.weight", devices.head_slot())?,
+            norm: norm(&Role::Norm.tensor("weight"), devices.head_slot())?,
             vocab_len: head.rows(),
             lm_head: Linear::new(head, None),
             config: config.clone(),

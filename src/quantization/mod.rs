@@ -36,7 +36,7 @@ impl Quantization {
     /// All of them, best first.
     pub const ALL: [Self; 4] = [Self::Q8_0, Self::Q6K, Self::Q5K, Self::Q4K];
 
-    /// As `--quantize` writes it.
+    /// As GGUF's tools call it.
     pub fn name(self) -> &'static str {
         self.format().name()
     }
