@@ -58,7 +58,7 @@ impl DeviceArgs {
 }
 
 /// What has no meaning where the answer is one of several that are given.
-const CHOICE_CONFLICTS: [&str; 6] = ["temperature", "top_p", "top_k", "seed", "repetition_penalty", "max_new_tokens"];
+const CHOICE_CONFLICTS: [&str; 5] = ["temperature", "top_p", "top_k", "seed", "repetition_penalty"];
 
 /// The arguments of `ask`.
 #[derive(Debug, Args)]

@@ -94,6 +94,7 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
         ask_why(&clip_arg("trunc_half_faststart.mp4"), &["-n", "2"]),
         ask_why(&picture, &[]),
         ask_why("-", &["--no-video"]),
+        ask_why(&clip, &["-n", "2", "--choices", "a,b"]),
     ];
     answers.iter().for_each(|answer| schema.check("ask --json", &answer.json()));
     for extra in [&["--dry-run", "-n", "3"][..], &["--dry-run", "--quantize", "q8_0"]] {

@@ -124,7 +124,14 @@ fn a_plan_is_for_the_longest_question() {
     let plans = records(&llava_video(["ask", &clip, "-Q", "Why?", "-Q", &long].iter().chain(&args)));
     let alone = llava_video(["ask", &clip, &long].iter().chain(&args)).json();
     assert_eq!(plans.len(), 2);
-    assert_eq!((&plans[0]["devices"], &plans[1]), (&alone["devices"], &alone));
+    for plan in &plans {
+        // What is free changes by itself.
+        for key in ["weight_bytes", "kv_cache_bytes", "activation_bytes"] {
+            assert_eq!(plan["devices"][0][key], alone["devices"][0][key], "{key}");
+        }
+    }
+    assert_eq!(plans[1]["prompt_tokens"], alone["prompt_tokens"]);
+    assert_ne!(plans[0]["prompt_tokens"], alone["prompt_tokens"]);
 }
 
 #[test]
