@@ -1,10 +1,10 @@
 //! Room for a conversation, which every turn makes longer: planned in steps, and again for each turn beside the model
 //! that is loaded already.
 
+use super::core::{Engine, Placing};
 use super::error::Error;
 use super::media::Media;
 use super::plan::{AskOptions, SizedPrompt, Views};
-use super::{Engine, Placing};
 use crate::memory::Demand;
 
 /// The KV cache of a conversation grows by so many positions at a time, so that it is not copied at every turn.
@@ -51,7 +51,7 @@ impl Engine {
 
     /// With the KV cache of a whole number of steps, as far as the context goes.
     fn in_steps(&self, demand: Demand) -> Demand {
-        let context_length = self.checkpoint.config.context_length;
+        let context_length = self.checkpoint().config.context_length;
         Demand { cache_positions: whole_steps(demand.cache_positions, context_length), ..demand }
     }
 }

@@ -107,8 +107,8 @@ mod tests {
         let Command::Ask(args) = Cli::parse_from(["llava-video", "ask", "clip.mp4", "Why?"]).command else {
             panic!("ask")
         };
-        assert_eq!(args.devices.dtype, DtypeRequest::default());
-        assert_eq!(args.time_instruction, TimeInstruction::default());
-        assert_eq!(args.quantize.quantize, None);
+        assert_eq!(args.answering.devices.dtype, DtypeRequest::default());
+        assert_eq!(args.answering.time_instruction, TimeInstruction::default());
+        assert_eq!(args.answering.quantize.quantize, None);
     }
 }

@@ -140,11 +140,10 @@ impl Chat<'_, '_, '_, '_> {
             let stopped_by = self.stopped_by();
             match failure {
                 Some(Failure::Output(error)) => return Err(error),
-                Some(Failure::Line(error)) if is_interrupt(&error) => {
-                    if stopped_by.is_none() {
-                        self.printer().note("stopped; everything is as it was before");
-                    }
+                Some(Failure::Line(error)) if is_interrupt(&error) && stopped_by.is_none() => {
+                    self.printer().note("stopped; everything is as it was before");
                 }
+                Some(Failure::Line(error)) if is_interrupt(&error) => {}
                 Some(Failure::Line(error)) => {
                     self.printer().error(&error);
                     all_went_well = false;
