@@ -297,7 +297,7 @@ fn one(name: &str, mut words: Vec<String>) -> Result<String> {
     match words.len() {
         1 => Ok(words.remove(0)),
         0 => bail!("{name}: expected the name of a file"),
-        _ => bail!("{name}: expected one name; a name with spaces needs quotes"),
+        _ => bail!("{name}: expected one name; spaces need quotes"),
     }
 }
 
@@ -308,3 +308,6 @@ fn path(word: &str) -> PathBuf {
         _ => PathBuf::from(word),
     }
 }
+
+#[cfg(test)]
+mod tests;

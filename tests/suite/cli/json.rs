@@ -97,6 +97,15 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
         ask_why(&clip, &["-n", "2", "--choices", "a,b"]),
     ];
     answers.iter().for_each(|answer| schema.check("ask --json", &answer.json()));
+    let questions = path("questions.txt");
+    std::fs::write(&questions, "Who?\nWhere?\n").unwrap();
+    let mut chat = command();
+    chat.args(["chat", &clip, "--model", &tiny_checkpoint_arg(), "--device", device(), "--max-new-tokens", "3"]);
+    chat.args(["-n", "2", "--temperature", "1", "--json"]).stdin(std::fs::File::open(&questions).unwrap());
+    let turns = run(&mut chat);
+    let turns: Vec<Value> = turns.stdout_of_success().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(turns.len(), 2);
+    turns.iter().for_each(|turn| schema.check("chat --json", turn));
     for extra in [&["--dry-run", "-n", "3"][..], &["--dry-run", "--quantize", "q8_0"]] {
         schema.check("ask --dry-run --json", &ask_why(&clip, extra).json());
     }

@@ -2,6 +2,8 @@
 
 mod ask;
 mod bad_input;
+mod chat;
+mod chat_terminal;
 mod completions;
 mod json;
 mod kept_tokens;

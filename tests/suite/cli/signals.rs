@@ -11,7 +11,7 @@ use crate::support::{
 const STOPS_WITHIN: Duration = Duration::from_secs(5);
 
 /// A model that never ends its answer by itself.
-fn endless() -> CheckpointCopy {
+pub(super) fn endless() -> CheckpointCopy {
     let copy = CheckpointCopy::of(&tiny_checkpoint());
     copy.edit_json("generation_config.json", |config| config["eos_token_id"] = serde_json::json!([100_000]));
     copy

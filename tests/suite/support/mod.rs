@@ -18,6 +18,8 @@ mod random;
 pub(crate) mod remux;
 mod run;
 pub(crate) mod shapes;
+#[cfg(target_os = "linux")]
+pub(crate) mod sitting;
 pub(crate) mod small_disk;
 pub(crate) mod wide;
 pub(crate) mod wire;

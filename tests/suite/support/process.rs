@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -87,6 +87,12 @@ impl Running {
         let stdout = Collected::from(child.stdout.take().unwrap());
         let stderr = Collected::from(child.stderr.take().unwrap());
         Self { child: Guarded(child), stdout, stderr }
+    }
+
+    /// The pipe to its standard input; open until its end.
+    #[track_caller]
+    pub(crate) fn input(&mut self) -> &mut ChildStdin {
+        self.child.0.stdin.as_mut().unwrap()
     }
 
     pub(crate) fn id(&self) -> u32 {
