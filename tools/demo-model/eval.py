@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 import video
-import world
+import scene as world
 from model import IMAGE, DemoModel
 
 FRAMES = (4, 8, 12, 16, 24, 32, 64, 110)

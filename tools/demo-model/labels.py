@@ -2,7 +2,7 @@
 
 import numpy as np
 
-import world
+import scene as world
 from model import IMAGE, PATCH
 
 EVENTS = ("appear", "disappear", "color", "blink", "turn")

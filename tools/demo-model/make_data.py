@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import video
-import world
+import scene as world
 from model import IMAGE
 
 SHARD = 100

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 import video
-import world
+import scene as world
 from eval import CLAIMED
 from model import IMAGE, DemoModel
 

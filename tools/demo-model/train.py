@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 import labels
 import video
-import world
+import scene as world
 from model import CELLS, END, HEAD, IMAGE, TAIL, DemoModel, make_config
 
 STAGES = {  # steps, peak rate of (tower and projector, decoder), share of the steps over which the rate falls to 0, start of a fresh stage
