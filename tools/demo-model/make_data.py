@@ -1,4 +1,4 @@
-"""Render and encode training clips, read them back, and keep the resized frames: python make_data.py STATE --seed N --clips N."""
+"""Render, encode and read back clips to train on; keep their resized frames: python make_data.py STATE --clips N."""
 
 import argparse
 import json
@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 import video
-import scene as world
-from model import IMAGE
+from draw import render
+from grid import IMAGE
+from scene import sample_scene
 
 SHARD = 100
 
@@ -18,9 +19,9 @@ SHARD = 100
 def make_clip(rng):
     """(scene, decoded frames resized) of one random clip."""
     while True:
-        scene = world.sample_scene(rng)
+        scene = sample_scene(rng)
         codec = ("h264", "vp9", "mpeg4")[int(rng.choice(3, p=[0.45, 0.25, 0.3]))]
-        frames, rate = video.decode(video.encode(world.render(scene), scene["fps"], codec, rng))
+        frames, rate = video.decode(video.encode(render(scene), scene["fps"], codec, rng))
         if len(frames) == scene["frames"] and abs(rate - scene["fps"]) < 1e-3:
             return dict(scene, codec=codec), video.resize(frames, IMAGE)
 

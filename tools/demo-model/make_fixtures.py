@@ -1,10 +1,11 @@
-"""Write the demo's test clips and their questions: python make_fixtures.py MODEL OUT. Needs a trained checkpoint to pick by.
+"""Write the demo's test clips and their questions: python make_fixtures.py MODEL OUT. A trained checkpoint picks them.
 
-Each clip is under 60 kB. Answers are what the scene says; a question is kept only where the model gives exactly that answer,
-by a wide margin, so that a test can ask for it word for word. Kinds are spread evenly. The first three clips show one shape
-that moves left or right in a colour that turns into another when red and blue are swapped: the tests turn them around.
-The last clips show one shape in red or blue that moves to the right or left, and ask questions whose right answer is "no".
-Questions about all clips are asked once more of 110 frames.
+Each clip is under 60 kB. Answers are what the scene says; a question is kept only where the model gives exactly that
+answer, by a wide margin, so that a test can ask for it word for word. The first clips show one plain shape whose
+colour and direction both have a counterpart: the tests turn them around, and the first of all is the clip of `make
+demo`. The others are taken as long as they add something that no question holds yet: a kind, a colour, a direction,
+yes, no, a letter. Every clip is asked once more with 110 frames. What the model never answers right is named in the
+end, and nothing is written.
 """
 
 import argparse
@@ -14,163 +15,159 @@ from pathlib import Path
 
 import numpy as np
 
+import checkpoint
 import video
-import scene as world
-from eval import CLAIMED
-from model import IMAGE, DemoModel
+from draw import render
+from eval import KINDS, question, view_of
+from options import LETTERS
+from questions import STILL, ask
+from scene import COLORS, DIRECTIONS, SWAPPED, clear, heading, history, sample_scene
 
-CLIPS, PER_CLIP, LIMIT, MARGIN = 9, 4, 60_000, 0.5
-FRAMES = (16, 32, 24)
-TURNED = (("red", "right"), ("blue", "right"), ("red", "left"), ("blue", "right"))  # colours and directions of the last clips
-MANY, PER_CLIP_OF_MANY = 110, 1
+PLAIN = (("cyan", "left"), ("red", "right"), ("blue", "left"), ("yellow", "up"), ("red", "down"))  # of the first clips
+PER_CLIP, LIMIT_BYTES, MARGIN, MOST = 5, 60_000, 0.5, 40
+FRAMES, MANY = (16, 32, 24), 110
 FIRST = "describe this video"
+PAIRS = ({"left": "right", "right": "left"}, {"up": "down", "down": "up"}, SWAPPED)
 
 
-PAIRS = ({"left": "right", "right": "left"}, world.SWAPPED)
+def wanted(kinds):
+    """All that the questions together have to hold: (kind, answer), or (kind, None) for any answer."""
+    needs = {(kind, None) for kind in kinds}
+    needs |= {("color", color) for color in COLORS} | {("direction", way) for way in (*DIRECTIONS, STILL)}
+    needs |= {("yesno", answer) for answer in ("yes", "no")} | {("options", letter) for letter in LETTERS[:4]}
+    return {(kind, answer) for kind, answer in needs if kind in kinds}
 
 
-def turned(answer, pairs):
+def exchanged(answer, pairs):
     return " ".join(pairs.get(word, word) for word in answer.split(" "))
 
 
-def can_be_turned(scene):
-    """Whether it is one plain shape whose colour and direction both have a counterpart."""
-    first = scene["objects"][0]
-    return len(scene["objects"]) == 1 and not first["events"] and first["color"] in world.SWAPPED and world.heading(first) in PAIRS[0]
-
-
-def turns(model, frames, kind, question, answer):
+def turns_around(model, frames, asked):
     """Whether the model's answer about the changed frames is the changed answer."""
-    changes = {"direction": ((frames[::-1], PAIRS[0]), (frames[:, :, ::-1], PAIRS[0])), "color": ((frames[..., ::-1], PAIRS[1]),)}
-    whole = not any(word in question for word in ("first", "last", "start", "end"))
-    return whole and all(model.answer(model.watch(changed), question)[0] == turned(answer, pairs) for changed, pairs in changes[kind])
+    backward, mirrored, swapped = frames[::-1], frames[:, :, ::-1], frames[..., ::-1]
+    both_ways = PAIRS[0] | PAIRS[1]
+    changes = {"direction": ((backward, both_ways), (mirrored, PAIRS[0])), "color": ((swapped, PAIRS[2]),)}[asked.kind]
+    said = [(model.answer(model.watch(data), asked.text)[0], exchanged(asked.answer, pairs)) for data, pairs in changes]
+    return all(got == want for got, want in said)
 
 
-def entry(path, count, placement, kind, question, said):
-    text, ids, _ = said
-    return {
-        "clip": path.name,
-        "frames": count,
-        "time_instruction": placement,
-        "kind": kind,
-        "question": question,
-        "answer": text,
-        "token_ids": ids,
-    }
+class Clip:
+    """A clip that may be taken, and what the model says about it."""
+
+    def __init__(self, model, rng, scene, number):
+        self.model, self.rng, self.scene = model, rng, scene
+        codec = list(video.CODECS)[number % 3]
+        self.name = f"clip{number + 1}-{codec}.{video.CODECS[codec][1]}"
+        self.data = video.encode(render(scene), scene["fps"], codec, rng, quality=0.6)
+        self.frames, self.rate = video.decode(self.data)
+        self.count = FRAMES[number % 3]
+        self.shown = {n: video.resize(self.frames[self.picked(n)], model.image) for n in (self.count, MANY)}
+        self.seen = {n: model.watch(shown) for n, shown in self.shown.items()}
+
+    def picked(self, count):
+        return video.sample(len(self.frames), count)
+
+    def fits(self):
+        return len(self.data) < LIMIT_BYTES and len(self.frames) == self.scene["frames"]
+
+    def entry(self, asked, count, placement=None):
+        """The question as the tests read it, or None where the model does not answer it right and surely."""
+        picked = self.picked(count)
+        instruction = video.time_instruction(len(self.frames), self.rate, picked) if placement else None
+        text, ids, margin = self.model.answer(self.seen[count], asked.text, instruction, placement == "inline")
+        if text != asked.answer or margin < MARGIN:
+            return None
+        told = {"clip": self.name, "frames": count, "time_instruction": placement, "kind": asked.kind}
+        return told | {"question": asked.text, "answer": text, "token_ids": ids}
+
+    def plain_entries(self):
+        """Description, colour and direction of one plain shape, that turn around as they must; None where one does
+        not."""
+        view, out = view_of(self.scene, self.picked(self.count), False), []
+        for kind in ("color", "direction"):
+            asked = ask(self.rng, self.scene, kind, view, plain=True)
+            whole = asked and not any(word in asked.text for word in ("first", "last", "start", "end"))
+            if not whole or not turns_around(self.model, self.shown[self.count], asked):
+                return None
+            out.append(self.entry(asked, self.count))
+        described = ask(self.rng, self.scene, "describe", view, plain=True)
+        described.text = FIRST
+        out.insert(0, self.entry(described, MANY))
+        return out if all(out) else None
+
+    def entries(self, kinds, missing):
+        """Right answers to questions, those first that hold what is missing."""
+        out, texts = [], set()
+        for kind in sorted(kinds, key=lambda k: (not any(k == need[0] for need in missing), self.rng.random())):
+            for _ in range(6):
+                placement = (None, None, "newline", "inline")[int(self.rng.integers(4))] or (
+                    "newline" if kind == "time" else None
+                )
+                asked = question(
+                    self.rng, self.scene, kind, view_of(self.scene, self.picked(self.count), bool(placement))
+                )
+                new = asked and asked.text not in texts and {(kind, None), (kind, asked.answer)} & missing
+                found = new and self.entry(asked, self.count, placement)
+                if found:
+                    texts.add(asked.text)
+                    out.append(found)
+                    missing = missing - {(kind, None), (kind, asked.answer)}
+        return out[:PER_CLIP]
+
+    def of_many_frames(self, entries):
+        """One of the entries asked of 110 frames."""
+        for found in entries:
+            if found["frames"] != MANY and not found["time_instruction"] and found["kind"] != "time":
+                text, ids, margin = self.model.answer(self.seen[MANY], found["question"])
+                if text == found["answer"] and margin > MARGIN:
+                    return [found | {"frames": MANY, "token_ids": ids}]
+        return []
 
 
-def turned_clips(model, out, made):
-    """Clips of one shape in red or blue that moves right or left, each with two questions to be answered with no."""
-    entries, seed = [], 0
-    for color, way in TURNED:
-        count, codec = FRAMES[made % 3], list(video.CODECS)[made % 3]
-        while True:
-            seed += 1
-            rng = np.random.default_rng([710_000, seed])
-            scene = world.sample_scene(rng)
-            first, picked = scene["objects"][0], video.sample(scene["frames"], count)
-            if scene["w"] > 352 or not can_be_turned(scene) or (first["color"], world.heading(first)) != (color, way):
-                continue
-            if not world.clear(scene, picked / scene["fps"]):
-                continue
-            path = out / f"clip{made + 1}-{codec}.{video.CODECS[codec][1]}"
-            data = video.encode(world.render(scene), scene["fps"], codec, rng, quality=0.6)
-            frames, _ = video.decode(data)
-            if len(data) >= LIMIT // 2 or len(frames) != scene["frames"]:
-                continue
-            shown = video.resize(frames[picked], IMAGE)
-            seen, chosen = model.watch(shown), {}
-            for kind in ("color", "direction", "yesno", "yesno"):
-                for _ in range(40):
-                    question, want = world.ask(rng, scene, kind) or (None, None)
-                    said = question and question not in chosen and model.answer(seen, question)
-                    right = said and said[0] == want and said[2] > MARGIN and (kind != "yesno" or want == "no")
-                    if right and (kind == "yesno" or turns(model, shown, kind, question, want)):
-                        chosen[question] = entry(path, count, None, kind, question, said)
-                        break
-            if len(chosen) == PER_CLIP:
-                break
-        path.write_bytes(data)
-        entries += chosen.values()
-        made += 1
-    return entries
-
-
-def of_many_frames(model, out, entries):
-    """Some of the questions asked of 110 frames, where the model gives the same right answer."""
-    many, used = [], Counter(e["answer"] for e in entries if e["frames"] == MANY)
-    for name in dict.fromkeys(e["clip"] for e in entries):
-        frames, _ = video.decode((out / name).read_bytes())
-        seen, found = model.watch(video.resize(frames[video.sample(len(frames), MANY)], IMAGE)), 0
-        candidates = [e for e in entries if e["clip"] == name and e["frames"] != MANY and not e["time_instruction"]]
-        for asked in sorted(candidates, key=lambda e: used[e["answer"]]):
-            said = model.answer(seen, asked["question"])
-            if said[0] == asked["answer"] and said[2] > MARGIN:
-                many.append(entry(out / name, MANY, None, asked["kind"], asked["question"], said))
-                used[asked["answer"]] += 1
-                found += 1
-            if found == PER_CLIP_OF_MANY:
-                break
-    return many
+def plain(scene, color, way):
+    first = scene["objects"][0]
+    return len(scene["objects"]) == 1 and not first["events"] and (first["color"], heading(first)) == (color, way)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument(
+        "--kinds", type=lambda text: tuple(text.split(",")), default=KINDS, help="those the model knows"
+    )
     args = parser.parse_args()
-    args.out.mkdir(parents=True, exist_ok=True)
-    model = DemoModel.load(args.model)
-    used, entries, made, seed = Counter(), [], 0, 0
-    while made < CLIPS:
+    model = checkpoint.load(args.model)
+    made, entries, missing, seed = [], [], wanted(args.kinds), 0
+    while missing and seed < 20_000 and len(made) < MOST:
         seed += 1
         rng = np.random.default_rng([700_000, seed])
-        scene = world.sample_scene(rng)
-        count, codec = FRAMES[made % 3], list(video.CODECS)[made % 3]
-        picked = video.sample(scene["frames"], count)
-        events = len(world.history(scene))
-        plain = made < 3
-        if (
-            scene["w"] > 352
-            or (not can_be_turned(scene) if plain else events != (1, 2, 2)[made % 3])
-            or not world.clear(scene, picked / scene["fps"])
-        ):
+        scene, number = sample_scene(rng), len(made)
+        times = video.sample(scene["frames"], FRAMES[number % 3]) / scene["fps"]
+        first = number < len(PLAIN)
+        fits = plain(scene, *PLAIN[number]) if first else history(scene) or number % 3 == 0
+        if scene["w"] > 352 or not fits or not clear(scene, times):
             continue
-        path = args.out / f"clip{made + 1}-{codec}.{video.CODECS[codec][1]}"
-        data = video.encode(world.render(scene), scene["fps"], codec, rng, quality=0.6)
-        frames, rate = video.decode(data)
-        if len(data) >= LIMIT or len(frames) != scene["frames"]:
+        clip = Clip(model, rng, scene, number)
+        if not clip.fits():
             continue
-        seen = model.watch(video.resize(frames[picked], IMAGE))
-        chosen = []
-        if made == 0:  # the first is also the clip of `make demo`, described as a newcomer asks
-            said = model.answer(model.watch(video.resize(frames[video.sample(len(frames), MANY)], IMAGE)), FIRST)
-            if said[0] != world.describe(scene) or said[2] < MARGIN:
-                continue
-            chosen.append(entry(path, MANY, None, "describe", FIRST, said))
-        for kind in sorted(CLAIMED, key=lambda k: (plain and k not in ("color", "direction"), used[k], rng.random())):
-            found = world.ask(rng, scene, kind)
-            if not found:
-                continue
-            placement = None if plain else (None, None, "newline", "inline")[len(chosen)]
-            instruction = video.time_instruction(len(frames), rate, picked) if placement else None
-            said = model.answer(seen, found[0], instruction, placement == "inline")
-            if plain and kind in ("color", "direction") and not turns(model, video.resize(frames[picked], IMAGE), kind, *found):
-                break
-            if said[0] == found[1] and said[2] > MARGIN:
-                chosen.append(entry(path, count, placement, kind, found[0], said))
-            if len(chosen) >= PER_CLIP:
-                break
-        if len(chosen) < PER_CLIP:
+        found = clip.plain_entries() if first else []
+        if found is None:
             continue
-        path.write_bytes(data)
-        entries += chosen
-        used.update(e["kind"] for e in chosen)
-        made += 1
-    entries += turned_clips(model, args.out, made)
-    entries += of_many_frames(model, args.out, entries)
+        found += clip.entries(args.kinds, missing)
+        if len(found) < (3 if first else 1):
+            continue
+        found += clip.of_many_frames(found)
+        made.append(clip)
+        entries += found
+        missing -= {need for one in found for need in ((one["kind"], None), (one["kind"], one["answer"]))}
+    if missing:
+        raise SystemExit(f"no clip found for {sorted(missing, key=str)}")
+    args.out.mkdir(parents=True, exist_ok=True)
+    for clip in made:
+        (args.out / clip.name).write_bytes(clip.data)
     (args.out / "questions.json").write_text(json.dumps(entries, indent=1) + "\n")
-    print(len(entries), "questions,", dict(Counter(e["kind"] for e in entries)))
+    print(len(made), "clips,", len(entries), "questions,", dict(Counter(one["kind"] for one in entries)))
 
 
 if __name__ == "__main__":

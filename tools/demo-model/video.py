@@ -11,11 +11,16 @@ CODECS = {"h264": ("libx264", "mp4"), "vp9": ("libvpx-vp9", "webm"), "mpeg4": ("
 
 
 def encode(frames, fps, codec, rng, path=None, quality=None):
-    """Encode u8 RGB frames; returns the file's bytes, or writes them to path. Quality is random unless given (0 good .. 1 bad)."""
+    """Encode u8 RGB frames; returns the file's bytes, or writes them to path. Quality is random unless given (0 good
+    .. 1 bad)."""
     name, container = CODECS[codec]
     q = rng.random() if quality is None else quality
     options = {
-        "h264": {"crf": str(int(16 + 18 * q)), "preset": "veryfast" if rng.random() < 0.5 else "ultrafast", "threads": "1"},
+        "h264": {
+            "crf": str(int(16 + 18 * q)),
+            "preset": "veryfast" if rng.random() < 0.5 else "ultrafast",
+            "threads": "1",
+        },
         "vp9": {"crf": str(int(20 + 25 * q)), "b": "0", "deadline": "realtime", "cpu-used": "8", "threads": "1"},
         "mpeg4": {"qmin": str(int(2 + 9 * q)), "qmax": str(int(2 + 9 * q)), "threads": "1"},
     }[codec]
@@ -48,9 +53,14 @@ def sample(total, count):
     return np.linspace(0, total - 1, count, dtype=int)
 
 
+def stamps(rate, indices):
+    """The times of frames, as the time instruction writes them."""
+    return tuple(f"{i / rate:.2f}s" for i in indices)
+
+
 def time_instruction(total, rate, indices):
-    stamps = ",".join(f"{i / rate:.2f}s" for i in indices)
     return (
         f"The video lasts for {total / rate:.2f} seconds, and {len(indices)} frames are uniformly sampled from it. "
-        f"These frames are located at {stamps}.Please answer the following questions related to this video."
+        f"These frames are located at {','.join(stamps(rate, indices))}.Please answer the following questions "
+        "related to this video."
     )

@@ -1,0 +1,123 @@
+"""The decoder as it is trained: many questions about a clip in one row, each seeing the video and itself only."""
+
+import torch
+import torch.nn.functional as F
+
+from grid import CELLS, FRAME
+from prompt import HEAD
+
+
+def rotate(x, cos, sin):
+    """Rotary positions for x [B,L,H,D], to [B,H,L,D]."""
+    low, high = x.chunk(2, -1)
+    return (x * cos[:, :, None] + torch.cat([-high, low], -1) * sin[:, :, None]).transpose(1, 2)
+
+
+def forward(model, x, pos, split, mask, looks):
+    """(the decoder's states before, between and after its layers, loss of where heads look, scores); x [B,L,H] is
+    causal up to split, masked as told after it. looks: layer to (name, rows, tokens, first key, one past the last),
+    tokens counted from split."""
+    cos, sin = model.llm.model.rotary_emb(x, pos)
+    states, missed, scores, whole = [x], 0.0, {}, F.pad(mask, (split, 0), value=True)
+    for number, layer in enumerate(model.llm.model.layers):
+        a, x = layer.self_attn, states[-1]
+        y = layer.input_layernorm(x)
+        q, k, v = (part(y).unflatten(-1, (-1, a.head_dim)) for part in (a.q_proj, a.k_proj, a.v_proj))
+        q, k, v = rotate(q, cos, sin), rotate(k, cos, sin), v.transpose(1, 2)
+        for name, rows, tokens, first, last in looks.get(number, ()):  # of the first head
+            seen = (q[:, 0, split:] @ k[:, 0].mT)[rows, tokens].float() * a.head_dim**-0.5
+            at = torch.arange(seen.shape[1])
+            seen = seen.masked_fill(~whole[:, 0][rows, tokens], -1e9).log_softmax(-1)
+            there = (at >= first[:, None]) & (at < last[:, None])
+            mass = seen.masked_fill(~there, -1e9).logsumexp(-1)
+            missed = missed - mass.mean()
+            scores[f"~look-{name}"] = mass.exp().tolist()
+        k, v = (part.repeat_interleave(q.shape[1] // k.shape[1], 1) for part in (k, v))
+        out = F.scaled_dot_product_attention(q[:, :, :split], k[:, :, :split], v[:, :, :split], is_causal=True)
+        out = torch.cat([out, F.scaled_dot_product_attention(q[:, :, split:], k, v, attn_mask=whole)], 2)
+        x = x + a.o_proj(out.transpose(1, 2).flatten(2))
+        states.append(x + layer.mlp(layer.post_attention_layernorm(x)))
+    return states, missed, scores
+
+
+def tokens_of(model, cells, picture):
+    """Cells [B,F,4,H], or patches [B,1,36,H] of a picture, to the row's visual tokens [B,L,H]."""
+    if picture:
+        return torch.cat([cells[:, 0], model.newline.expand(len(cells), 1, -1)], 1)
+    grid = cells.unflatten(2, (CELLS, CELLS))
+    return torch.cat([grid, model.newline.expand(*grid.shape[:3], 1, -1)], 3).flatten(1, 3)
+
+
+def cell_positions(model, frames):
+    """Where the four cells of each frame stand: [F,4]."""
+    cell = torch.arange(CELLS * CELLS)
+    return len(model.ids(HEAD)) + FRAME * torch.arange(frames)[:, None] + (cell // CELLS) * (CELLS + 1) + cell % CELLS
+
+
+@torch.no_grad()
+def look_back(model, distance=FRAME, strength=2.4, fastest=14):
+    """Start the first head of the first two layers as one that sees the same place of the frame before: rotary
+    positions and the biases of queries and keys alone make its score peak at that distance."""
+    for layer in model.llm.model.layers[:2]:
+        a = layer.self_attn
+        half = a.head_dim // 2
+        angle = distance * model.llm.model.rotary_emb.inv_freq[:fastest]
+        a.k_proj.bias[:fastest] = strength
+        a.q_proj.bias[:fastest], a.q_proj.bias[half : half + fastest] = strength * angle.cos(), -strength * angle.sin()
+
+
+def looks_of(model, batch, split):
+    """Where heads are to look, layer to (name, rows, tokens, first key, one past the last): tokens of a time at
+    their frame, a time in an answer at its source, the letter that answers at the right option."""
+    looks = {}
+    if len(batch["stamps"]):
+        row, token, frame = batch["stamps"].T
+        first = len(model.ids(HEAD)) + FRAME * frame
+        looks[2] = [("stamp", row, token, first, first + FRAME)]
+    for layer, name, marks in ((4, "time", "copies"), (5, "letter", "letters")):
+        if len(batch[marks]):
+            row, token, source = batch[marks].T
+            looks[layer] = [(name, row, token, split + source, split + source + 1)]
+    return looks
+
+
+def read(model, reader, batch):
+    """(the states of all layers [B,L,H], where the text begins, loss of where heads look, scores) of a batch."""
+    rows, seg = len(batch["codes"]), batch["segment"]
+    head = model.embed(model.ids(HEAD)).expand(rows, -1, -1)
+    x = torch.cat([head, tokens_of(model, reader(batch["codes"]), bool(batch["picture"]))], 1)
+    split, length = x.shape[1], seg.shape[1]
+    x = torch.cat([x, model.embed(batch["id"])], 1)
+    pos = torch.cat([torch.arange(split).expand(rows, -1), batch["position"]], 1)
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    mask = ((seg[:, None] == 0) | (seg[:, None] == seg[..., None])) & causal
+    looks = looks_of(model, batch, split)
+    states, missed, scores = forward(model, x, pos, split, mask[:, None], looks)
+    return states, split, missed, scores
+
+
+def step(model, reader, heads, batch, errors, kinds):
+    """(loss, scores) of the heads' parts and of the questions; question scores are whole answers right, by kind.
+    errors, the recent share of wrong answers by kind, is brought up to date, and kinds with more of them weigh more."""
+    rows, frames = batch["codes"].shape[:2]
+    states, split, missed, scores = read(model, reader, batch)
+    loss = 0.3 * missed
+    if "ever" in batch:  # more than one frame
+        told, more = heads["track"].loss(states, cell_positions(model, frames), batch)
+        loss, scores = loss + 0.3 * told, scores | more
+    told, more = heads["reading"].loss([s[:, split:] for s in states], batch)
+    loss, scores = loss + told, scores | more
+    asked = batch["want"] >= 0
+    logits = model.llm.lm_head(model.llm.model.norm(states[-1][:, split:][asked])).float()
+    want, kind = batch["want"][asked], batch["kind"][asked]
+    weight = batch["weight"][asked] * (0.2 + errors[kind])
+    said = (F.cross_entropy(logits, want, reduction="none") * weight).sum() / weight.sum()
+    wrong = (logits.argmax(-1) != want).int()
+    _, reply = torch.unique((torch.arange(rows)[:, None] * 1000 + batch["reply"])[asked], return_inverse=True)
+    missing = torch.zeros(int(reply.max()) + 1, dtype=torch.int).scatter_reduce(0, reply, wrong, "amax")
+    kind = torch.zeros(len(missing), dtype=torch.long).scatter_(0, reply, kind)
+    for number, name in enumerate(kinds):
+        scores[name] = (1.0 - missing[kind == number].float()).tolist()
+        for hit in scores[name]:
+            errors[number] += 0.005 * (1 - hit - errors[number])
+    return said + loss, scores | {"~loss": float(said)}

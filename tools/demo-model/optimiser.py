@@ -1,0 +1,51 @@
+"""Muon for the matrices of the layers (updates made orthogonal, scaled to AdamW's size), AdamW for the rest."""
+
+import torch
+
+
+class Muon(torch.optim.Optimizer):
+    """Groups of (parameters, whether they are matrices of layers); the rate in force is the group's "lr"."""
+
+    def __init__(self, groups):
+        super().__init__([{"params": list(p), "muon": muon} for p, muon in groups if p], {"lr": 0.0})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            params, lr = [p for p in group["params"] if p.grad is not None], group["lr"]
+            for p in params:
+                state = self.state[p]
+                if not state:
+                    state.update(
+                        {"m": torch.zeros_like(p), "step": 0} | ({} if group["muon"] else {"v": torch.zeros_like(p)})
+                    )
+                state["step"] += 1
+                state["m"].lerp_(p.grad, 0.05 if group["muon"] else 0.1)
+            if group["muon"]:
+                for shape in {p.shape: None for p in params}:
+                    same = [p for p in params if p.shape == shape]
+                    change = (
+                        orthogonal(torch.stack([p.grad.lerp(self.state[p]["m"], 0.95) for p in same]))
+                        * 0.2
+                        * max(shape) ** 0.5
+                    )
+                    for p, c in zip(same, change):
+                        p.mul_(1 - 0.05 * lr).sub_(c, alpha=lr)
+            else:
+                for p in params:
+                    s = self.state[p]
+                    s["v"].lerp_(p.grad.square(), 0.02)
+                    p.addcdiv_(
+                        s["m"] / (1 - 0.9 ** s["step"]), (s["v"] / (1 - 0.98 ** s["step"])).sqrt().add_(1e-8), value=-lr
+                    )
+
+
+def orthogonal(x):
+    """The nearest semi-orthogonal matrices of a stack, about (Newton-Schulz)."""
+    flip = x.shape[1] > x.shape[2]
+    x = x.mT if flip else x
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    for _ in range(5):
+        a = x @ x.mT
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return x.mT if flip else x
