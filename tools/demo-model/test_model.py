@@ -1,7 +1,9 @@
 """Checks of the model and its training that need torch: python -m unittest test_model (in this folder)."""
 
+import json
 import tempfile
 import unittest
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +12,7 @@ import batches
 import checkpoint
 import decoder
 import train
+import video
 from build_tokenizer import build
 from clips import Imagined
 from optimiser import orthogonal
@@ -97,10 +100,43 @@ class Training(unittest.TestCase):
             for (name, value), (_, other) in zip(checkpoint.names(self.parts.model), checkpoint.names(again)):
                 self.assertTrue(torch.equal(value.bfloat16().float(), other), name)
 
+    def test_a_cut_run_goes_on_as_one_that_was_not_cut(self):
+        with tempfile.TemporaryDirectory() as folder:
+            state = Path(folder)
+            self.tokenizer.save(str(state / "tokenizer.json"))
+            whole = train.Run(state, "talk")
+            steps = whole.batches(10, 1)
+            first, second = ({name: torch.from_numpy(value) for name, value in steps[n].items()} for n in (0, 1))
+            whole.learn(first, 1e-3)
+            whole.keep()
+            whole.learn(second, 1e-3)
+            again = train.Run(state, "talk")
+            self.assertEqual(again.step, 1)
+            again.learn(second, 1e-3)
+            torch.testing.assert_close(again.errors, whole.errors)
+            torch.testing.assert_close(again.parts.state_dict(), whole.parts.state_dict(), rtol=1e-4, atol=1e-6)
+
     def test_updates_are_made_orthogonal(self):
         for shape in ((2, 64, 32), (2, 32, 64)):
             singular = torch.linalg.svdvals(orthogonal(torch.randn(shape)))
             self.assertTrue(((singular > 0.3) & (singular < 1.4)).all(), singular)
+
+
+class Shipped(unittest.TestCase):
+    def test_the_checkpoint_of_the_repository_says_what_the_test_suite_asks_of_it(self):
+        root = Path(__file__).resolve().parents[2]
+        model = checkpoint.load(root / "assets/demo-model")
+        folder = root / "tests/fixtures/demo"
+        questions = json.loads((folder / "questions.json").read_text())
+        short = [asked for asked in questions if asked["frames"] <= 32]
+        for clip in sorted({asked["clip"] for asked in short}):
+            frames, rate = video.decode(folder / clip)
+            for asked in (asked for asked in short if asked["clip"] == clip):
+                picked, placement = video.sample(len(frames), asked["frames"]), asked["time_instruction"]
+                told = video.time_instruction(len(frames), rate, picked) if placement else None
+                seen = model.watch(video.resize(frames[picked], model.image))
+                text, ids, _ = model.answer(seen, asked["question"], told, placement == "inline")
+                self.assertEqual((text, ids), (asked["answer"], asked["token_ids"]), asked)
 
 
 if __name__ == "__main__":
