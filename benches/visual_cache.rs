@@ -36,8 +36,8 @@ fn main() -> Result<()> {
         content = Some(Content::of(&file, &Interrupt::default())?);
         report("hash", round, file_bytes as f64, started);
     }
-    let source = demo::source();
-    let (identity, checkpoint) = (Identity::of(&source)?, Checkpoint::open(&source, &[])?);
+    let checkpoint = Checkpoint::open(demo::source(), &[])?;
+    let identity = Identity::of(&checkpoint)?;
     let key = Key::new(&KeyParts {
         content: &content.context("it was hashed")?,
         frames: AskedFrames::Moments(&[]),

@@ -4,8 +4,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use super::error::Error;
+use super::opened::Checkpoint;
 use super::source::Source;
-use super::{Error, shards};
 use crate::stamp::Stamp;
 
 /// Bytes from the beginning of a weight file that are hashed; the header of a published checkpoint has a tenth of it.
@@ -26,29 +27,28 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// Looks at the weight files at `source`. Take it before the checkpoint is opened: then
-    /// [`changed`](Self::changed) tells whether what was opened and loaded is what was looked at.
+    /// Looks at the weight files of a checkpoint. [`changed`](Self::changed) tells whether something has happened to
+    /// them since it was opened, so that what was loaded may not be what was looked at.
     ///
     /// # Errors
     /// Weight files that are not here or cannot be read.
-    pub fn of(source: &Source) -> Result<Self, Error> {
-        let files = match source {
+    pub fn of(checkpoint: &Checkpoint) -> Result<Self, Error> {
+        match &checkpoint.source {
             Source::BuiltIn { name, files } => {
                 let bytes = Source::built_in(files, "model.safetensors");
                 let bytes = bytes.ok_or_else(|| Error::NoWeights { dir: name.into() })?;
-                return Ok(Self { text: format!("built in: {}", blake3::hash(bytes)), stamps: Vec::new() });
+                Ok(Self { text: format!("built in: {}", blake3::hash(bytes)), stamps: Vec::new() })
             }
-            Source::Path(path) if path.is_file() => vec![path.clone()],
-            Source::Path(dir) | Source::Heads { dir, .. } => shards::weight_files(dir)?,
-        };
-        let mut lines = Vec::with_capacity(files.len());
-        let mut stamps = Vec::with_capacity(files.len());
-        for path in files {
-            let (line, stamp) = identify(&path).map_err(|source| Error::Read { path, source })?;
-            lines.push(line);
-            stamps.push(stamp);
+            Source::Heads { dir, .. } => Err(Error::NoWeights { dir: dir.clone() }),
+            Source::Path(_) => Self::of_files(checkpoint.weights.stamps()),
         }
-        Ok(Self { text: lines.join("; "), stamps })
+    }
+
+    fn of_files(stamps: &[Stamp]) -> Result<Self, Error> {
+        let unreadable = |stamp: &Stamp, source| Error::Read { path: stamp.path().to_owned(), source };
+        let lines = stamps.iter().map(|stamp| identify(stamp).map_err(|source| unreadable(stamp, source)));
+        let lines: Vec<String> = lines.collect::<Result<_, _>>()?;
+        Ok(Self { text: lines.join("; "), stamps: stamps.to_vec() })
     }
 
     /// The first file that is not as it was.
@@ -62,17 +62,16 @@ impl Identity {
     }
 }
 
-fn identify(path: &Path) -> std::io::Result<(String, Stamp)> {
-    let path = path.canonicalize()?;
-    let stamp = Stamp::of(&path)?;
+fn identify(stamp: &Stamp) -> std::io::Result<String> {
+    let path = stamp.path().canonicalize()?;
     let size_and_time = stamp.size_and_time();
     if let Some(name) = blob_name(&path) {
-        return Ok((format!("blob {name}, {size_and_time}"), stamp));
+        return Ok(format!("blob {name}, {size_and_time}"));
     }
     let mut head = Vec::new();
     File::open(&path)?.take(HEAD_BYTES).read_to_end(&mut head)?;
     let (change, head) = (stamp.time_of_change(), blake3::hash(&head));
-    Ok((format!("file {path:?}, {size_and_time}, {change}, begins with {head}"), stamp))
+    Ok(format!("file {path:?}, {size_and_time}, {change}, begins with {head}"))
 }
 
 /// The checksum that a blob of the hub's cache is named after.
@@ -89,8 +88,13 @@ mod tests {
 
     use super::*;
 
-    fn text(path: &Path) -> String {
-        Identity::of(&Source::from(path)).expect("weights").text
+    fn identity(dir: &Path) -> Identity {
+        let stamp = Stamp::of(&weights(dir)).expect("weights");
+        Identity::of_files(&[stamp]).expect("readable")
+    }
+
+    fn text(dir: &Path) -> String {
+        identity(dir).text
     }
 
     fn weights(dir: &Path) -> PathBuf {
@@ -101,7 +105,7 @@ mod tests {
     fn other_bytes_another_place_and_another_time_are_another_checkpoint() {
         let (dir, copy) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("another"));
         std::fs::write(weights(dir.path()), "header and weights").expect("a file");
-        let first = Identity::of(&dir.path().into()).expect("weights");
+        let first = identity(dir.path());
         assert_eq!(first.text, text(dir.path()));
         std::fs::write(weights(copy.path()), "header and weights").expect("a file");
         assert_ne!(first.text, text(copy.path()));
@@ -114,7 +118,8 @@ mod tests {
         File::options().write(true).open(weights(dir.path())).and_then(|file| file.set_modified(time)).expect("set");
         assert!(first.changed().is_some());
         assert_ne!(first.text, text(dir.path()));
-        assert!(Identity::of(&copy.path().join("none").as_path().into()).is_err());
+        std::fs::remove_file(weights(dir.path())).expect("a removal");
+        assert!(matches!(Identity::of_files(&first.stamps), Err(Error::Read { .. })));
     }
 
     #[cfg(unix)]
@@ -134,7 +139,9 @@ mod tests {
 
     #[test]
     fn what_is_built_in_is_hashed() {
-        let built_in = |files| Identity::of(&Source::BuiltIn { name: "x", files }).expect("weights").text;
-        assert_ne!(built_in(&[("model.safetensors", b"a")]), built_in(&[("model.safetensors", b"b")]));
+        let demo = Checkpoint::open(crate::demo::source(), &[]).expect("part of the program");
+        let Source::BuiltIn { files, .. } = demo.source else { panic!("it is elsewhere") };
+        let weights = Source::built_in(files, "model.safetensors").expect("weights");
+        assert!(Identity::of(&demo).expect("weights").text.ends_with(&blake3::hash(weights).to_string()));
     }
 }

@@ -20,6 +20,7 @@ use crate::interrupt::Interrupt;
 use crate::quantization::blocks::Blocks;
 use crate::quantization::{Format, Scheme};
 use crate::role::Role;
+use crate::stamp::Stamp;
 
 /// Values that are quantized between two looks at the interrupt: a fraction of a second.
 const BATCH_VALUES: usize = 1 << 23;
@@ -39,6 +40,8 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct Weights {
     files: Vec<Data>,
+    /// Of the files on this machine, as they were right before they were opened.
+    stamps: Vec<Stamp>,
     entries: BTreeMap<String, Entry>,
     /// Tensors that the layout does not have.
     foreign: Vec<String>,
@@ -63,8 +66,10 @@ impl Weights {
 
     /// The tensors of a GGUF file whose head was read.
     pub(super) fn of_gguf(path: &Path, header: Header) -> Result<Self, Error> {
-        let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
-        let mut weights = Self::default();
+        let unreadable = |source| Error::Read { path: path.to_owned(), source };
+        let stamp = Stamp::of(path).map_err(unreadable)?;
+        let file = File::open(path).map_err(unreadable)?;
+        let mut weights = Self { stamps: vec![stamp], ..Self::default() };
         for tensor in header.tensors {
             let stored_name = tensor.name.clone();
             let entry = Entry { stored_name, file: 0, format: tensor.format, shape: tensor.shape, bytes: tensor.bytes };
@@ -103,11 +108,18 @@ impl Weights {
 
     /// Data are read, not mapped, so that a file that shrinks later is an error and not a crash.
     fn add_file(&mut self, path: &Path, layout: Layout) -> Result<(), Error> {
+        let stamp = Stamp::of(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         let (data_start, metadata) = head::read(path)?;
         self.add_entries(path, data_start, &metadata, layout)?;
         let file = File::open(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
         self.files.push(Data::File(file));
+        self.stamps.push(stamp);
         Ok(())
+    }
+
+    /// The weight files on this machine, as they were right before they were opened.
+    pub(super) fn stamps(&self) -> &[Stamp] {
+        &self.stamps
     }
 
     /// Adds the tensors that the head of a safetensors file lists; the file itself is to be added next.

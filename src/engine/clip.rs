@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::{Error, PictureMisfit};
 use super::events::{Event, Observer, Stage};
 use crate::interrupt::Interrupt;
+use crate::stamp::Stamp;
 use crate::video::isolated::{IsolatedClip, Launcher, View};
 use crate::video::{self, Access, ClipInfo, ClipOptions, Frame, FramePlan, ReadError, SamplePolicy};
 
@@ -113,7 +114,8 @@ pub struct Reading {
 pub struct PlannedClip {
     clip: IsolatedClip,
     path: PathBuf,
-    place: PathBuf,
+    /// The file as it was right before it was opened.
+    stamp: Stamp,
     name: PathBuf,
     selection: Selection,
     options: ClipOptions,
@@ -130,8 +132,11 @@ impl PlannedClip {
     pub fn open(request: &ClipRequest, interrupt: &Interrupt, observer: &mut dyn Observer) -> Result<Self, Error> {
         let ClipRequest { path, place, name, selection, options, timeout, launcher } = request;
         let keep_going = || interrupt.signal().is_none();
+        let stamp = Stamp::of(place);
         let clip = IsolatedClip::open_as(place, name, options, *timeout, launcher, &keep_going)
             .map_err(|error| or_interrupted(error, interrupt))?;
+        // What could be opened can be looked at.
+        let stamp = stamp.map_err(|source| video::Error::Io { path: name.clone(), source })?;
         clip.unconfined().iter().for_each(|what| observer.tell(Event::Unconfined(what)));
         // Before anything is planned: all that could be said of a moment then is that it lies past the end.
         if let Some(what) = selection.time_option().filter(|_| clip.info().is_picture()) {
@@ -140,7 +145,7 @@ impl PlannedClip {
         let mut planned = Self {
             clip,
             path: path.clone(),
-            place: place.clone(),
+            stamp,
             name: name.clone(),
             selection: selection.clone(),
             options: options.clone(),
@@ -224,9 +229,9 @@ impl PlannedClip {
         &self.path
     }
 
-    /// Where its bytes are.
-    pub fn place(&self) -> &Path {
-        &self.place
+    /// The file that holds its bytes, as it was right before it was opened.
+    pub(super) fn stamp(&self) -> &Stamp {
+        &self.stamp
     }
 
     /// Which frames were asked for.

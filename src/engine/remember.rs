@@ -35,7 +35,7 @@ impl Memory<'_> {
     /// # Errors
     /// A checkpoint whose files cannot be found, or an interrupt.
     pub(super) fn key(&self, clip: &PlannedClip, observer: &mut dyn Observer) -> Result<Option<Key>, crate::Error> {
-        let content = match Content::of(clip.place(), self.interrupt) {
+        let content = match Content::since(clip.stamp().clone(), self.interrupt) {
             Ok(content) => content,
             Err(error) => return tell(error, observer).map(|()| None),
         };
@@ -45,7 +45,7 @@ impl Memory<'_> {
             image_fps: clip.options().image_fps,
             is_strict: clip.options().strict,
             checkpoint: self.checkpoint,
-            identity: &Identity::of(&self.checkpoint.source)?,
+            identity: &Identity::of(self.checkpoint)?,
             scheme: self.scheme,
             placement: self.placement,
         })))

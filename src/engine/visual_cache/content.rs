@@ -32,8 +32,19 @@ impl Content {
     /// # Errors
     /// [`Error::Read`], or [`Error::Interrupted`].
     pub fn of(path: &Path, interrupt: &Interrupt) -> Result<Self, Error> {
+        let stamp = Stamp::of(path).map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Self::since(stamp, interrupt)
+    }
+
+    /// Reads everything of a file that was looked at before. Where it has changed since, this content is not what
+    /// whoever opened it then will see, and nothing is kept of it.
+    ///
+    /// # Errors
+    /// As [`Self::of`].
+    pub(crate) fn since(stamp: Stamp, interrupt: &Interrupt) -> Result<Self, Error> {
+        let path = &stamp.path().to_owned();
         let read = |source| Error::Read { path: path.to_owned(), source };
-        let mut stamps = vec![Stamp::of(path).map_err(read)?];
+        let mut stamps = vec![stamp];
         let mut reader = Reader { buffer: vec![0; BUFFER_BYTES], interrupt };
         if !path.is_dir() {
             return Ok(Self { hash: reader.hash(path)?, stamps });
@@ -147,6 +158,19 @@ mod tests {
         assert_eq!(first.to_hex(), content(dir.path()).to_hex());
         std::fs::write(file("2.png"), "six").expect("other bytes");
         assert_ne!(first.to_hex(), content(dir.path()).to_hex());
+    }
+
+    #[test]
+    fn what_changed_before_it_was_hashed_is_noticed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("clip");
+        std::fs::write(&path, "frames").expect("a file");
+        let stamp = Stamp::of(&path).expect("it is there");
+        let unchanged = Content::since(stamp.clone(), &Interrupt::default()).expect("readable");
+        assert_eq!((unchanged.changed(), unchanged.to_hex()), (None, content(&path).to_hex()));
+        std::fs::write(&path, "other frames").expect("a file");
+        let changed = Content::since(stamp, &Interrupt::default()).expect("readable");
+        assert_eq!((changed.changed(), changed.to_hex()), (Some(&*path), content(&path).to_hex()));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::error::Error;
 use super::facts;
 use super::key::Key;
+use crate::pages::prefer_huge_pages;
 
 /// The tensor's name.
 const TENSOR: &str = "visual_tokens";
@@ -161,10 +162,12 @@ fn read_tokens(
     };
     let tensor = if dtype == DType::F32 {
         let mut values: Vec<f32> = bytemuck::zeroed_vec(count);
+        prefer_huge_pages(&mut values);
         fill(bytemuck::cast_slice_mut(&mut values))?;
         Tensor::from_vec(values, shape, &Device::Cpu)
     } else {
         let mut bits: Vec<u16> = bytemuck::zeroed_vec(count);
+        prefer_huge_pages(&mut bits);
         fill(bytemuck::cast_slice_mut(&mut bits))?;
         match dtype {
             DType::BF16 => Tensor::from_vec(bits.reinterpret_into::<bf16>(), shape, &Device::Cpu),

@@ -181,7 +181,7 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::checkpoint::{ConfigOverride, Source};
+    use crate::checkpoint::ConfigOverride;
     use crate::device::{DeviceName, DtypeRequest};
     use crate::interrupt::Interrupt;
 
@@ -208,10 +208,11 @@ pub(super) mod tests {
         fn new(clip: &Path, overrides: &[ConfigOverride]) -> Self {
             let dir =
                 Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/golden/ckpt/a_9x9_untied_sharded_bf16");
+            let checkpoint = Checkpoint::open(&dir, overrides).expect("a golden checkpoint");
             Self {
                 content: Content::of(clip, &Interrupt::default()).expect("a clip"),
-                checkpoint: Checkpoint::open(&dir, overrides).expect("a golden checkpoint"),
-                identity: Identity::of(&dir.into()).expect("weights"),
+                identity: Identity::of(&checkpoint).expect("weights"),
+                checkpoint,
                 placement: Placement::open(DeviceName::Cpu, DtypeRequest::F32).expect("the CPU is always there"),
             }
         }
@@ -272,8 +273,8 @@ pub(super) mod tests {
             let fixture = Fixture::new(&clip, &[ConfigOverride { key: key.to_owned(), value }]);
             keys.push(Key::new(&fixture.parts()));
         }
-        let elsewhere = Identity::of(&Source::BuiltIn { name: "x", files: &[("model.safetensors", b"")] });
-        let elsewhere = elsewhere.expect("weights");
+        let demo = Checkpoint::open(crate::demo::source(), &[]).expect("part of the program");
+        let elsewhere = Identity::of(&demo).expect("weights");
         keys.push(Key::new(&KeyParts { identity: &elsewhere, ..parts }));
         keys.push(Key::new(&Fixture::new(&other, &[]).parts()));
         let names: std::collections::BTreeSet<&str> = keys.iter().map(Key::name).collect();

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! Content::of(clip)     all bytes of the clip -> hash
-//! Identity::of(source)  weights of the checkpoint, without reading them
+//! Identity::of(ckpt)    weights of the checkpoint, without reading them
 //! Key::new(..)          these, frames, config, arithmetic, versions -> 256 bits
 //! VisualCache::get      key -> visual tokens [N_v, D] on the CPU and facts, or nothing
 //! VisualCache::put      key, visual tokens, facts -> an entry; the least recently used make room

@@ -8,13 +8,17 @@ use std::time::{Duration, SystemTime};
 
 use candle_core::{Device, Tensor};
 use llava_video::checkpoint::{Checkpoint, Identity};
+use llava_video::demo;
 use llava_video::device::{DeviceName, DtypeRequest, Placement};
 use llava_video::engine::visual_cache::{
     AskedFrames, Content, Entry, Error, Freed, Key, KeyParts, Lookup, VisualCache,
 };
+use llava_video::engine::{AskOptions, ClipRequest, Engine, EngineOptions, Media, PlannedClip};
 use llava_video::interrupt::Interrupt;
+use llava_video::video::isolated::Launcher;
 use serde_json::json;
 
+use crate::support;
 use crate::support::process::{PATIENCE, Running, limit_file_size};
 use crate::support::small_disk::SmallDisk;
 use crate::support::{Random, Run, command, run, tiny_checkpoint};
@@ -34,8 +38,8 @@ const CLIP: &str = "LLAVA_VIDEO_TEST_CLIP";
 
 fn keys(clip: &Path) -> Vec<Key> {
     let dir = tiny_checkpoint();
-    let identity = Identity::of(&(&dir).into()).unwrap();
     let checkpoint = Checkpoint::open(&dir, &[]).unwrap();
+    let identity = Identity::of(&checkpoint).unwrap();
     let content = Content::of(clip, &Interrupt::default()).unwrap();
     let placement = Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap();
     let key = |max_frames| {
@@ -309,6 +313,37 @@ fn a_file_system_without_locks_will_do() {
     let old = SystemTime::now() - Duration::from_secs(2 * 24 * 60 * 60);
     std::fs::File::options().write(true).open(&partial).unwrap().set_modified(old).unwrap();
     assert!(!prune());
+}
+
+/// Opened before it is replaced, a clip is hashed and decoded afterwards: tokens of one of the two would be kept under
+/// the other's name.
+#[test]
+fn a_clip_that_is_replaced_once_it_is_open_leaves_no_entry() {
+    let dir = tempfile::tempdir().unwrap();
+    let clip = dir.path().join("clip.mp4");
+    std::fs::copy(support::clip("clip1-h264.mp4"), &clip).unwrap();
+    let cache = VisualCache::open(dir.path().join("cache"), NO_CAP).unwrap();
+    let interrupt = Interrupt::default();
+    let options = EngineOptions { visual_cache: Some(cache.clone()), ..EngineOptions::default() };
+    let mut engine = Engine::open(&demo::source(), options, &interrupt).unwrap();
+    let open = || {
+        let launcher =
+            Launcher { program: env!("CARGO_BIN_EXE_llava-video").into(), args: vec!["decode-worker".into()] };
+        Media::Clip(Box::new(PlannedClip::open(&ClipRequest::new(&clip, launcher), &interrupt, &mut ()).unwrap()))
+    };
+    let mut ask = |media: &mut Media| {
+        let answers = engine.ask(media, &["describe this video"], &AskOptions::default(), &mut ()).unwrap();
+        answers[0].text.clone()
+    };
+    let mut opened = open();
+    let other = dir.path().join("other.mp4");
+    std::fs::copy(support::clip("clip3-mpeg4.mp4"), &other).unwrap();
+    std::fs::rename(other, &clip).unwrap();
+    ask(&mut opened);
+    assert_eq!(cache.usage().unwrap().entries, 0);
+    let first = ask(&mut open());
+    assert_eq!(cache.usage().unwrap().entries, 1);
+    assert_eq!(ask(&mut open()), first);
 }
 
 #[test]
