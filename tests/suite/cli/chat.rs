@@ -202,7 +202,7 @@ fn a_context_that_fills_up_is_refused_with_what_helps() {
     assert!(run.stderr.contains("took back"), "the conversation stands: {run:?}");
     // What never fits is refused before anything is loaded.
     let refused = chat([&args[..3], &["-n", "40"]].concat(), b"What?\n");
-    refused.fails_with(&["the prompt takes", "hint: use `--frames 2`"]);
+    refused.fails_with(&["the prompt takes", "hint: use `--frames 3`"]);
 }
 
 #[test]
@@ -211,8 +211,8 @@ fn memory_is_planned_for_the_conversation() {
     let args = |limit| [clip.as_str(), "--model", &model, "-n", "2", "--device", "cpu", "--memory-limit", limit];
     chat(args("1MB"), b"What?\n").fails_with(&["not enough memory"]);
     // Enough for the first turns, and not for an answer that long.
-    let lines = b"What?\n/set max-new-tokens 400000\nWhat?\n/set max-new-tokens 4\nWhat?\n";
-    let run = chat(args("1GB").into_iter().chain(["--max-new-tokens", "4", "--json"]), lines);
+    let lines = b"What?\n/set max-new-tokens 20000\nWhat?\n/set max-new-tokens 4\nWhat?\n";
+    let run = chat(args("160MB").into_iter().chain(["--max-new-tokens", "4", "--json"]), lines);
     assert_eq!((run.code, records(&run).len()), (Some(3), 2), "{run:?}");
     assert!(run.stderr.contains("a smaller max-new-tokens") && run.stderr.contains("not enough memory"), "{run:?}");
 }
