@@ -187,6 +187,11 @@ fn a_line_is_drawn_anew_when_the_screen_changes_its_size() {
     sitting.wait_for_last_line(&format!("> {line} And when?"));
     // Too narrow: the line takes two rows, and can be edited over the break.
     sitting.resize(24, 30);
+    // The editor learns of a new size while it waits for a key; told a moment earlier, it learns with the next one.
+    sitting.wait_for_screen(|screen| {
+        sitting.signal(libc::SIGWINCH);
+        screen.replace('\n', "").ends_with(&format!("> {line} And when?"))
+    });
     sitting.type_keys("x");
     sitting.wait_for_screen(|screen| screen.replace('\n', "").ends_with("And when?x"));
     sitting.type_keys("\x7f");
