@@ -1,7 +1,7 @@
 //! Lines typed at a terminal and edited there.
 //!
-//! rustyline does the editing. reedline would as well, but asks the terminal where its cursor is and waits for an answer,
-//! which not every terminal gives and no script; and it brings more than twice as many crates.
+//! rustyline does the editing. reedline would as well, but asks the terminal where its cursor is and waits for an
+//! answer, which not every terminal gives and no script; and it brings more than twice as many crates.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
