@@ -17,7 +17,7 @@ use rustyline::history::MemHistory;
 use rustyline::validate::{ValidationContext, ValidationResult, Validator};
 use rustyline::{
     Behavior, Cmd, ConditionalEventHandler, Config, Context, Editor, Event, EventContext, EventHandler, Helper,
-    KeyCode, KeyEvent, Modifiers, Movement, RepeatCount,
+    KeyCode, KeyEvent, Modifiers, RepeatCount,
 };
 
 use super::super::output::Printer;
@@ -100,6 +100,7 @@ impl Terminal {
         self.is_typing.store(false, Ordering::SeqCst);
         match read {
             Ok(typed) => {
+                let typed = joined(&typed);
                 self.keep(&typed, printer);
                 Ok(Heard::Line(without_block_marks(&typed).to_owned()))
             }
@@ -166,14 +167,23 @@ fn is_open_block(typed: &str) -> bool {
     typed.trim().strip_prefix(BLOCK).is_some_and(|rest| !rest.ends_with(BLOCK))
 }
 
-/// A backslash at the end makes Enter begin a new line in its place, so that what is seen is what is sent.
+/// Stands between a backslash and the new line that it made of Enter: it takes no room, and nobody types or pastes it.
+/// rustyline can insert and move on in one step, but not replace what stands there.
+const JOINT: &str = "\u{2060}\n";
+
+/// What is sent of a typed text: a backslash that made a new line of Enter is none of it.
+fn joined(typed: &str) -> String {
+    typed.replace(&format!("\\{JOINT}"), "\n")
+}
+
+/// A backslash at the end makes Enter begin a new line.
 struct BackslashBeforeEnter;
 
 impl ConditionalEventHandler for BackslashBeforeEnter {
     fn handle(&self, _: &Event, _: RepeatCount, _: bool, context: &EventContext) -> Option<Cmd> {
         let is_at_end = context.pos() == context.line().len();
         let continues = is_at_end && context.line().ends_with('\\') && !context.line().starts_with('/');
-        continues.then(|| Cmd::Replace(Movement::BackwardChar(1), Some("\n".to_owned())))
+        continues.then(|| Cmd::Insert(1, JOINT.to_owned()))
     }
 }
 
@@ -219,6 +229,12 @@ impl Completer for Assistant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_backslash_that_made_a_new_line_is_not_sent() {
+        assert_eq!(joined("one\\\u{2060}\ntwo\\\u{2060}\nthree"), "one\ntwo\nthree");
+        assert_eq!(joined("pasted\\\nas it is\\"), "pasted\\\nas it is\\");
+    }
 
     #[test]
     fn a_block_is_sent_without_its_marks() {

@@ -94,7 +94,9 @@ fn ctrl_c_stops_an_answer_and_keeps_the_chat() {
     for question in ["What?", "What else?"] {
         sitting.type_keys(&format!("\x0c{question}\r"));
         let begun = format!("> {question}\n");
-        sitting.wait_for_screen(|screen| screen.split_once(&begun).is_some_and(|(_, answer)| answer.trim().len() > 4));
+        // Before the answer, the progress of prefill stands there.
+        let is_answer = |text: &str| text.trim().len() > 4 && !text.contains("prefill");
+        sitting.wait_for_screen(|screen| screen.split_once(&begun).is_some_and(|(_, text)| is_answer(text)));
         sitting.type_keys(CTRL_C);
         sitting.wait_for_screen(|screen| screen.contains("note: stopped; the answer so far is part of"));
         sitting.wait_for_last_line(">");
