@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Asks the demo model about a clip, which `launcher` decodes.
-pub fn answer(clip: &str, question: &str, launcher: Launcher) -> Result<String, Box<dyn Error>> {
+pub(crate) fn answer(clip: &str, question: &str, launcher: Launcher) -> Result<String, Box<dyn Error>> {
     let interrupt = Interrupt::default();
     let clip = PlannedClip::open(&ClipRequest::new(clip, launcher), &interrupt, &mut ())?;
     let mut engine = Engine::open(&demo::source(), EngineOptions::default(), &interrupt)?;
