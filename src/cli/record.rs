@@ -1,5 +1,5 @@
-//! `--json` and `--timings` of `ask` and `chat`: one answer, or the plan of one, with everything that led to it. `docs/json.md` has the
-//! keys.
+//! `--json` and `--timings` of `ask` and `chat`: one answer, or the plan of one, with everything that led to it.
+//! `docs/json.md` has the keys.
 
 use std::time::Duration;
 

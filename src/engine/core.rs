@@ -1,5 +1,5 @@
-//! The engine: one checkpoint, its tokenizer, its devices, and the model once it is loaded; each step of the story of an
-//! answer is one call.
+//! The engine: one checkpoint, its tokenizer, its devices, and the model once it is loaded; each step of the story of
+//! an answer is one call.
 
 use super::answer::{Answer, Answerer, SamplingOptions};
 use super::clip::{ClipRequest, PlannedClip};
@@ -182,9 +182,9 @@ impl Engine {
         estimate::long_work(&self.checkpoint, media, placing.views, prompt, &placing.devices)
     }
 
-    /// Reads what the tower is to look at, unless the visual tokens of the same clip are kept on disk. A clip that turns
-    /// out to hold another number of frames than its container says is planned anew: prompts about it must be made again
-    /// if [`PlannedClip::info`] has another count afterwards.
+    /// Reads what the tower is to look at, unless the visual tokens of the same clip are kept on disk. A clip that
+    /// turns out to hold another number of frames than its container says is planned anew: prompts about it must be
+    /// made again if [`PlannedClip::info`] has another count afterwards.
     ///
     /// # Errors
     /// A clip that cannot be read as asked, or an interrupt.

@@ -1,4 +1,5 @@
-//! What the vision tower has to look at, read or remembered before weights are loaded, and the visual tokens made of it.
+//! What the vision tower has to look at, read or remembered before weights are loaded, and the visual tokens made of
+//! it.
 
 use candle_core::{Device, Tensor};
 
