@@ -38,6 +38,7 @@ mod folders;
 pub mod generate;
 pub mod hub;
 pub mod interrupt;
+mod kernels;
 pub mod language;
 mod linear;
 pub mod memory;
