@@ -8,3 +8,4 @@
 pub(crate) mod isa;
 pub(crate) mod panels;
 pub(crate) mod pool;
+pub(crate) mod product;
