@@ -98,7 +98,9 @@ impl Isa {
             Self::Avx2 => avx2 && is_x86_feature_detected!("f16c"),
             Self::Avx512 => Self::Avx2.is_here() && avx512(),
             Self::Avx512Bf16 => {
-                Self::Avx512.is_here() && is_x86_feature_detected!("avx512bf16") && is_x86_feature_detected!("avx512vnni")
+                Self::Avx512.is_here()
+                    && is_x86_feature_detected!("avx512bf16")
+                    && is_x86_feature_detected!("avx512vnni")
             }
         }
     }

@@ -5,13 +5,30 @@
 //! meanwhile. A tile keeps its sums in registers over all columns, in order: each output is one chain of additions that no
 //! tile's shape changes, so that a row's results are the same to the bit whatever rows are computed with it.
 
+mod activation;
+#[cfg(target_arch = "x86_64")]
+mod avx512bf16;
+mod epilogue;
+mod operands;
+mod plain;
+mod plan;
 mod source;
+#[cfg(test)]
+mod tests;
+mod tile;
 
 pub(crate) use source::{Line, Source};
 
+use std::cell::Cell;
+
 use half::bf16;
 
+use self::epilogue::Sink;
+use self::plan::Plan;
+use self::tile::Kernel;
 use super::isa::Isa;
+use super::panels::PANEL_ROWS;
+use super::pool;
 
 /// Activations `[m, columns]`, row by row.
 #[derive(Debug, Clone, Copy)]
@@ -58,6 +75,11 @@ pub(crate) enum Out<'a> {
     Bf16(&'a mut [bf16]),
 }
 
+thread_local! {
+    /// Where the thread's sources make panels.
+    static SCRATCH: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+}
+
 /// Multiplies activations by the weights and finishes the sums. The width is the number of the weights' rows, or, for
 /// [`Then::SiluTimes`], that of the outputs.
 pub(crate) fn product(
@@ -69,5 +91,48 @@ pub(crate) fn product(
     width: usize,
     out: Out<'_>,
 ) {
-    todo!("{isa:?} {x:?} {operands:?} {epilogue:?} {width} {out:?} {}", weights.len())
+    let columns = weights.columns();
+    let values = match x {
+        Rows::F32(x) => x.len(),
+        Rows::Bf16(x) => x.len(),
+    };
+    let m = values / columns;
+    assert_eq!(values, m * columns, "rows of {columns} values");
+    check(m, weights, epilogue, width, &out);
+    if m == 0 {
+        return;
+    }
+    let kernel = Kernel::new(isa, weights.element(), operands);
+    let plan = Plan::new(isa, kernel, m, weights, epilogue.then);
+    let sink = Sink::new(out, width);
+    operands::with_ready(isa, x, columns, kernel.wanted(), |x| {
+        pool::run(plan.items(), |item| {
+            let (rows, panels) = plan.item(item);
+            let mut scratch = SCRATCH.take();
+            let bytes = weights.panels(isa, panels.start, panels.len(), &mut scratch);
+            // SAFETY: the results are lent to this call, which waits for all items, and no two share rows and panels.
+            unsafe { plan.multiply(rows, panels, bytes, x, epilogue, &sink) };
+            SCRATCH.set(scratch);
+        });
+    });
+}
+
+/// Stops at sizes that do not fit together.
+fn check(m: usize, weights: &impl Source, epilogue: &Epilogue<'_>, width: usize, out: &Out<'_>) {
+    let (rows, panels) = (weights.rows(), weights.len());
+    let len = match out {
+        Out::F32(out) => out.len(),
+        Out::Bf16(out) => out.len(),
+    };
+    assert_eq!(len, m * width, "results of {m} rows by {width}");
+    match epilogue.then {
+        Then::SiluTimes => assert_eq!(2 * width.div_ceil(PANEL_ROWS), panels, "two panels for 16 of {width} outputs"),
+        _ => assert_eq!(width, rows, "an output for each row of the weights"),
+    }
+    if let Some(bias) = epilogue.bias {
+        assert_eq!(bias.len(), rows, "a bias for each row of the weights");
+    }
+    if let Then::Add(to) = epilogue.then {
+        assert_eq!(to.len(), len, "something to add to each result");
+    }
 }

@@ -1,0 +1,209 @@
+//! Activations as the tiles read them: f32 for exact products, bf16 in whole pairs for those of bf16. What is not so
+//! already is written to a buffer first, which the thread keeps for the next product.
+
+use std::cell::Cell;
+
+use half::bf16;
+
+use super::Rows;
+use super::epilogue::round;
+use crate::kernels::isa::Isa;
+use crate::kernels::pool;
+
+/// Rows ready for the tiles, and how far apart they start.
+#[derive(Clone, Copy)]
+pub(super) enum Ready<'a> {
+    F32(&'a [f32], usize),
+    /// An even number of values apart, zeros between.
+    Bf16(&'a [bf16], usize),
+}
+
+/// What the tiles multiply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    F32,
+    /// Values that bf16 holds, as f32.
+    F32OfBf16,
+    Bf16,
+}
+
+/// A buffer above this many bytes is given back after its product.
+const KEPT_BYTES: usize = 64 << 20;
+/// Values that a task converts.
+const VALUES_PER_TASK: usize = 1 << 14;
+
+thread_local! {
+    static WIDE: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+    static NARROW: Cell<Vec<bf16>> = const { Cell::new(Vec::new()) };
+}
+
+/// Calls `multiply` with the rows as they are wanted.
+pub(super) fn with_ready(isa: Isa, x: Rows<'_>, columns: usize, wanted: Wanted, multiply: impl FnOnce(Ready<'_>)) {
+    match (x, wanted) {
+        (Rows::F32(x), Wanted::F32) => multiply(Ready::F32(x, columns)),
+        (Rows::Bf16(x), Wanted::Bf16) if columns.is_multiple_of(2) => multiply(Ready::Bf16(x, columns)),
+        (Rows::F32(x), Wanted::F32OfBf16) => {
+            with_buffer(
+                &WIDE,
+                0.0,
+                x,
+                columns,
+                columns,
+                |to, x| narrow_and_widen(isa, to, x),
+                |x| {
+                    multiply(Ready::F32(x, columns));
+                },
+            );
+        }
+        (Rows::Bf16(x), Wanted::F32 | Wanted::F32OfBf16) => {
+            with_buffer(
+                &WIDE,
+                0.0,
+                x,
+                columns,
+                columns,
+                |to, x| widen(isa, to, x),
+                |x| multiply(Ready::F32(x, columns)),
+            );
+        }
+        (Rows::F32(x), Wanted::Bf16) => {
+            let stride = columns.next_multiple_of(2);
+            with_buffer(
+                &NARROW,
+                bf16::ZERO,
+                x,
+                columns,
+                stride,
+                |to, x| narrow(isa, to, x),
+                |x| {
+                    multiply(Ready::Bf16(x, stride));
+                },
+            );
+        }
+        (Rows::Bf16(x), Wanted::Bf16) => {
+            let stride = columns + 1;
+            with_buffer(
+                &NARROW,
+                bf16::ZERO,
+                x,
+                columns,
+                stride,
+                |to, x| to.copy_from_slice(x),
+                |x| {
+                    multiply(Ready::Bf16(x, stride));
+                },
+            );
+        }
+    }
+}
+
+/// Writes each row of `x` by `convert` to a thread's buffer, rows `stride` apart with zeros between, and lends it.
+fn with_buffer<X: Copy + Sync, T: Copy + Send + Sync>(
+    buffer: &'static std::thread::LocalKey<Cell<Vec<T>>>,
+    zero: T,
+    x: &[X],
+    columns: usize,
+    stride: usize,
+    convert: impl Fn(&mut [T], &[X]) + Sync,
+    multiply: impl FnOnce(&[T]),
+) {
+    let mut values = buffer.take();
+    values.resize(x.len() / columns * stride, zero);
+    let rows_per_task = VALUES_PER_TASK.div_ceil(columns);
+    let parts = Parts::new(&mut values, rows_per_task * stride);
+    pool::run(parts.len(), |task| {
+        // SAFETY: each task runs once and takes its own part.
+        let to = unsafe { parts.part(task) };
+        let from = x[task * rows_per_task * columns..].chunks_exact(columns);
+        for (to, from) in to.chunks_exact_mut(stride).zip(from) {
+            let (to, pad) = to.split_at_mut(columns);
+            convert(to, from);
+            pad.fill(zero);
+        }
+    });
+    multiply(&values);
+    if size_of_val(values.as_slice()) <= KEPT_BYTES {
+        buffer.set(values);
+    }
+}
+
+/// A slice in parts, for tasks of which each takes one.
+struct Parts<'a, T> {
+    values: *mut T,
+    len: usize,
+    part: usize,
+    lent: std::marker::PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: it stands for a mutable slice of which each thread takes other parts.
+unsafe impl<T: Send> Sync for Parts<'_, T> {}
+
+impl<'a, T> Parts<'a, T> {
+    fn new(values: &'a mut [T], part: usize) -> Self {
+        Self { values: values.as_mut_ptr(), len: values.len(), part, lent: std::marker::PhantomData }
+    }
+
+    fn len(&self) -> usize {
+        self.len.div_ceil(self.part)
+    }
+
+    /// # Safety
+    /// Nobody else takes the same part.
+    #[expect(clippy::mut_from_ref, reason = "the parts do not overlap")]
+    unsafe fn part(&self, index: usize) -> &mut [T] {
+        let start = index * self.part;
+        assert!(start < self.len);
+        // SAFETY: inside the slice, which is lent for as long as `self` lives; the caller answers for the rest.
+        unsafe { std::slice::from_raw_parts_mut(self.values.add(start), self.part.min(self.len - start)) }
+    }
+}
+
+/// Defines a loop over two slices in the widest vectors of `isa`.
+macro_rules! in_vectors {
+    ($(#[$doc:meta])* $name:ident, $to:ty, $from:ty, $each:expr) => {
+        $(#[$doc])*
+        fn $name(isa: Isa, to: &mut [$to], from: &[$from]) {
+            #[inline(always)]
+            fn each(to: &mut [$to], from: &[$from]) {
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = $each(*from));
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+            fn avx512(to: &mut [$to], from: &[$from]) {
+                each(to, from);
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2")]
+            fn avx2(to: &mut [$to], from: &[$from]) {
+                each(to, from);
+            }
+            match isa {
+                // SAFETY: an `Isa` other than the plain one is only made where the machine has it.
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 | Isa::Avx512Bf16 => unsafe { avx512(to, from) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => unsafe { avx2(to, from) },
+                _ => each(to, from),
+            }
+        }
+    };
+}
+
+in_vectors!(
+    /// Rounds to bf16.
+    narrow, bf16, f32, round
+);
+in_vectors!(
+    /// Rounds to what bf16 holds.
+    narrow_and_widen, f32, f32, |x| widened(round(x))
+);
+in_vectors!(
+    /// Widens, exactly.
+    widen, f32, bf16, widened
+);
+
+#[inline(always)]
+fn widened(x: bf16) -> f32 {
+    f32::from_bits(u32::from(x.to_bits()) << 16)
+}

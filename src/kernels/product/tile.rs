@@ -1,0 +1,90 @@
+//! Which tile multiplies what, how large it is, and the one place from which they are called.
+
+#[cfg(target_arch = "x86_64")]
+use super::avx512bf16;
+use super::operands::{Ready, Wanted};
+use super::{Operands, plain};
+use crate::kernels::isa::Isa;
+use crate::kernels::panels::{Element, PANEL_ROWS};
+
+/// The most rows of any tile.
+pub(super) const MOST_ROWS: usize = 12;
+
+/// The extent of a tile. The sums of row r, 16 for each panel, start at `r * sum_stride`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) rows: usize,
+    pub(super) panels: usize,
+    pub(super) columns: usize,
+    pub(super) sum_stride: usize,
+}
+
+/// The tiles that multiply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Kernel {
+    isa: Isa,
+    element: Element,
+    wanted: Wanted,
+}
+
+impl Kernel {
+    pub(super) fn new(isa: Isa, element: Element, operands: Operands) -> Self {
+        let wanted = match (element, operands) {
+            (Element::Bf16, Operands::Bf16) if isa >= Isa::Avx512Bf16 => Wanted::Bf16,
+            (Element::Bf16, Operands::Bf16) => Wanted::F32OfBf16,
+            _ => Wanted::F32,
+        };
+        Self { isa, element, wanted }
+    }
+
+    /// The activations it takes.
+    pub(super) fn wanted(self) -> Wanted {
+        self.wanted
+    }
+
+    /// The most rows of a tile.
+    pub(super) fn rows(self) -> usize {
+        match (self.isa, self.wanted) {
+            (_, Wanted::Bf16) => 12,
+            _ => plain::ROWS,
+        }
+    }
+
+    /// The most panels of a tile of so many rows.
+    pub(super) fn panels(self, rows: usize) -> usize {
+        match (self.isa, self.wanted) {
+            (_, Wanted::Bf16) => {
+                if rows <= 6 {
+                    4
+                } else {
+                    2
+                }
+            }
+            _ => 1,
+        }
+    }
+
+    /// Multiplies a tile: rows of `x` from `first_row` on by panels that follow each other.
+    pub(super) fn multiply(self, shape: &Shape, x: Ready<'_>, first_row: usize, panels: &[u8], sums: &mut [f32]) {
+        let Shape { rows, panels: count, columns, sum_stride } = *shape;
+        assert!(rows > 0 && rows <= self.rows() && count > 0 && count <= self.panels(rows));
+        assert_eq!(panels.len(), count * self.element.panel_bytes(columns));
+        assert!(sum_stride >= count * PANEL_ROWS && sums.len() >= (rows - 1) * sum_stride + count * PANEL_ROWS);
+        match x {
+            #[cfg(target_arch = "x86_64")]
+            Ready::Bf16(x, stride) => {
+                let x = &x[first_row * stride..][..(rows - 1) * stride + columns.next_multiple_of(2)];
+                assert_eq!(self.wanted, Wanted::Bf16);
+                // SAFETY: bf16 are only wanted where `isa` has their products, and such an `Isa` is only made where the
+                // machine has them; the lengths were checked above.
+                unsafe { avx512bf16::multiply(shape, x, stride, panels, sums) }
+            }
+            Ready::F32(x, stride) => {
+                let x = &x[first_row * stride..][..(rows - 1) * stride + columns];
+                match self.isa {
+                    _ => plain::exact(self.element, shape, x, stride, panels, sums),
+                }
+            }
+        }
+    }
+}
