@@ -5,7 +5,9 @@
 //! every kernel; work is handed out by [`pool`]; [`isa`] says which instructions there are. A kernel has a plain twin
 //! in safe Rust, which its tests compare it with and which runs where nothing better is known.
 
+pub(crate) mod attention;
 pub(crate) mod isa;
+pub(crate) mod operands;
 pub(crate) mod panels;
 pub(crate) mod pool;
 pub(crate) mod product;

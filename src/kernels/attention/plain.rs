@@ -1,0 +1,155 @@
+//! The kernel in plain Rust.
+
+use half::bf16;
+
+use super::super::operands::Operands;
+use super::exp2::exp2;
+use super::kernel::{Kernel, MOST_LANES, Softmax, Tile, UNSEEN};
+use super::problem::{OutRow, Rows};
+
+const LANES: usize = 8;
+const ROWS: usize = 4;
+
+/// Safe Rust, in what the compiler makes of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Plain {
+    operands: Operands,
+}
+
+impl Plain {
+    pub(super) fn new(operands: Operands) -> Self {
+        Self { operands }
+    }
+
+    fn rounded(self, value: f32) -> f32 {
+        match self.operands {
+            Operands::Exact => value,
+            Operands::Bf16 => bf16::from_f32(value).to_f32(),
+        }
+    }
+}
+
+/// Adds the products of `ROWS` numbers and a vector's lanes.
+fn add_products(sums: &mut [[f32; LANES]; ROWS], numbers: [f32; ROWS], lanes: &[f32]) {
+    for (sums, number) in sums.iter_mut().zip(numbers) {
+        sums.iter_mut().zip(lanes).for_each(|(sum, lane)| *sum += number * lane);
+    }
+}
+
+impl Kernel for Plain {
+    const VECTOR: usize = LANES;
+    const LANES: usize = LANES;
+    const ROWS: usize = ROWS;
+    const PAIR: usize = 1;
+
+    fn pack_queries(self, queries: &[&[f32]; MOST_LANES], width: usize, into: &mut [f32]) {
+        for (column, into) in into.chunks_exact_mut(LANES).take(width).enumerate() {
+            for (into, query) in into.iter_mut().zip(queries) {
+                *into = self.rounded(query.get(column).copied().unwrap_or(0.0));
+            }
+        }
+    }
+
+    fn pack_keys(self, keys: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
+        let (there, spare) = into[..count.next_multiple_of(ROWS) * width].split_at_mut(count * width);
+        for (row, into) in (first..).zip(there.chunks_exact_mut(width)) {
+            keys.copy_row(row, into);
+            into.iter_mut().for_each(|value| *value = self.rounded(*value));
+        }
+        spare.fill(0.0);
+    }
+
+    fn pack_values(self, values: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
+        let packed = count.next_multiple_of(ROWS) * ROWS;
+        for (panel, into) in into.chunks_exact_mut(packed).take(width.div_ceil(ROWS)).enumerate() {
+            into.fill(0.0);
+            let columns = ROWS.min(width - panel * ROWS);
+            let values = values.from_column(panel * ROWS);
+            for (row, into) in (first..first + count).zip(into.chunks_exact_mut(ROWS)) {
+                values.copy_row(row, &mut into[..columns]);
+                into.iter_mut().for_each(|value| *value = self.rounded(*value));
+            }
+        }
+    }
+
+    fn scores(
+        self,
+        tile: Tile,
+        queries: &[f32],
+        keys: &[f32],
+        limits: &[i32],
+        _all_see: i32,
+        scores: &mut [f32],
+        highest: &mut [f32],
+    ) {
+        highest[..LANES].fill(UNSEEN);
+        for key in (0..tile.keys).step_by(ROWS) {
+            let mut sums = [[0.0; LANES]; ROWS];
+            for (column, lanes) in queries.chunks_exact(LANES).take(tile.depth).enumerate() {
+                let numbers = std::array::from_fn(|row| keys[(key + row) * tile.depth + column]);
+                add_products(&mut sums, numbers, lanes);
+            }
+            for (row, sums) in sums.into_iter().enumerate() {
+                let scores = &mut scores[(key + row) * LANES..][..LANES];
+                for (lane, sum) in sums.into_iter().enumerate() {
+                    scores[lane] = if ((key + row) as i32) < limits[lane] { sum } else { UNSEEN };
+                    highest[lane] = highest[lane].max(scores[lane]);
+                }
+            }
+        }
+    }
+
+    fn weights(self, tile: Tile, scale: f32, scores: &mut [f32], softmax: &mut Softmax<'_>) -> bool {
+        let mut moved = false;
+        for lane in 0..LANES {
+            let level = softmax.level[lane].max(softmax.highest[lane] * scale);
+            moved |= level != softmax.level[lane];
+            softmax.rescale[lane] = exp2(softmax.level[lane] - level);
+            softmax.level[lane] = level;
+        }
+        let mut sums = [0.0; LANES];
+        for scores in scores.chunks_exact_mut(LANES).take(tile.keys) {
+            for lane in 0..LANES {
+                let weight = exp2(scores[lane] * scale - softmax.level[lane]);
+                sums[lane] += weight;
+                scores[lane] = self.rounded(weight);
+            }
+        }
+        for lane in 0..LANES {
+            softmax.total[lane] = softmax.total[lane] * softmax.rescale[lane] + sums[lane];
+        }
+        moved
+    }
+
+    fn accumulate(self, tile: Tile, values: &[f32], weights: &[f32], rescale: Option<&[f32]>, sums: &mut [f32]) {
+        let panels = values.chunks_exact(tile.packed * ROWS).zip(sums.chunks_exact_mut(ROWS * LANES));
+        for (values, into) in panels.take(tile.dims / ROWS) {
+            let mut sums = [[0.0; LANES]; ROWS];
+            if !tile.first {
+                for (sums, into) in sums.iter_mut().zip(into.chunks_exact(LANES)) {
+                    sums.copy_from_slice(into);
+                    if let Some(rescale) = rescale {
+                        sums.iter_mut().zip(rescale).for_each(|(sum, rescale)| *sum *= rescale);
+                    }
+                }
+            }
+            for (numbers, lanes) in values.chunks_exact(ROWS).zip(weights.chunks_exact(LANES)).take(tile.keys) {
+                add_products(&mut sums, std::array::from_fn(|row| numbers[row]), lanes);
+            }
+            sums.iter().zip(into.chunks_exact_mut(LANES)).for_each(|(sums, into)| into.copy_from_slice(sums));
+        }
+    }
+
+    fn finish(self, sums: &[f32], totals: &[f32], rows: &mut [Option<OutRow<'_>>; MOST_LANES]) {
+        for (lane, row) in rows.iter_mut().enumerate() {
+            let Some(row) = row else { continue };
+            let output = sums[lane..].iter().step_by(LANES).map(|sum| sum / totals[lane]);
+            match row {
+                OutRow::F32(row) => row.iter_mut().zip(output).for_each(|(into, value)| *into = value),
+                OutRow::Bf16(row) => {
+                    row.iter_mut().zip(output).for_each(|(into, value)| *into = bf16::from_f32(value));
+                }
+            }
+        }
+    }
+}
