@@ -1,7 +1,8 @@
 //! Scaled dot-product attention: the tower's (every patch sees every patch) and the decoder's (causal, in blocks).
 //!
 //! Scores are turned into weights in f32 whatever the model's dtype, then cast back, as in the reference's eager
-//! attention (`Qwen2Attention.forward`, `SigLipAttention.forward`).
+//! attention (`Qwen2Attention.forward`, `SigLipAttention.forward`). The CPU's kernels (`kernels::attention`) run the
+//! tower's; what is here of the decoder's is for other devices.
 
 mod causal;
 #[cfg(feature = "flash-attn")]
@@ -13,9 +14,31 @@ use candle_core::{DType, Result, Tensor};
 pub(crate) use causal::CausalBlocks;
 use softmax::Visible;
 
-/// Attends `q: [B, P, d]` to `k, v: [B, P, d]` without a mask: `[B, P, d]`.
-pub(crate) fn full(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
-    weighted_sum(&scaled(q)?, k, v, Visible::All)
+use crate::device::Placement;
+use crate::host;
+use crate::kernels::{self, attention::Full};
+
+/// The vision tower's: every patch attends to every patch of its own frame. `qkv: [T, P, 3 * heads * d]` are queries,
+/// keys and values; returns `[T, P, heads * d]`.
+pub(crate) fn full(qkv: &Tensor, heads: usize, placement: &Placement) -> Result<Tensor> {
+    let (frames, patches, joined) = qkv.dims3()?;
+    let (width, head_dim) = (joined / 3, joined / 3 / heads);
+    if placement.uses_kernels() {
+        let shape = Full { frames, patches, heads, width: head_dim };
+        return host::floats(&qkv.contiguous()?, |qkv| {
+            host::written((frames, patches, width), placement.operand_dtype(), |out| {
+                kernels::attention::full(placement.isa(), placement.operands, qkv, shape, out);
+                Ok(())
+            })
+        });
+    }
+    // [T, P, heads * d] -> [T * heads, P, d]
+    let split = |part: usize| {
+        let x = qkv.narrow(2, part * width, width)?.reshape((frames, patches, heads, head_dim))?;
+        x.transpose(1, 2)?.reshape((frames * heads, patches, head_dim))
+    };
+    let attended = weighted_sum(&scaled(&split(0)?)?, &split(1)?, &split(2)?, Visible::All)?;
+    attended.reshape((frames, heads, patches, head_dim))?.transpose(1, 2)?.reshape((frames, patches, width))
 }
 
 /// Queries divided by the square root of the head's width; cheaper than dividing the scores.

@@ -27,7 +27,7 @@ pub(super) enum Data {
 }
 
 impl Data {
-    fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
+    pub(super) fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         match self {
             Self::File(file) => read_exact_at(file, bytes, offset),
             Self::Absent => Err(io::Error::new(io::ErrorKind::NotFound, "the weights were not fetched")),

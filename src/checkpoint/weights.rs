@@ -13,6 +13,7 @@ use super::error::Error;
 use super::gguf::header::Header;
 use super::head::{self, WeightHead};
 use super::layout::Layout;
+use super::rows::HeldRows;
 use super::shards::weight_files;
 use super::source::{BuiltInFiles, Source};
 use super::tensor_names::{TensorNames, is_index_buffer};
@@ -91,6 +92,15 @@ impl Weights {
         weights.add_entries(path, data_start, &metadata, layout)?;
         weights.files.push(Data::BuiltIn(bytes));
         Ok(weights)
+    }
+
+    /// Tensors under their names in the original layout, for tests.
+    #[cfg(test)]
+    pub(crate) fn of_tensors(tensors: &[(&str, &Tensor)]) -> Self {
+        let bytes = safetensors::serialize(tensors.iter().copied(), None).expect("tensors");
+        let bytes: &'static [u8] = Box::leak(bytes.into_boxed_slice());
+        let files = Box::leak(Box::new([("model.safetensors", bytes)]));
+        Self::of_built_in("tensors of a test", files, Layout::Original).expect("weights")
     }
 
     /// The tensors of weight files of `dir` that are not here: everything but their data.
@@ -206,6 +216,11 @@ impl Weights {
         self.format_under(name, self.scheme)
     }
 
+    /// The float type in which the decoder's matrices are held; `None` where they are in blocks.
+    pub fn decoder_dtype(&self) -> Option<DType> {
+        self.held_format(&Role::Decoder(0).tensor("mlp.down_proj.weight"))?.float()
+    }
+
     /// How a tensor would be held under `scheme` (`None`: as it is stored); `None` if it is not there.
     pub(super) fn format_under(&self, name: &str, scheme: Option<Scheme>) -> Option<Format> {
         let Entry { format, shape, .. } = self.entries.get(name)?;
@@ -243,8 +258,31 @@ impl Weights {
         self.interrupt = interrupt.clone();
     }
 
+    /// The rows of a matrix, to be read a few at a time; `None` for what is not a matrix.
+    ///
+    /// # Errors
+    /// A tensor that is not there.
+    pub(crate) fn held_rows(&self, name: &str) -> Result<Option<HeldRows<'_>>, Error> {
+        let (Some(entry), Some(held)) = (self.entries.get(name), self.held_format(name)) else {
+            return Err(self.failed(name, candle_core::Error::msg("it is not in the checkpoint")));
+        };
+        let (&rows, inner) = match entry.shape.split_first() {
+            Some((rows, inner)) if !inner.is_empty() => (rows, inner),
+            _ => return Ok(None),
+        };
+        Ok(Some(HeldRows {
+            data: &self.files[entry.file],
+            start: entry.bytes.start as u64,
+            stored: entry.format,
+            held,
+            rows,
+            columns: inner.iter().product(),
+            interrupt: &self.interrupt,
+        }))
+    }
+
     /// The error for a tensor that could not be loaded.
-    fn failed(&self, name: &str, source: candle_core::Error) -> Error {
+    pub(crate) fn failed(&self, name: &str, source: candle_core::Error) -> Error {
         match self.interrupt.check() {
             Err(interrupted) => interrupted.into(),
             Ok(()) => Error::Load { name: name.to_owned(), source },

@@ -19,9 +19,9 @@ pub(crate) fn describe(
 ) {
     let plan = engine.checkpoint().plan();
     let size = shown(plan.iter().map(TensorPlan::bytes).sum::<usize>() as u64);
-    let (names, dtype) = (devices.names(), devices.dtype_name());
+    let (names, dtype, kernels) = (devices.names(), devices.dtype_name(), devices.kernels_name());
     printer.detail(&format!(
-        "model: `{}`, {size} of weights, on {names} in {dtype}",
+        "model: `{}`, {size} of weights, on {names} in {dtype} by {kernels}",
         engine.checkpoint().source.path().display()
     ));
     fallbacks(&plan).iter().for_each(|line| printer.detail(line));

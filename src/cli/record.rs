@@ -72,6 +72,7 @@ impl Request<'_> {
             ("model", json!(self.model)),
             ("device", json!(self.devices.device_names())),
             ("dtype", json!(self.devices.dtype_name())),
+            ("kernels", json!(self.devices.kernels_name())),
             ("quantize", json!(self.quantize.map(Quantization::name))),
             ("warnings", json!(warnings)),
         ];

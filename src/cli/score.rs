@@ -48,6 +48,7 @@ pub(crate) fn run(args: &ScoreArgs, printer: &mut Printer) -> Result<Exit> {
     if ids.len() < 2 {
         bail!("{name} has {}; at least 2 are needed", counted(ids.len(), "token"));
     }
+    let placement = placement.suited_to(args.dtype, checkpoint.weights.decoder_dtype());
     let LanguageCheckpoint { config, vocab_len, weights, .. } = &checkpoint;
     let devices = DeviceMap::single(placement.clone(), config.num_layers);
     let mut on_layer = |done, total| {

@@ -5,6 +5,10 @@ mod split;
 
 use candle_core::{DType, Device};
 
+use crate::kernels::isa;
+
+pub use crate::kernels::isa::Isa;
+pub use crate::kernels::operands::Operands;
 pub use request::{DeviceName, DeviceRequest, DtypeRequest};
 pub use split::{DeviceMap, Placed, SlotId, share_by_room};
 
@@ -25,6 +29,12 @@ pub enum Error {
         /// The devices as `--device` writes them.
         devices: String,
     },
+    /// An arithmetic that the CPU's kernels do not have.
+    #[error("there is no f16 arithmetic on the CPU")]
+    NoF16OnCpu,
+    /// The set of instructions in the environment.
+    #[error("cannot choose the instructions of the CPU's kernels")]
+    Instructions(#[from] isa::Error),
     /// The device is supported by this build but does not work here.
     #[error("cannot use device `{device}`")]
     Unusable {
@@ -43,6 +53,8 @@ impl Error {
                 Some(format!("build with `cargo build --release --features {feature}`, or use `--device cpu`"))
             }
             Self::NoGpu { .. } => Some("leave --gpu-layers out, or name a GPU with --device".to_owned()),
+            Self::NoF16OnCpu => Some("use `--dtype f32`, or `--dtype bf16`".to_owned()),
+            Self::Instructions(_) => Some(format!("unset {}", isa::VARIABLE)),
             Self::Unusable { .. } => Some("use `--device cpu`, or name another GPU".to_owned()),
         }
     }
@@ -53,21 +65,22 @@ impl Error {
 pub struct Placement {
     /// The device.
     pub device: Device,
-    /// The arithmetic of tower, projector and decoder.
+    /// What is computed in between products, and on all devices but the CPU in products, too.
     pub dtype: DType,
+    /// What the kernels of the CPU make of the operands of products.
+    pub operands: Operands,
 }
 
 impl Placement {
     /// Opens the requested devices and settles the arithmetic of each. `auto` opens every NVIDIA GPU there is.
     ///
-    /// `auto` takes f32 on the CPU, the arithmetic in which answers are compared with the reference's; there candle's
-    /// bf16 products would widen both operands at every call, which is slower and rounds more, and the weights can stay
-    /// as they are stored anyway ([`Self::matrix_dtype`]). On GPUs it takes bf16, the
-    /// type the checkpoints are trained and stored in, at half the memory of f32; f16 is never picked, since its
-    /// range overflows in this family of models.
+    /// On the CPU everything but the operands of products is f32 whatever is asked for. `auto` is exact there until it
+    /// is known how the weights are stored ([`Self::suited_to`]). On GPUs it takes bf16, the type the checkpoints are
+    /// trained and stored in, at half the memory of f32; f16 is never picked, since its range overflows in this family
+    /// of models.
     ///
     /// # Errors
-    /// [`Error`] if this build lacks a device, or the machine does.
+    /// [`Error`] if this build lacks a device, or the machine does; f16 on the CPU.
     pub fn open_all(request: &DeviceRequest, dtype: DtypeRequest) -> Result<Vec<Self>, Error> {
         match request {
             DeviceRequest::Auto => best_devices().into_iter().map(|name| Self::open(name, dtype)).collect(),
@@ -78,30 +91,76 @@ impl Placement {
     /// Opens one device; see [`Self::open_all`].
     ///
     /// # Errors
-    /// [`Error`] if this build lacks the device, or the machine does.
+    /// [`Error`] if this build lacks the device, or the machine does; f16 on the CPU.
     pub fn open(name: DeviceName, dtype: DtypeRequest) -> Result<Self, Error> {
         let device = match name {
-            DeviceName::Cpu => Device::Cpu,
+            DeviceName::Cpu => return Self::open_cpu(dtype),
             DeviceName::Cuda(index) => cuda(index)?,
             DeviceName::Metal => metal()?,
         };
         let dtype = match dtype {
             DtypeRequest::F32 => DType::F32,
-            DtypeRequest::Bf16 => DType::BF16,
+            DtypeRequest::Auto | DtypeRequest::Bf16 => DType::BF16,
             DtypeRequest::F16 => DType::F16,
-            DtypeRequest::Auto if device.is_cpu() => DType::F32,
-            DtypeRequest::Auto => DType::BF16,
         };
-        Ok(Self { device, dtype })
+        Ok(Self::whole(device, dtype))
     }
 
-    /// In which dtype a weight matrix stored as `stored` is held: on the CPU bf16 and f16 stay what they are under f32
-    /// arithmetic, which gives the same numbers at half the memory (`linear/mod.rs`); everything else is held as it is
-    /// computed.
+    fn open_cpu(dtype: DtypeRequest) -> Result<Self, Error> {
+        Isa::in_use()?;
+        let operands = match dtype {
+            DtypeRequest::Auto | DtypeRequest::F32 => Operands::Exact,
+            DtypeRequest::Bf16 => Operands::Bf16,
+            DtypeRequest::F16 => return Err(Error::NoF16OnCpu),
+        };
+        Ok(Self { device: Device::Cpu, dtype: DType::F32, operands })
+    }
+
+    /// A device on which everything is computed in `dtype`, as GPUs do it. On the CPU that is candle's arithmetic, not
+    /// the kernels', unless it is f32.
+    pub fn whole(device: Device, dtype: DType) -> Self {
+        Self { device, dtype, operands: Operands::Exact }
+    }
+
+    /// The same with the arithmetic that `auto` takes for weights that are stored as `stored` (`None`: in blocks). On a
+    /// CPU that multiplies bf16 natively those are bf16 operands where the weights are bf16, too.
+    #[must_use]
+    pub fn suited_to(self, request: DtypeRequest, stored: Option<DType>) -> Self {
+        if request != DtypeRequest::Auto || !self.uses_kernels() {
+            return self;
+        }
+        let is_bf16 = stored.is_none_or(|stored| stored == DType::BF16) && self.isa().multiplies_bf16();
+        Self { operands: if is_bf16 { Operands::Bf16 } else { Operands::Bytes }, ..self }
+    }
+
+    /// Whether products and attention run in this program's kernels, on f32 tensors.
+    pub(crate) fn uses_kernels(&self) -> bool {
+        self.device.is_cpu() && self.dtype == DType::F32
+    }
+
+    /// Whose kernels multiply: this program's, named by their instructions, or candle's.
+    pub fn kernels_name(&self) -> &'static str {
+        if self.uses_kernels() { self.isa().name() } else { "candle" }
+    }
+
+    /// The instructions of the kernels.
+    pub(crate) fn isa(&self) -> Isa {
+        // A variable that cannot be followed was refused when the device was opened.
+        Isa::in_use().unwrap_or(Isa::Plain)
+    }
+
+    /// In what tensors are kept that go into products or attention next and nowhere else.
+    pub(crate) fn operand_dtype(&self) -> DType {
+        match self.operands {
+            Operands::Bf16 => DType::BF16,
+            Operands::Exact | Operands::Bytes => self.dtype,
+        }
+    }
+
+    /// In which dtype a weight matrix stored as `stored` is held: the CPU's kernels multiply what is stored; everything
+    /// else is held as it is computed.
     pub fn matrix_dtype(&self, stored: Option<DType>) -> Option<DType> {
-        let narrow = stored.filter(|stored| matches!(stored, DType::BF16 | DType::F16));
-        let stays = narrow.filter(|_| self.device.is_cpu() && self.dtype == DType::F32);
-        Some(stays.unwrap_or(self.dtype))
+        Some(stored.filter(|_| self.uses_kernels()).unwrap_or(self.dtype))
     }
 
     /// The device as `--device` writes it.
@@ -116,7 +175,10 @@ impl Placement {
 
     /// The arithmetic as `--dtype` writes it.
     pub fn dtype_name(&self) -> &'static str {
-        self.dtype.as_str()
+        match self.operands {
+            Operands::Bf16 => DType::BF16.as_str(),
+            Operands::Exact | Operands::Bytes => self.dtype.as_str(),
+        }
     }
 
     /// Memory that is free on the device, in bytes, for this process; `None` where that cannot be found out.

@@ -66,12 +66,12 @@ fn device_name(text: &str) -> Result<DeviceName, String> {
 /// `--dtype`: a request for the arithmetic of the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DtypeRequest {
-    /// f32 on the CPU, bf16 on GPUs.
+    /// bf16 on GPUs, and on CPUs that multiply it natively where the weights are bf16; else f32.
     #[default]
     Auto,
     /// 32-bit floats: the answers that this program promises, token for token those of the reference.
     F32,
-    /// bfloat16: what the checkpoints are trained and stored in.
+    /// bfloat16, what the checkpoints are trained and stored in: on the CPU the operands of products alone.
     Bf16,
     /// 16-bit floats: less range than bf16, may overflow.
     F16,

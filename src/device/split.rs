@@ -3,7 +3,7 @@
 //! A tensor that reaches a stage on another slot is an error here, not a wrong answer or a slow copy: on two GPUs the
 //! backend would refuse it, between two CPU slots, which tests use, nothing else would notice.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::Placement;
 
@@ -101,6 +101,13 @@ impl DeviceMap {
         self.layers.last().copied().unwrap_or(0)
     }
 
+    /// Whether one table, held as `floats` (`None`: in blocks), serves to look rows up and as the output head: on one
+    /// device, in one type.
+    pub(crate) fn shares_table(&self, floats: Option<DType>) -> bool {
+        let (first, last) = (self.embedding_slot(), self.head_slot());
+        first == last && floats.is_none_or(|held| self.placement(last).matrix_dtype(Some(held)) == Some(held))
+    }
+
     /// Brings a tensor to `slot`, in that slot's arithmetic.
     ///
     /// # Errors
@@ -128,6 +135,13 @@ impl DeviceMap {
     /// The arithmetic as `--dtype` writes it; several, in the order of the devices, where they differ.
     pub fn dtype_name(&self) -> String {
         let mut names: Vec<&str> = self.slots.iter().map(Placement::dtype_name).collect();
+        names.dedup();
+        names.join(",")
+    }
+
+    /// Whose kernels multiply; several, in the order of the devices, where they differ.
+    pub fn kernels_name(&self) -> String {
+        let mut names: Vec<&str> = self.slots.iter().map(Placement::kernels_name).collect();
         names.dedup();
         names.join(",")
     }
@@ -176,7 +190,7 @@ mod tests {
     use super::*;
 
     fn two_slots() -> DeviceMap {
-        let cpu = Placement { device: Device::Cpu, dtype: DType::F32 };
+        let cpu = Placement::whole(Device::Cpu, DType::F32);
         DeviceMap::new(vec![cpu.clone(), Placement { dtype: DType::BF16, ..cpu }], &[2, 1])
     }
 

@@ -83,6 +83,8 @@ impl Engine {
         let checkpoint = open(source, &options, interrupt)?;
         let tokenizer = Tokenizer::open(source)?;
         let vocab_len = model::vocab_len(&checkpoint, &tokenizer);
+        let (dtype, stored) = (options.devices.dtype, checkpoint.weights.decoder_dtype());
+        let placements = placements.into_iter().map(|placement| placement.suited_to(dtype, stored)).collect();
         let interrupt = interrupt.clone();
         Ok(Self { options, placements, checkpoint, tokenizer, vocab_len, interrupt, model: None })
     }

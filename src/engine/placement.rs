@@ -68,7 +68,8 @@ impl Budget<'_> {
     }
 
     fn open_cpu(&self) -> Result<Placement, Error> {
-        Ok(Placement::open(DeviceName::Cpu, self.options.dtype)?)
+        let placement = Placement::open(DeviceName::Cpu, self.options.dtype)?;
+        Ok(placement.suited_to(self.options.dtype, self.checkpoint.weights.decoder_dtype()))
     }
 
     fn divide(&self, split: &Split<'_>, demand: Demand) -> (DeviceMap, MemoryPlan) {

@@ -7,7 +7,11 @@
 
 pub(crate) mod attention;
 pub(crate) mod isa;
+pub(crate) mod norms;
 pub(crate) mod operands;
 pub(crate) mod panels;
 pub(crate) mod pool;
 pub(crate) mod product;
+pub(crate) mod quant;
+pub(crate) mod rope;
+pub(crate) mod values;

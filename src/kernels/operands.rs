@@ -1,10 +1,14 @@
-//! How exactly a product takes its operands.
+//! What the kernels make of the operands of products and attention.
 
-/// What the operands of a product are rounded to. Sums are f32 in any case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operands {
-    /// f32, as they come.
+/// How operands are rounded before they are multiplied. Sums, softmax and everything between products are f32 in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Operands {
+    /// Not at all: products of f32 and of weights as they are stored.
+    #[default]
     Exact,
-    /// bf16.
+    /// Only a decode step's activations before quantized weights, to 8 bits in blocks.
+    Bytes,
+    /// To bf16, the nearest, before weights in bf16 and in attention; a decode step's before quantized weights to 8
+    /// bits in blocks.
     Bf16,
 }

@@ -1,6 +1,11 @@
 //! The KV cache: keys and values of all positions so far, written in place, cut back without a copy.
 
+use bytemuck::Zeroable;
 use candle_core::{Result, Tensor};
+use half::bf16;
+
+use crate::kernels::values::{Out, Values};
+use crate::pages::prefer_huge_pages;
 
 /// The positions' dimension of `[kv_heads, capacity, head_dim]`.
 const POSITIONS: usize = 1;
@@ -15,9 +20,74 @@ pub struct KvCache {
 }
 
 #[derive(Debug)]
-struct Layer {
-    keys: Tensor,
-    values: Tensor,
+enum Layer {
+    /// For candle's arithmetic.
+    Tensors {
+        keys: Tensor,
+        values: Tensor,
+    },
+    /// For the CPU's kernels.
+    Rows {
+        kv_heads: usize,
+        keys: Rows,
+        values: Rows,
+    },
+}
+
+/// Keys or values of one layer, `[kv_heads, capacity, head_dim]`.
+#[derive(Debug)]
+pub(super) enum Rows {
+    F32(Vec<f32>),
+    /// Where attention rounds its operands.
+    Bf16(Vec<bf16>),
+}
+
+impl Rows {
+    fn zeros(is_bf16: bool, len: usize) -> Self {
+        match is_bf16 {
+            true => Self::Bf16(zeros(len)),
+            false => Self::F32(zeros(len)),
+        }
+    }
+
+    pub(super) fn as_ref(&self) -> Values<'_> {
+        match self {
+            Self::F32(values) => Values::F32(values),
+            Self::Bf16(values) => Values::Bf16(values),
+        }
+    }
+
+    pub(super) fn as_mut(&mut self) -> Out<'_> {
+        match self {
+            Self::F32(values) => Out::F32(values),
+            Self::Bf16(values) => Out::Bf16(values),
+        }
+    }
+
+    /// A copy with room for `capacity` positions where `before` had it.
+    fn grown(&self, kv_heads: usize, before: usize, capacity: usize) -> Self {
+        match self {
+            Self::F32(held) => Self::F32(spread(held, kv_heads, before, capacity)),
+            Self::Bf16(held) => Self::Bf16(spread(held, kv_heads, before, capacity)),
+        }
+    }
+}
+
+/// The same heads, each with room for more positions.
+fn spread<T: Zeroable + Copy>(held: &[T], kv_heads: usize, before: usize, capacity: usize) -> Vec<T> {
+    let head_len = held.len() / kv_heads;
+    let mut spread = zeros(held.len() / before * capacity);
+    for (to, from) in spread.chunks_exact_mut(head_len / before * capacity).zip(held.chunks_exact(head_len)) {
+        to[..head_len].copy_from_slice(from);
+    }
+    spread
+}
+
+/// Memory that nothing has touched yet, in huge pages where that helps.
+fn zeros<T: Zeroable>(len: usize) -> Vec<T> {
+    let mut values = bytemuck::zeroed_vec(len);
+    prefer_huge_pages(&mut values);
+    values
 }
 
 impl KvCache {
@@ -55,12 +125,9 @@ impl KvCache {
         if capacity <= self.capacity {
             return Ok(());
         }
+        let before = self.capacity;
         for layer in self.layers.iter_mut().flatten() {
-            // A device that failed before has grown some of them.
-            if layer.values.dim(POSITIONS)? >= capacity {
-                continue;
-            }
-            *layer = Layer { keys: grown(&layer.keys, capacity)?, values: grown(&layer.values, capacity)? };
+            layer.grow(before, capacity)?;
         }
         self.capacity = capacity;
         Ok(())
@@ -84,20 +151,64 @@ impl KvCache {
     pub(super) fn write(&mut self, layer: usize, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
         let count = keys.dim(POSITIONS)?;
         self.check_room(count)?;
+        let (capacity, len) = (self.capacity, self.len);
         let layer = &mut self.layers[layer];
-        let held = match layer {
-            Some(held) => held,
-            None => layer.insert(Layer { keys: empty(keys, self.capacity)?, values: empty(values, self.capacity)? }),
+        if layer.is_none() {
+            *layer = Some(Layer::Tensors { keys: empty(keys, capacity)?, values: empty(values, capacity)? });
+        }
+        let Some(Layer::Tensors { keys: held_keys, values: held_values }) = layer else {
+            candle_core::bail!("a layer of the KV cache is filled by the CPU's kernels and by tensors");
         };
-        held.keys.slice_set(keys, POSITIONS, self.len)?;
-        held.values.slice_set(values, POSITIONS, self.len)?;
-        let so_far = |held: &Tensor| held.narrow(POSITIONS, 0, self.len + count);
-        Ok((so_far(&held.keys)?, so_far(&held.values)?))
+        held_keys.slice_set(keys, POSITIONS, len)?;
+        held_values.slice_set(values, POSITIONS, len)?;
+        let so_far = |held: &Tensor| held.narrow(POSITIONS, 0, len + count);
+        Ok((so_far(held_keys)?, so_far(held_values)?))
+    }
+
+    /// One layer's keys and values for the CPU's kernels to write `count` positions to, from [`Self::len`] on, which
+    /// count as filled by [`Self::advance`]. The shape and the type are the same in all calls.
+    ///
+    /// # Errors
+    /// No room.
+    pub(super) fn rows(
+        &mut self,
+        layer: usize,
+        count: usize,
+        (kv_heads, head_dim): (usize, usize),
+        is_bf16: bool,
+    ) -> Result<(&mut Rows, &mut Rows)> {
+        self.check_room(count)?;
+        let rows = || Rows::zeros(is_bf16, kv_heads * self.capacity * head_dim);
+        let new = || Layer::Rows { kv_heads, keys: rows(), values: rows() };
+        match self.layers[layer].get_or_insert_with(new) {
+            Layer::Rows { keys, values, .. } => Ok((keys, values)),
+            Layer::Tensors { .. } => {
+                candle_core::bail!("a layer of the KV cache is filled by tensors and by the CPU's kernels")
+            }
+        }
     }
 
     /// Counts `count` positions as filled, which every layer has written.
     pub(super) fn advance(&mut self, count: usize) {
         self.len += count;
+    }
+}
+
+impl Layer {
+    /// Makes room for `capacity` positions where `before` had it.
+    fn grow(&mut self, before: usize, capacity: usize) -> Result<()> {
+        match self {
+            // A device that failed before has grown some of them.
+            Self::Tensors { values, .. } if values.dim(POSITIONS)? >= capacity => {}
+            Self::Tensors { keys, values } => {
+                (*keys, *values) = (grown(keys, capacity)?, grown(values, capacity)?);
+            }
+            Self::Rows { kv_heads, keys, values } => {
+                (*keys, *values) =
+                    (keys.grown(*kv_heads, before, capacity), values.grown(*kv_heads, before, capacity));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 mod kv_cache;
 mod qwen2;
 mod rope;
+mod self_attention;
 
 pub use kv_cache::KvCache;
 pub use qwen2::Qwen2;

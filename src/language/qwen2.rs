@@ -4,15 +4,16 @@
 //! takes ids only, builds RoPE positions in the model's dtype, and materialises the whole score matrix.
 
 use candle_core::{D, DType, IndexOp, Result, Tensor};
-use candle_nn::{Module, RmsNorm};
 
 use super::kv_cache::KvCache;
-use super::rope::{Angles, Rope};
-use crate::attention::CausalBlocks;
+use super::rope::Rope;
+use super::self_attention::SelfAttention;
 use crate::checkpoint::{Error, LanguageConfig, Weights};
 use crate::device::{DeviceMap, Placed, Placement, SlotId};
 use crate::interrupt::Interrupt;
-use crate::linear::{Linear, Matrix, Pass, Use};
+use crate::linear::{Gated, Joint, Linear, Matrix, Pass, Then, Use};
+use crate::norm::Norm;
+use crate::quantization::Format;
 use crate::role::Role;
 
 /// Positions whose logits are computed together where all are wanted: about 80 MB at this family's vocabulary.
@@ -21,29 +22,20 @@ const LOGITS_POSITIONS: usize = 128;
 #[derive(Debug)]
 struct DecoderLayer {
     slot: SlotId,
-    input_layernorm: RmsNorm,
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
+    input_layernorm: Norm,
+    /// Queries, keys and values.
+    qkv: Joint,
     o_proj: Linear,
-    post_attention_layernorm: RmsNorm,
-    gate_proj: Linear,
-    up_proj: Linear,
+    post_attention_layernorm: Norm,
+    gate_up: Gated,
     down_proj: Linear,
 }
 
 impl DecoderLayer {
     fn steps_differ(&self) -> bool {
-        let attention = [&self.q_proj, &self.k_proj, &self.v_proj, &self.o_proj];
-        attention.into_iter().chain([&self.gate_proj, &self.up_proj, &self.down_proj]).any(Linear::steps_differ)
+        let linear = [&self.o_proj, &self.down_proj];
+        self.qkv.steps_differ() || self.gate_up.steps_differ() || linear.into_iter().any(Linear::steps_differ)
     }
-}
-
-/// What all layers on one slot share about the positions of one chunk.
-struct Chunk {
-    pass: Pass,
-    angles: Angles,
-    blocks: CausalBlocks,
 }
 
 /// The language model.
@@ -54,7 +46,7 @@ pub struct Qwen2 {
     /// `[rows, D]` as stored or quantized; rows are looked up and widened one by one.
     embed_tokens: Matrix,
     layers: Vec<DecoderLayer>,
-    norm: RmsNorm,
+    norm: Norm,
     /// `[vocab, D]`: rows that no token id reaches are not loaded, so they can never be generated.
     lm_head: Linear,
     vocab_len: usize,
@@ -75,33 +67,22 @@ impl Qwen2 {
         devices: &DeviceMap,
         progress: &mut dyn FnMut(usize, usize) -> std::result::Result<(), crate::Error>,
     ) -> std::result::Result<Self, crate::Error> {
-        let tensor = |name: &str, slot: SlotId| {
-            let placement = devices.placement(slot);
-            weights.load(name, Some(placement.dtype), &placement.device)
-        };
-        let norm = |name: &str, slot| Ok::<_, Error>(RmsNorm::new(tensor(name, slot)?, config.rms_norm_eps));
         let mut layers = Vec::with_capacity(config.num_layers);
         for index in 0..config.num_layers {
             progress(index, config.num_layers)?;
             let slot = devices.layer_slot(index);
             let placement = devices.placement(slot);
-            let matrix = |name: &str| Matrix::load(weights, name, usize::MAX, Use::Product, placement);
             let name = |part: &str| Role::Decoder(index).tensor(part);
-            let plain = |rest: &str| Ok::<_, Error>(Linear::new(matrix(&name(&format!("{rest}.weight")))?, None));
-            let biased = |rest: &str| {
-                let weight = matrix(&name(&format!("{rest}.weight")))?;
-                Ok::<_, Error>(Linear::new(weight, Some(tensor(&name(&format!("{rest}.bias")), slot)?)))
-            };
+            let norm = |part: &str| Norm::rms(weights, &name(part), config.rms_norm_eps, placement);
+            let plain = |part: &str| Linear::load(weights, &name(part), false, placement);
+            let qkv = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"].map(name);
             layers.push(DecoderLayer {
                 slot,
-                input_layernorm: norm(&name("input_layernorm.weight"), slot)?,
-                q_proj: biased("self_attn.q_proj")?,
-                k_proj: biased("self_attn.k_proj")?,
-                v_proj: biased("self_attn.v_proj")?,
+                input_layernorm: norm("input_layernorm.weight")?,
+                qkv: Joint::load(weights, &qkv, placement)?,
                 o_proj: plain("self_attn.o_proj")?,
-                post_attention_layernorm: norm(&name("post_attention_layernorm.weight"), slot)?,
-                gate_proj: plain("mlp.gate_proj")?,
-                up_proj: plain("mlp.up_proj")?,
+                post_attention_layernorm: norm("post_attention_layernorm.weight")?,
+                gate_up: Gated::load(weights, &name("mlp.gate_proj"), &name("mlp.up_proj"), placement)?,
                 down_proj: plain("mlp.down_proj")?,
             });
         }
@@ -109,18 +90,19 @@ impl Qwen2 {
             |placement: &Placement| Rope::new(config.head_dim(), config.rope_theta, placement.dtype, &placement.device);
         let table = &Role::Embedding.tensor("weight");
         let (first, last) = (devices.placement(devices.embedding_slot()), devices.placement(devices.head_slot()));
-        let embed_tokens = Matrix::load(weights, table, usize::MAX, Use::Lookup, first)?;
         // A tied table is one in memory, unless lookup and products want it on two devices or in two types.
-        let one_device = devices.embedding_slot() == devices.head_slot();
+        let is_shared = config.tie_word_embeddings && devices.shares_table(weights.held_format(table).and_then(Format::float));
+        let purpose = if is_shared { Use::Product } else { Use::Lookup };
+        let embed_tokens = Matrix::load(weights, table, usize::MAX, purpose, first)?;
         let head = match config.tie_word_embeddings {
-            true if one_device && embed_tokens.suits_products(last) => embed_tokens.first_rows(vocab_len),
+            true if is_shared => embed_tokens.first_rows(vocab_len),
             true => Matrix::load(weights, table, vocab_len, Use::Product, last)?,
             false => Matrix::load(weights, &Role::Head.tensor("weight"), vocab_len, Use::Product, last)?,
         };
         let model = Self {
             ropes: devices.slots().iter().map(rope).collect(),
             embed_tokens,
-            norm: norm(&Role::Norm.tensor("weight"), devices.head_slot())?,
+            norm: Norm::rms(weights, &Role::Norm.tensor("weight"), config.rms_norm_eps, last)?,
             vocab_len: head.rows(),
             lm_head: Linear::new(head, None),
             config: config.clone(),
@@ -264,45 +246,37 @@ impl Qwen2 {
     ) -> std::result::Result<Placed, crate::Error> {
         let (count, position) = (embeds.tensor().dim(0)?, cache.len());
         cache.check_room(count)?;
-        let chunk = |(placement, rope): (&Placement, &Rope)| {
-            Ok(Chunk {
-                pass,
-                angles: rope.angles(position, count)?,
-                blocks: CausalBlocks::new(count, position, self.config.num_heads, placement)?,
-            })
+        let attention = |(placement, rope): (&Placement, &Rope)| {
+            SelfAttention::new(&self.config, rope, position, count, placement)
         };
-        let chunks = self.devices.slots().iter().zip(&self.ropes).map(chunk).collect::<Result<Vec<_>>>()?;
+        let attentions = self.devices.slots().iter().zip(&self.ropes).map(attention).collect::<Result<Vec<_>>>()?;
         let mut hidden = embeds;
         for (index, layer) in self.layers.iter().enumerate() {
             interrupt.check()?;
             on_layer(index);
             let moved = transfer(hidden, layer.slot)?;
-            hidden = Placed::new(self.layer(index, moved.on(layer.slot)?, &chunks[layer.slot], cache)?, layer.slot);
+            let layer_of = |x| self.layer(index, x, pass, &attentions[layer.slot], cache);
+            hidden = Placed::new(moved.on(layer.slot).and_then(layer_of)?, layer.slot);
         }
         cache.advance(count);
         Ok(hidden)
     }
 
     /// One layer, `[S, D]` -> `[S, D]`, its keys and values written at the cache's next positions.
-    fn layer(&self, index: usize, x: &Tensor, chunk: &Chunk, cache: &mut KvCache) -> Result<Tensor> {
-        let (layer, pass) = (&self.layers[index], chunk.pass);
-        let (count, _) = x.dims2()?;
-        let head_dim = self.config.head_dim();
-        let normed = layer.input_layernorm.forward(x)?;
-        // [S, heads * d] -> [heads, S, d]
-        let split = |x: Tensor, heads: usize| x.reshape((count, heads, head_dim))?.transpose(0, 1)?.contiguous();
-        let q = chunk.angles.rotate(&split(layer.q_proj.forward(&normed, pass)?, self.config.num_heads)?)?;
-        let k = chunk.angles.rotate(&split(layer.k_proj.forward(&normed, pass)?, self.config.num_kv_heads)?)?;
-        let v = split(layer.v_proj.forward(&normed, pass)?, self.config.num_kv_heads)?;
-        let (keys, values) = cache.write(index, &k, &v)?;
-        let attended = chunk.blocks.attend(&q, &keys, &values)?;
-        let attended = attended.transpose(0, 1)?.reshape((count, self.config.num_heads * head_dim))?;
-        let x = (x + layer.o_proj.forward(&attended, pass)?)?;
-
-        let normed = layer.post_attention_layernorm.forward(&x)?;
-        let gate = layer.gate_proj.forward(&normed, pass)?.silu()?;
-        let mlp = layer.down_proj.forward(&(gate * layer.up_proj.forward(&normed, pass)?)?, pass)?;
-        x + mlp
+    fn layer(
+        &self,
+        index: usize,
+        x: &Tensor,
+        pass: Pass,
+        attention: &SelfAttention,
+        cache: &mut KvCache,
+    ) -> Result<Tensor> {
+        let layer = &self.layers[index];
+        let qkv = layer.qkv.forward(&layer.input_layernorm.forward(x)?, pass)?;
+        let attended = attention.attend(&qkv, index, cache)?;
+        let x = layer.o_proj.forward_then(&attended, pass, Then::Add(x))?;
+        let mlp = layer.gate_up.forward(&layer.post_attention_layernorm.forward(&x)?, pass)?;
+        layer.down_proj.forward_then(&mlp, pass, Then::Add(&x))
     }
 
     /// Logits of the last of `[S, D]` hidden states only: `[vocab]`, in f32. It is one position after a prompt as after
@@ -334,7 +308,7 @@ mod tests {
             .join("tests/fixtures/golden/ckpt/a_9x9_untied_sharded_bf16");
         let checkpoint = Checkpoint::open(&dir, &[]).expect("a golden checkpoint");
         let (config, weights) = (&checkpoint.config.language, &checkpoint.weights);
-        let cpu = Placement { device: Device::Cpu, dtype: DType::F32 };
+        let cpu = Placement::whole(Device::Cpu, DType::F32);
         let devices = DeviceMap::single(cpu, config.num_layers);
         let model = Qwen2::load(config, weights, 10, &devices, &mut |_, _| Ok(())).expect("it loads");
         let ids = vec![1; 10 * config.num_layers];
@@ -357,7 +331,7 @@ mod tests {
         let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("tests/fixtures/golden/ckpt/a_9x9_untied_sharded_bf16");
         let checkpoint = Checkpoint::open(&dir, &[]).expect("a golden checkpoint");
-        let cpu = Placement { device: Device::Cpu, dtype: DType::F32 };
+        let cpu = Placement::whole(Device::Cpu, DType::F32);
         let devices = DeviceMap::new(vec![cpu.clone(), cpu], &[1, checkpoint.config.language.num_layers - 1]);
         let (config, weights) = (&checkpoint.config.language, &checkpoint.weights);
         let model = Qwen2::load(config, weights, 10, &devices, &mut |_, _| Ok(())).expect("it loads");

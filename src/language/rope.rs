@@ -5,6 +5,8 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
+use crate::host;
+
 /// The inverse frequencies of one model.
 #[derive(Debug, Clone)]
 pub(crate) struct Rope {
@@ -43,6 +45,11 @@ impl Angles {
     pub(crate) fn rotate(&self, x: &Tensor) -> Result<Tensor> {
         let batched = x.unsqueeze(0)?.contiguous()?;
         candle_nn::rotary_emb::rope(&batched, &self.cos, &self.sin)?.squeeze(0)
+    }
+
+    /// Gives `read` cos and sin as slices, for the CPU's kernels.
+    pub(crate) fn floats<R>(&self, read: impl FnOnce(&[f32], &[f32]) -> Result<R>) -> Result<R> {
+        host::floats(&self.cos, |cos| host::floats(&self.sin, |sin| read(cos, sin)))
     }
 }
 

@@ -1,13 +1,13 @@
-//! A weight matrix as it is held: floats, blocks of few bits on the CPU, or such blocks on a GPU.
+//! A weight matrix as it is held: in panels for the CPU's kernels, in floats, or in blocks of few bits on a GPU.
 
 use std::sync::Arc;
 
 use candle_core::quantized::{QStorage, QTensor};
-use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Module, Result, Shape, Tensor};
+use candle_core::{D, DType, Module, Result, Tensor};
 
+use super::packed::{Arrangement, Packed};
 use crate::checkpoint::{Error, Weights};
 use crate::device::Placement;
-use crate::quantization::blocks::Blocks;
 
 /// `[rows, columns]`; cheap to clone.
 #[derive(Debug, Clone)]
@@ -19,19 +19,20 @@ pub(crate) struct Matrix {
 
 #[derive(Debug, Clone)]
 pub(super) enum Storage {
-    Floats(Tensor),
     /// On the CPU.
-    Blocks(Arc<Blocks>),
+    Packed(Packed),
+    /// Where candle multiplies, in the arithmetic's dtype; or to look rows up.
+    Floats(Tensor),
     /// On a GPU, where candle has kernels of its own.
     Gpu(Arc<QTensor>),
 }
 
-/// What floats are held as.
+/// What a matrix is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Use {
-    /// To be multiplied: see [`Placement::matrix_dtype`].
+    /// To be multiplied.
     Product,
-    /// To look rows up: as they are stored.
+    /// To look rows up.
     Lookup,
 }
 
@@ -48,10 +49,18 @@ impl Matrix {
         placement: &Placement,
     ) -> std::result::Result<Self, Error> {
         let device = &placement.device;
+        let is_float = weights.held_format(name).is_some_and(|format| format.float().is_some());
+        // Rows are looked up where they lie side by side.
+        let is_packed = if is_float { placement.uses_kernels() && purpose == Use::Product } else { device.is_cpu() };
+        if is_packed {
+            let names = [name.to_owned()];
+            let packed = Packed::load(weights, &names, rows, Arrangement::Stacked, placement)?;
+            return match packed {
+                Some(packed) => Ok(Self::of_packed(packed)),
+                None => Err(weights.failed(name, candle_core::Error::msg("it is not a matrix"))),
+            };
+        }
         if let Some(blocks) = weights.load_blocks(name, rows, &mut |_| ())? {
-            if device.is_cpu() {
-                return Ok(Self::of_blocks(blocks));
-            }
             let upload = || {
                 let Some(ggml) = blocks.format().ggml() else {
                     candle_core::bail!("there are no kernels for {}", blocks.format().name());
@@ -63,20 +72,21 @@ impl Matrix {
             return Ok(Self { rows: blocks.rows(), storage: Storage::Gpu(Arc::new(tensor)) });
         }
         let dtype = match purpose {
-            Use::Product => placement.matrix_dtype(weights.dtype(name)),
+            Use::Product => Some(placement.dtype),
             Use::Lookup => None,
         };
-        Ok(Self::of_floats(weights.load_rows(name, rows, dtype, device)?))
+        let floats = weights.load_rows(name, rows, dtype, device)?;
+        let matrix = if floats.rank() > 2 { floats.flatten_from(1) } else { Ok(floats) };
+        Ok(Self::of_floats(matrix.map_err(|source| Error::Load { name: name.to_owned(), source })?))
     }
 
     /// A matrix of floats, `[rows, columns]`.
-    pub(crate) fn of_floats(floats: Tensor) -> Self {
+    pub(super) fn of_floats(floats: Tensor) -> Self {
         Self { rows: floats.dims().first().copied().unwrap_or(0), storage: Storage::Floats(floats) }
     }
 
-    /// A matrix in blocks, on the CPU.
-    pub(super) fn of_blocks(blocks: Blocks) -> Self {
-        Self { rows: blocks.rows(), storage: Storage::Blocks(Arc::new(blocks)) }
+    pub(super) fn of_packed(packed: Packed) -> Self {
+        Self { rows: packed.rows(), storage: Storage::Packed(packed) }
     }
 
     /// The first rows of this matrix, without a copy.
@@ -84,24 +94,8 @@ impl Matrix {
         Self { storage: self.storage.clone(), rows: rows.min(self.rows) }
     }
 
-    /// Whether its floats are held as products take them; always so for blocks.
-    pub(crate) fn suits_products(&self, placement: &Placement) -> bool {
-        match &self.storage {
-            Storage::Floats(floats) => placement.matrix_dtype(Some(floats.dtype())) == Some(floats.dtype()),
-            Storage::Blocks(_) | Storage::Gpu(_) => true,
-        }
-    }
-
     pub(crate) fn rows(&self) -> usize {
         self.rows
-    }
-
-    pub(super) fn columns(&self) -> Result<usize> {
-        match &self.storage {
-            Storage::Floats(floats) => floats.dim(D::Minus1),
-            Storage::Blocks(blocks) => Ok(blocks.columns()),
-            Storage::Gpu(tensor) => Ok(tensor.shape().dims2()?.1),
-        }
     }
 
     pub(super) fn storage(&self) -> &Storage {
@@ -112,72 +106,21 @@ impl Matrix {
     pub(super) fn floats(&self) -> Option<Result<Tensor>> {
         match &self.storage {
             Storage::Floats(floats) => Some(floats.narrow(0, 0, self.rows)),
-            Storage::Blocks(_) | Storage::Gpu(_) => None,
+            Storage::Packed(_) | Storage::Gpu(_) => None,
         }
     }
 
-    /// `count` rows from `first` on, in `dtype`.
-    pub(super) fn widened(&self, first: usize, count: usize, dtype: DType) -> Result<Tensor> {
-        match &self.storage {
-            Storage::Floats(floats) => {
-                let rows = floats.narrow(0, first, count)?;
-                let widens = floats.device().is_cpu() && super::is_16_bit(floats) && dtype == DType::F32;
-                if widens { rows.apply_op1_no_bwd(&super::rows::Widen) } else { rows.to_dtype(dtype) }
-            }
-            Storage::Blocks(blocks) => {
-                let values = blocks.widen(first..first + count);
-                Tensor::from_vec(values, (count, blocks.columns()), &candle_core::Device::Cpu)?.to_dtype(dtype)
-            }
-            Storage::Gpu(tensor) => tensor.dequantize(&tensor.device())?.narrow(0, first, count)?.to_dtype(dtype),
-        }
-    }
-
-    /// The rows of these ids: `[ids]` -> `[ids, columns]` in `dtype`. Only those are widened.
+    /// The rows of these ids: `[ids]` -> `[ids, columns]` in the placement's dtype. Only those are widened.
     ///
     /// # Errors
     /// An id beyond the table, or a failing device.
     pub(crate) fn lookup(&self, ids: &[u32], placement: &Placement) -> Result<Tensor> {
         let on_device = |ids: &[u32]| Tensor::new(ids, &placement.device);
         match &self.storage {
+            Storage::Packed(packed) => packed.lookup(ids),
             Storage::Floats(floats) => floats.index_select(&on_device(ids)?, 0)?.to_dtype(placement.dtype),
             Storage::Gpu(tensor) => tensor.embedding(&on_device(ids)?)?.to_dtype(placement.dtype),
-            Storage::Blocks(blocks) => {
-                let mut values = Vec::with_capacity(ids.len() * blocks.columns());
-                for &id in ids {
-                    let row = id as usize;
-                    if row >= blocks.rows() {
-                        candle_core::bail!("id {id} is beyond the {} rows of the table", blocks.rows());
-                    }
-                    values.extend(blocks.widen(row..row + 1));
-                }
-                Tensor::from_vec(values, (ids.len(), blocks.columns()), &placement.device)?.to_dtype(placement.dtype)
-            }
         }
-    }
-}
-
-/// The product of a few f32 rows with the first `rows` rows of a matrix in blocks: `[positions, in]` -> `[positions,
-/// rows]`.
-pub(super) struct BlockProduct<'b> {
-    pub(super) blocks: &'b Blocks,
-    pub(super) rows: usize,
-}
-
-impl CustomOp1 for BlockProduct<'_> {
-    fn name(&self) -> &'static str {
-        "block-row-product"
-    }
-
-    fn cpu_fwd(&self, x: &CpuStorage, x_at: &Layout) -> Result<(CpuStorage, Shape)> {
-        let (positions, width) = x_at.shape().dims2()?;
-        let (CpuStorage::F32(x), Some((start, end))) = (x, x_at.contiguous_offsets()) else {
-            candle_core::bail!("block product: expected contiguous f32 input");
-        };
-        if width != self.blocks.columns() {
-            candle_core::bail!("block product: {width} values do not meet {:?}", self.blocks);
-        }
-        let product = self.blocks.product(&x[start..end], self.rows);
-        Ok((CpuStorage::F32(product), Shape::from((positions, self.rows))))
     }
 }
 

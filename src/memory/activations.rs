@@ -6,12 +6,11 @@ use candle_core::DType;
 use super::Demand;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceMap, Placement, SlotId};
-use crate::linear;
 
 /// Keys and values of one layer.
 pub(super) fn kv_bytes(checkpoint: &Checkpoint, placement: &Placement, positions: usize) -> u64 {
     let language = &checkpoint.config.language;
-    (2 * language.num_kv_heads * language.head_dim() * positions * placement.dtype.size_in_bytes()) as u64
+    (2 * language.num_kv_heads * language.head_dim() * positions * placement.operand_dtype().size_in_bytes()) as u64
 }
 
 /// The most that is alive at once on `slot`: prepared frames and embeddings, and the larger of the tower and a prefill
@@ -48,15 +47,17 @@ fn tower_bytes(checkpoint: &Checkpoint, placement: &Placement) -> usize {
     let size = placement.dtype.size_in_bytes();
     let patches = vision.grid() * vision.grid();
     let mlp_width = checkpoint.tower_mlp_width();
+    // What the CPU's kernels do on the way to the result needs no room of its own.
+    let (mlp_copies, score_copies) = if placement.uses_kernels() { (1, 0) } else { (3, score_copies(placement)) };
     let per_frame = 2 * 3 * vision.image_size * vision.image_size * DType::F32.size_in_bytes()
         // x, its norm, queries, keys, values and their reshaped copies
         + 8 * patches * vision.hidden_size * size
-        // the first product with and without its bias, and its GELU
-        + 3 * patches * mlp_width * size
-        + score_copies(placement) * vision.num_heads * patches * patches * DType::F32.size_in_bytes()
+        // the first product, elsewhere with and without its bias, and its GELU
+        + mlp_copies * patches * mlp_width * size
+        + score_copies * vision.num_heads * patches * patches * DType::F32.size_in_bytes()
         // two projector layers with GELU between, and the pooled grid
         + 3 * patches * checkpoint.config.language.hidden_size * size;
-    placement.vision_batch_frames() * per_frame + widened_bytes(placement, vision.hidden_size.max(mlp_width))
+    placement.vision_batch_frames() * per_frame
 }
 
 /// One prefill chunk through a decoder layer.
@@ -65,24 +66,20 @@ fn chunk_bytes(checkpoint: &Checkpoint, placement: &Placement, chunk_tokens: usi
     let size = placement.dtype.size_in_bytes();
     let rows = chunk_tokens.min(demand.prompt_tokens);
     let all_scores = language.num_heads * rows * demand.prompt_tokens * DType::F32.size_in_bytes();
-    let scores = match placement.uses_flash_attention() {
+    let scores = match placement.uses_flash_attention() || placement.uses_kernels() {
         true => 0,
         false => score_copies(placement) * placement.attention_scores_bytes().min(all_scores),
     };
-    // The feed-forward part: gate, its SiLU, up, their product, and one product's blocks before they are joined.
-    let feed_forward = 5 * rows * language.intermediate_size * size;
+    // The feed-forward part: gate, its SiLU, up, their product, and that product's result; one by the CPU's kernels.
+    let copies = if placement.uses_kernels() { 1 } else { 5 };
+    let feed_forward = copies * rows * language.intermediate_size * size;
     let attention = scores + 8 * rows * language.hidden_size * size;
     let norms = 4 * rows * language.hidden_size * size;
-    norms + attention.max(feed_forward) + widened_bytes(placement, language.hidden_size.max(language.intermediate_size))
+    norms + attention.max(feed_forward)
 }
 
 /// Copies of a block of scores that live at once: on the CPU the softmax works in place; elsewhere there are the
 /// product in the arithmetic's dtype, its f32 copy, and the softmax of that.
 fn score_copies(placement: &Placement) -> usize {
     if placement.device.is_cpu() { 1 } else { 3 }
-}
-
-/// A block of narrow weight rows widened for a product on the CPU.
-fn widened_bytes(placement: &Placement, width: usize) -> usize {
-    if placement.device.is_cpu() { linear::BLOCK_ROWS * width * DType::F32.size_in_bytes() } else { 0 }
 }

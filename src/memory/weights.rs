@@ -25,7 +25,7 @@ impl StageBytes {
     pub fn of(checkpoint: &Checkpoint, vocab_len: usize, devices: &DeviceMap) -> Self {
         let weights = &checkpoint.weights;
         let tied = checkpoint.config.language.tie_word_embeddings;
-        let shared = tied && shares_table(checkpoint, devices);
+        let shared = tied && devices.shares_table(weights.held_format(&Role::Embedding.tensor("weight")).and_then(Format::float));
         let mut bytes =
             Self { vision: 0, embedding: 0, layers: vec![0; checkpoint.config.language.num_layers], head: 0 };
         let (vision, head) = (devices.placement(devices.vision_slot()), devices.placement(devices.head_slot()));
@@ -94,15 +94,4 @@ fn as_held(checkpoint: &Checkpoint, name: &str, values: usize, dtype: Option<DTy
         None => return 0,
     };
     format.bytes(values) as u64
-}
-
-/// Whether a tied table is in memory once, as `Qwen2::load` decides it.
-fn shares_table(checkpoint: &Checkpoint, devices: &DeviceMap) -> bool {
-    let suits = match checkpoint.weights.held_format(&Role::Embedding.tensor("weight")) {
-        Some(Format::Float(stored)) => {
-            devices.placement(devices.head_slot()).matrix_dtype(Some(stored)) == Some(stored)
-        }
-        _ => true,
-    };
-    suits && devices.embedding_slot() == devices.head_slot()
 }

@@ -15,6 +15,7 @@ pub(crate) mod blocks;
 mod encode;
 mod format;
 
+pub(crate) use encode::encode;
 pub use format::Format;
 
 use crate::role::Role;

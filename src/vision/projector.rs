@@ -7,7 +7,7 @@ use candle_core::{Result, Tensor};
 
 use crate::checkpoint::{Checkpoint, Error};
 use crate::device::Placement;
-use crate::linear::{Linear, Matrix, Pass, Use};
+use crate::linear::{Linear, Pass, Then};
 
 /// The projector.
 #[derive(Debug)]
@@ -21,12 +21,7 @@ impl Projector {
     /// # Errors
     /// A tensor that cannot be loaded.
     pub fn load(checkpoint: &Checkpoint, placement: &Placement) -> std::result::Result<Self, Error> {
-        let (weights, device) = (&checkpoint.weights, &placement.device);
-        let linear = |prefix: &String| {
-            let (weight, bias) = (format!("{prefix}.weight"), format!("{prefix}.bias"));
-            let matrix = Matrix::load(weights, &weight, usize::MAX, Use::Product, placement)?;
-            Ok(Linear::new(matrix, Some(weights.load(&bias, Some(placement.dtype), device)?)))
-        };
+        let linear = |name: &String| Linear::load(&checkpoint.weights, name, true, placement);
         Ok(Self { layers: checkpoint.projector.layers.iter().map(linear).collect::<std::result::Result<_, Error>>()? })
     }
 
@@ -37,10 +32,8 @@ impl Projector {
     pub fn forward(&self, features: &Tensor) -> Result<Tensor> {
         let mut x = features.clone();
         for (index, layer) in self.layers.iter().enumerate() {
-            if index > 0 {
-                x = x.gelu_erf()?;
-            }
-            x = layer.forward(&x, Pass::Prefill)?;
+            let is_last = index + 1 == self.layers.len();
+            x = layer.forward_then(&x, Pass::Prefill, if is_last { Then::Nothing } else { Then::GeluErf })?;
         }
         Ok(x)
     }

@@ -4,24 +4,23 @@
 //! Reference: `SigLipVisionTower` and `SigLipVisionModel` in LLaVA-NeXT `siglip_encoder.py`. candle-transformers has a
 //! `siglip` too, which always applies post_layernorm and multiplies patches by a slow convolution.
 
-use candle_core::{DType, Result, Tensor};
-use candle_nn::{LayerNorm, Module};
+use candle_core::{Result, Tensor};
 
 use crate::attention;
 use crate::checkpoint::{Checkpoint, Error, VisionShape};
 use crate::device::Placement;
 use crate::interrupt::Interrupt;
-use crate::linear::{Linear, Matrix, Pass, Use};
+use crate::linear::{Joint, Linear, Pass, Then};
+use crate::norm::Norm;
 use crate::role::Role;
 
 #[derive(Debug)]
 struct EncoderLayer {
-    layer_norm1: LayerNorm,
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
+    layer_norm1: Norm,
+    /// Queries, keys and values.
+    qkv: Joint,
     out_proj: Linear,
-    layer_norm2: LayerNorm,
+    layer_norm2: Norm,
     fc1: Linear,
     fc2: Linear,
 }
@@ -30,7 +29,7 @@ struct EncoderLayer {
 #[derive(Debug)]
 pub struct VisionTower {
     shape: VisionShape,
-    dtype: DType,
+    placement: Placement,
     /// The patch convolution as a matrix `[D_v, 3 * patch * patch]`; kernel and stride are equal.
     patch_embedding: Linear,
     /// `[P, D_v]`
@@ -44,46 +43,28 @@ impl VisionTower {
     /// # Errors
     /// A tensor that cannot be loaded.
     pub fn load(checkpoint: &Checkpoint, placement: &Placement) -> std::result::Result<Self, Error> {
-        let (shape, around_layers) = (checkpoint.vision, Role::Tower(None));
-        let tensor = |name: &str| checkpoint.weights.load(name, Some(placement.dtype), &placement.device);
-        let linear = |name: &str| {
-            let weight_name = format!("{name}.weight");
-            let weight = Matrix::load(&checkpoint.weights, &weight_name, usize::MAX, Use::Product, placement)?;
-            Ok::<_, Error>(Linear::new(weight, Some(tensor(&format!("{name}.bias"))?)))
-        };
-        let norm = |name: &str| {
-            let (weight, bias) = (tensor(&format!("{name}.weight"))?, tensor(&format!("{name}.bias"))?);
-            Ok::<_, Error>(LayerNorm::new(weight, bias, shape.layer_norm_eps))
-        };
+        let (shape, weights, around_layers) = (checkpoint.vision, &checkpoint.weights, Role::Tower(None));
         let layer = |index: usize| {
             let name = |part: &str| Role::Tower(Some(index)).tensor(part);
+            let norm = |part: &str| Norm::layer(weights, &name(part), shape.layer_norm_eps, placement);
+            let linear = |part: &str| Linear::load(weights, &name(part), true, placement);
+            let qkv = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"].map(name);
             Ok(EncoderLayer {
-                layer_norm1: norm(&name("layer_norm1"))?,
-                q_proj: linear(&name("self_attn.q_proj"))?,
-                k_proj: linear(&name("self_attn.k_proj"))?,
-                v_proj: linear(&name("self_attn.v_proj"))?,
-                out_proj: linear(&name("self_attn.out_proj"))?,
-                layer_norm2: norm(&name("layer_norm2"))?,
-                fc1: linear(&name("mlp.fc1"))?,
-                fc2: linear(&name("mlp.fc2"))?,
+                layer_norm1: norm("layer_norm1")?,
+                qkv: Joint::load(weights, &qkv, placement)?,
+                out_proj: linear("self_attn.out_proj")?,
+                layer_norm2: norm("layer_norm2")?,
+                fc1: linear("mlp.fc1")?,
+                fc2: linear("mlp.fc2")?,
             })
         };
-        let patch = around_layers.tensor("embeddings.patch_embedding.weight");
-        let dtype = placement.matrix_dtype(checkpoint.weights.dtype(&patch));
-        let patch_matrix = checkpoint
-            .weights
-            .load(&patch, dtype, &placement.device)?
-            .flatten_from(1)
-            .map_err(|source| Error::Load { name: patch, source })?;
+        let positions = around_layers.tensor("embeddings.position_embedding.weight");
         Ok(Self {
             shape,
-            dtype: placement.dtype,
-            patch_embedding: Linear::new(
-                Matrix::of_floats(patch_matrix),
-                Some(tensor(&around_layers.tensor("embeddings.patch_embedding.bias"))?),
-            ),
-            position_embedding: tensor(&around_layers.tensor("embeddings.position_embedding.weight"))?,
+            patch_embedding: Linear::load(weights, &around_layers.tensor("embeddings.patch_embedding"), true, placement)?,
+            position_embedding: weights.load(&positions, Some(placement.dtype), &placement.device)?,
             layers: (0..shape.num_layers).map(layer).collect::<std::result::Result<_, Error>>()?,
+            placement: placement.clone(),
         })
     }
 
@@ -103,7 +84,7 @@ impl VisionTower {
         interrupt: &Interrupt,
         on_layer: &mut dyn FnMut(),
     ) -> std::result::Result<Tensor, crate::Error> {
-        let patches = self.patches(&pixel_values.to_dtype(self.dtype)?)?;
+        let patches = self.patches(&pixel_values.to_dtype(self.placement.dtype)?)?;
         let mut x = self.patch_embedding.forward(&patches, Pass::Prefill)?.broadcast_add(&self.position_embedding)?;
         for layer in &self.layers {
             interrupt.check()?;
@@ -126,24 +107,11 @@ impl VisionTower {
     }
 
     fn layer(&self, layer: &EncoderLayer, x: &Tensor) -> Result<Tensor> {
-        let x = (x + self.attention(layer, &layer.layer_norm1.forward(x)?)?)?;
-        let mlp = layer.fc1.forward(&layer.layer_norm2.forward(&x)?, Pass::Prefill)?;
-        // `Tensor::gelu` is the tanh approximation, which is what SigLIP was trained with.
-        x + layer.fc2.forward(&mlp.gelu()?, Pass::Prefill)?
-    }
-
-    /// Every patch attends to every patch of its own frame.
-    fn attention(&self, layer: &EncoderLayer, x: &Tensor) -> Result<Tensor> {
-        let (frames, patches, width) = x.dims3()?;
-        let heads = self.shape.num_heads;
-        let head_dim = width / heads;
-        // [T, P, heads * d] -> [T * heads, P, d]
-        let split = |x: Tensor| {
-            x.reshape((frames, patches, heads, head_dim))?.transpose(1, 2)?.reshape((frames * heads, patches, head_dim))
-        };
-        let [q, k, v] =
-            [&layer.q_proj, &layer.k_proj, &layer.v_proj].map(|linear| split(linear.forward(x, Pass::Prefill)?));
-        let attended = attention::full(&q?, &k?, &v?)?.reshape((frames, heads, patches, head_dim))?;
-        layer.out_proj.forward(&attended.transpose(1, 2)?.reshape((frames, patches, width))?, Pass::Prefill)
+        let qkv = layer.qkv.forward(&layer.layer_norm1.forward(x)?, Pass::Prefill)?;
+        let attended = attention::full(&qkv, self.shape.num_heads, &self.placement)?;
+        let x = layer.out_proj.forward_then(&attended, Pass::Prefill, Then::Add(x))?;
+        // SigLIP was trained with the approximation of GELU.
+        let mlp = layer.fc1.forward_then(&layer.layer_norm2.forward(&x)?, Pass::Prefill, Then::GeluTanh)?;
+        layer.fc2.forward_then(&mlp, Pass::Prefill, Then::Add(&x))
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use llava_video::Error;
 use llava_video::checkpoint::Checkpoint;
-use llava_video::device::{DeviceMap, DeviceRequest, DtypeRequest, Placement};
+use llava_video::device::{self, DeviceMap, DeviceRequest, DtypeRequest, Placement};
 use llava_video::memory::{Demand, MemoryPlan, Room};
 use llava_video::model;
 use llava_video::prompt::Tokenizer;
@@ -37,7 +37,11 @@ pub(super) fn on_this_machine(checkpoint: &Checkpoint) -> Result<Vec<Fit>> {
     let context = checkpoint.config.context_length.unwrap_or(usize::MAX);
     let mut fits = Vec::new();
     for dtype in [DtypeRequest::Bf16, DtypeRequest::F16, DtypeRequest::F32] {
-        for placement in Placement::open_all(&DeviceRequest::Auto, dtype).map_err(Error::from)? {
+        let placements = match Placement::open_all(&DeviceRequest::Auto, dtype) {
+            Err(device::Error::NoF16OnCpu) => continue,
+            opened => opened.map_err(Error::from)?,
+        };
+        for placement in placements {
             let free_bytes = placement.free_bytes();
             let devices = DeviceMap::single(placement.clone(), checkpoint.config.language.num_layers);
             let need = |frames: usize| {

@@ -144,7 +144,8 @@ fn arithmetic(placement: &Placement) -> String {
         Device::Metal(_) => "metal".to_owned(),
     };
     let (dtype, batch_frames) = (placement.dtype_name(), placement.vision_batch_frames());
-    format!("{device}, {dtype}, {batch_frames} frames at once, features {:?}", built_in_features())
+    let kernels = placement.kernels_name();
+    format!("{device}, {dtype} by {kernels}, {batch_frames} frames at once, features {:?}", built_in_features())
 }
 
 /// What kernels choose their instructions by: a cache may lie on a disk that different machines share.

@@ -14,8 +14,6 @@ mod scratch;
 #[cfg(test)]
 mod tests;
 
-use half::bf16;
-
 use self::item::Split;
 use self::kernel::Kernel;
 use self::plain::Plain;
@@ -23,30 +21,7 @@ use self::problem::{Layout, Problem};
 use super::isa::Isa;
 use super::operands::Operands;
 use super::pool;
-
-/// Numbers that are read.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Values<'a> {
-    F32(&'a [f32]),
-    Bf16(&'a [bf16]),
-}
-
-impl Values<'_> {
-    /// Without the first.
-    fn from(self, start: usize) -> Self {
-        match self {
-            Self::F32(values) => Self::F32(&values[start..]),
-            Self::Bf16(values) => Self::Bf16(&values[start..]),
-        }
-    }
-}
-
-/// Numbers that are written.
-#[derive(Debug)]
-pub(crate) enum Out<'a> {
-    F32(&'a mut [f32]),
-    Bf16(&'a mut [bf16]),
-}
+pub(crate) use super::values::{Out, Values};
 
 /// Attention within each frame.
 #[derive(Debug, Clone, Copy)]

@@ -23,7 +23,7 @@ impl Plain {
 
     fn rounded(self, value: f32) -> f32 {
         match self.operands {
-            Operands::Exact => value,
+            Operands::Exact | Operands::Bytes => value,
             Operands::Bf16 => bf16::from_f32(value).to_f32(),
         }
     }

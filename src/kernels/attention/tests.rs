@@ -20,7 +20,7 @@ fn numbers(seed: u64, count: usize) -> Vec<f32> {
 /// What a kernel may be off by, in units of the greatest value.
 fn bound(operands: Operands) -> f64 {
     match operands {
-        Operands::Exact => 1e-5,
+        Operands::Exact | Operands::Bytes => 1e-5,
         // A bf16 is off by up to 2^-9 of itself: so are weights and values, and scores by as much of their size, which
         // here is a few units.
         Operands::Bf16 => 1e-2,

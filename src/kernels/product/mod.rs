@@ -21,30 +21,14 @@ pub(crate) use source::{Line, Source};
 
 use std::cell::Cell;
 
-use half::bf16;
-
 use self::epilogue::Sink;
 use self::plan::Plan;
 use self::tile::Kernel;
 use super::isa::Isa;
+use super::operands::Operands;
 use super::panels::PANEL_ROWS;
 use super::pool;
-
-/// Activations `[m, columns]`, row by row.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Rows<'a> {
-    F32(&'a [f32]),
-    Bf16(&'a [bf16]),
-}
-
-/// How exactly to multiply. Sums are f32 either way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operands {
-    /// Activations and weights as they are, in f32.
-    Exact,
-    /// Activations rounded to bf16, where the weights are bf16; panels of f16 and f32 always multiply exactly.
-    Bf16,
-}
+pub(crate) use super::values::{Out, Values as Rows};
 
 /// What follows the sum and the bias.
 #[derive(Debug, Clone, Copy)]
@@ -68,19 +52,12 @@ pub(crate) struct Epilogue<'a> {
     pub then: Then<'a>,
 }
 
-/// Where the results go, `[m, width]`.
-#[derive(Debug)]
-pub(crate) enum Out<'a> {
-    F32(&'a mut [f32]),
-    Bf16(&'a mut [bf16]),
-}
-
 thread_local! {
     /// Where the thread's sources make panels.
     static SCRATCH: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
-/// Multiplies activations by the weights and finishes the sums. The width is the number of the weights' rows, or, for
+/// Multiplies activations `[m, columns]` by the weights and finishes the sums, `[m, width]`. The width is the number of the weights' rows, or, for
 /// [`Then::SiluTimes`], that of the outputs.
 pub(crate) fn product(
     isa: Isa,

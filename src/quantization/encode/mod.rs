@@ -19,7 +19,7 @@ const SMALL_BLOCK: usize = 32;
 
 /// Fills `blocks` with `values` in `format`, with the widest vectors this machine has; the blocks are the same with
 /// any. Formats without blocks fill nothing.
-pub(super) fn encode(format: Format, values: &[f32], blocks: &mut [u8]) {
+pub(crate) fn encode(format: Format, values: &[f32], blocks: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
     {
         if is_x86_feature_detected!("avx512f") {

@@ -433,22 +433,48 @@ fn storage_dtype_and_tying_do_not_change_the_answer() {
     }
 }
 
-/// Computing in bf16 and f16 stays near the f32 logits: a wrong cast or a table in the wrong dtype would not.
+/// Everything computed in bf16 or f16, as a GPU does it, stays near the f32 logits: a wrong cast or a table in the wrong
+/// dtype would not.
 #[test]
 fn half_precision_stays_near_the_reference() {
     let case = Case::load("grid_bilinear_s2_a");
+    let device = placement(DtypeRequest::F32).device;
+    for (dtype, tolerance) in [(DType::BF16, 0.4), (DType::F16, 0.1)] {
+        let logits = prefill_logits(&case, &Placement::whole(device.clone(), dtype));
+        assert_close(&format!("{dtype:?}"), &logits, &case.tensors["prefill_logits_last"], tolerance);
+    }
+}
+
+/// `--dtype bf16` is at least as near to f32 as the reference's own bf16, in the mean over all cases.
+#[test]
+fn bf16_is_nearer_to_f32_than_the_reference_is() {
+    let facts = json(&golden().join("bf16.json"));
+    let logits = candle_core::safetensors::load(golden().join("bf16.safetensors"), &Device::Cpu).unwrap();
+    let mut ratios = Vec::new();
+    for (name, facts) in facts.as_object().unwrap() {
+        let got = prefill_logits(&Case::load(name), &placement(DtypeRequest::Bf16));
+        let exact = &logits[&format!("{name}.f32")];
+        let error = (got.flatten_all().unwrap() - exact).unwrap().sqr().unwrap().mean_all().unwrap().sqrt().unwrap();
+        let ratio = f64::from(error.to_scalar::<f32>().unwrap()) / facts["prefill_rms_vs_f32"].as_f64().unwrap();
+        assert!(ratio > 0.0, "{name}: this test compares nothing");
+        ratios.push(ratio);
+    }
+    let mean = (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp();
+    println!("RMS against f32, as shares of the reference's: {mean:.3} in the mean, {ratios:.2?}");
+    assert!(mean <= 1.0, "{mean}: {ratios:.2?}");
+}
+
+/// The last logits of a video case's prompt.
+fn prefill_logits(case: &Case, placement: &Placement) -> Tensor {
     let dir = case.checkpoint();
     let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
-    for (dtype, tolerance) in [(DtypeRequest::Bf16, 0.4), (DtypeRequest::F16, 0.1)] {
-        let (model, tokenizer) = load(&checkpoint, &placement(dtype), true);
-        let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
-        let (frames, width, height) = case.frames();
-        let frames = resized(&frames, width, height, &checkpoint);
-        let mut trace = Trace::recording();
-        answer(&model, &checkpoint, &prompt, Some(&frames), 1, &mut trace);
-        let logits = &trace.tensors().unwrap()["prefill_logits_last"];
-        assert_close(&format!("{dtype:?}"), logits, &case.tensors["prefill_logits_last"], tolerance);
-    }
+    let (model, tokenizer) = load(&checkpoint, placement, true);
+    let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
+    let (frames, width, height) = case.frames();
+    let frames = resized(&frames, width, height, &checkpoint);
+    let mut trace = Trace::recording();
+    answer(&model, &checkpoint, &prompt, Some(&frames), 1, &mut trace);
+    trace.tensors().unwrap()["prefill_logits_last"].clone()
 }
 
 /// A clip's repeats run through the tower once, and give what each slot would give alone.

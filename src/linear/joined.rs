@@ -1,0 +1,111 @@
+//! Linear layers of one input computed as one product: queries, keys and values; gate and up.
+
+use candle_core::{D, Result, Tensor};
+
+use super::packed::{Arrangement, Packed};
+use super::{Linear, Matrix, Pass, Then};
+use crate::checkpoint::{Error, Weights};
+use crate::device::Placement;
+use crate::kernels::product::{Epilogue, Then as KernelThen};
+
+/// Layers whose outputs follow each other.
+#[derive(Debug)]
+pub(crate) struct Joint {
+    /// One, unless their weights are not held alike.
+    parts: Vec<Linear>,
+}
+
+impl Joint {
+    /// Loads the layers `names`, each with its bias.
+    ///
+    /// # Errors
+    /// A tensor that cannot be loaded.
+    pub(crate) fn load(
+        weights: &Weights,
+        names: &[String],
+        placement: &Placement,
+    ) -> std::result::Result<Self, Error> {
+        let matrices: Vec<String> = names.iter().map(|name| format!("{name}.weight")).collect();
+        if placement.uses_kernels() {
+            let packed = Packed::load(weights, &matrices, usize::MAX, Arrangement::Stacked, placement)?;
+            if let Some(packed) = packed {
+                let bias = |name| weights.load(&format!("{name}.bias"), Some(placement.dtype), &placement.device);
+                let biases = names.iter().map(bias).collect::<std::result::Result<Vec<_>, _>>()?;
+                let bias = Tensor::cat(&biases, 0).map_err(|source| weights.failed(&names[0], source))?;
+                return Ok(Self { parts: vec![Linear::new(Matrix::of_packed(packed), Some(bias))] });
+            }
+        }
+        let part = |name: &String| Linear::load(weights, name, true, placement);
+        Ok(Self { parts: names.iter().map(part).collect::<std::result::Result<_, _>>()? })
+    }
+
+    pub(crate) fn steps_differ(&self) -> bool {
+        self.parts.iter().any(Linear::steps_differ)
+    }
+
+    /// `[..., in]` -> `[..., out]`, the outputs of all layers.
+    pub(crate) fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        match self.parts.as_slice() {
+            [joined] => joined.forward(x, pass),
+            parts => {
+                let parts = parts.iter().map(|part| part.forward(x, pass)).collect::<Result<Vec<_>>>()?;
+                Tensor::cat(&parts, D::Minus1)
+            }
+        }
+    }
+}
+
+/// The gated half of a feed-forward part: `silu(gate(x)) * up(x)`, without biases.
+#[derive(Debug)]
+pub(crate) enum Gated {
+    /// Both in one matrix, for the CPU's kernels.
+    Paired {
+        packed: Packed,
+        width: usize,
+    },
+    Two {
+        gate: Linear,
+        up: Linear,
+    },
+}
+
+impl Gated {
+    /// Loads the layers `gate` and `up`.
+    ///
+    /// # Errors
+    /// A tensor that cannot be loaded.
+    pub(crate) fn load(
+        weights: &Weights,
+        gate: &str,
+        up: &str,
+        placement: &Placement,
+    ) -> std::result::Result<Self, Error> {
+        if placement.uses_kernels() {
+            let names = [gate, up].map(|name| format!("{name}.weight"));
+            let width = weights.shape(&names[0]).and_then(|shape| shape.first().copied()).unwrap_or(0);
+            if let Some(packed) = Packed::load(weights, &names, usize::MAX, Arrangement::Paired, placement)? {
+                return Ok(Self::Paired { packed, width });
+            }
+        }
+        let part = |name| Linear::load(weights, name, false, placement);
+        Ok(Self::Two { gate: part(gate)?, up: part(up)? })
+    }
+
+    pub(crate) fn steps_differ(&self) -> bool {
+        match self {
+            Self::Paired { packed, .. } => packed.steps_differ(),
+            Self::Two { gate, up } => gate.steps_differ() || up.steps_differ(),
+        }
+    }
+
+    /// `[..., in]` -> `[..., out]`
+    pub(crate) fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
+        match self {
+            Self::Paired { packed, width } => {
+                let epilogue = Epilogue { bias: None, then: KernelThen::SiluTimes };
+                packed.product(x, pass, &epilogue, *width, packed.placement().operand_dtype())
+            }
+            Self::Two { gate, up } => gate.forward_then(x, pass, Then::Nothing)?.silu()? * up.forward(x, pass)?,
+        }
+    }
+}

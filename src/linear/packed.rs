@@ -1,0 +1,263 @@
+//! Weight matrices in the panels of the CPU's kernels, packed while they are read.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use candle_core::{DType, Result, Tensor};
+
+use super::Pass;
+use crate::checkpoint::{Error, HeldRows, Weights};
+use crate::device::{Operands, Placement};
+use crate::host;
+use crate::kernels::panels::{Element, PANEL_ROWS, Panels};
+use crate::kernels::product::{Epilogue, product};
+use crate::kernels::quant::{self, QuantPanels};
+use crate::kernels::values::Values;
+use crate::quantization::Format;
+
+/// How the rows of several matrices lie in one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrangement {
+    /// All rows of one after those of the one before.
+    Stacked,
+    /// A panel of one, then the panel of the same rows of the other.
+    Paired,
+}
+
+/// A matrix in panels; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Packed {
+    panels: Held,
+    placement: Placement,
+}
+
+#[derive(Debug, Clone)]
+enum Held {
+    Floats(Arc<Panels>),
+    Blocks(Arc<QuantPanels>),
+}
+
+impl Packed {
+    /// Reads the matrices `names` into one, at most `rows` rows of each; `None` if they are not held alike.
+    ///
+    /// # Errors
+    /// A tensor that cannot be loaded.
+    pub(super) fn load(
+        weights: &Weights,
+        names: &[String],
+        rows: usize,
+        arrangement: Arrangement,
+        placement: &Placement,
+    ) -> std::result::Result<Option<Self>, Error> {
+        let Some(parts) = names.iter().map(|name| weights.held_rows(name)).collect::<std::result::Result<Option<Vec<_>>, _>>()?
+        else {
+            return Ok(None);
+        };
+        let Some(first) = parts.first() else { return Ok(None) };
+        let (format, columns) = (first.format(), first.columns());
+        if parts.iter().any(|part| (part.format(), part.columns()) != (format, columns)) {
+            return Ok(None);
+        }
+        let layout = RowLayout::new(&parts, rows, arrangement);
+        let read = |panel: usize, bytes: &mut [u8]| layout.read(panel, bytes);
+        let failed = |source| weights.failed(names.first().map_or("", String::as_str), source);
+        let (total, memory) = (layout.total, candle_core::Error::wrap);
+        let panels = match element(format) {
+            Some(element) => {
+                let panels = Panels::pack(element, total, columns, read);
+                Held::Floats(Arc::new(panels.map_err(|error| failed(error.or_else(memory)))?))
+            }
+            None => {
+                let Some(blocks) = quant_format(format) else { return Ok(None) };
+                let panels = QuantPanels::pack(blocks, total, columns, read);
+                Held::Blocks(Arc::new(panels.map_err(|error| failed(error.or_else(memory)))?))
+            }
+        };
+        Ok(Some(Self { panels, placement: placement.clone() }))
+    }
+
+    /// Zeros in bf16.
+    ///
+    /// # Errors
+    /// No memory.
+    pub(super) fn of_zeros(rows: usize, columns: usize, placement: &Placement) -> Result<Self> {
+        let panels = Panels::pack(Element::Bf16, rows, columns, |_, _| Ok(()));
+        let panels = panels.map_err(|error| error.or_else(candle_core::Error::wrap))?;
+        Ok(Self { panels: Held::Floats(Arc::new(panels)), placement: placement.clone() })
+    }
+
+    /// Where it is multiplied, and in which arithmetic.
+    pub(super) fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// Outputs; of paired matrices those of both.
+    pub(super) fn rows(&self) -> usize {
+        match &self.panels {
+            Held::Floats(panels) => panels.rows(),
+            Held::Blocks(panels) => panels.rows(),
+        }
+    }
+
+    pub(super) fn columns(&self) -> usize {
+        match &self.panels {
+            Held::Floats(panels) => panels.columns(),
+            Held::Blocks(panels) => panels.columns(),
+        }
+    }
+
+    /// Whether a decode step's positions come out otherwise than by prefill, beyond the last bits.
+    pub(super) fn steps_differ(&self) -> bool {
+        matches!(self.panels, Held::Blocks(_)) && self.placement.operands != Operands::Exact
+    }
+
+    /// The rows of these ids: `[ids]` -> `[ids, columns]`.
+    ///
+    /// # Errors
+    /// An id beyond the table.
+    pub(super) fn lookup(&self, ids: &[u32]) -> Result<Tensor> {
+        let columns = self.columns();
+        let mut values = vec![0f32; ids.len() * columns];
+        for (&id, values) in ids.iter().zip(values.chunks_exact_mut(columns)) {
+            let row = id as usize;
+            if row >= self.rows() {
+                candle_core::bail!("id {id} is beyond the {} rows of the table", self.rows());
+            }
+            match &self.panels {
+                Held::Floats(panels) => panels.widen_row(row, values),
+                Held::Blocks(panels) => panels.widen_row(row, values),
+            }
+        }
+        Tensor::from_vec(values, (ids.len(), columns), &self.placement.device)?.to_dtype(self.placement.dtype)
+    }
+
+    /// `[..., in]` -> `[..., width]` in `dtype`, an output for each row, or for each pair of rows.
+    pub(super) fn product(
+        &self,
+        x: &Tensor,
+        pass: Pass,
+        epilogue: &Epilogue<'_>,
+        width: usize,
+        dtype: DType,
+    ) -> Result<Tensor> {
+        let (isa, columns) = (self.placement.isa(), self.columns());
+        let mut shape = x.dims().to_vec();
+        match shape.last_mut() {
+            Some(last) if *last == columns => *last = width,
+            _ => candle_core::bail!("{:?} does not meet {columns} columns of weights", x.dims()),
+        }
+        host::values(&x.contiguous()?, |x| {
+            let operands = self.placement.operands;
+            host::written(shape, dtype, |out| {
+                match &self.panels {
+                    Held::Floats(panels) => product(isa, x, &**panels, operands, epilogue, width, out),
+                    Held::Blocks(panels) if pass == Pass::Step => {
+                        let x = widened(x);
+                        quant::step(isa, &x, panels, step_arithmetic(operands), epilogue, width, out);
+                    }
+                    Held::Blocks(panels) => {
+                        let panels = panels.widened(panel_element(operands));
+                        product(isa, x, &panels, operands, epilogue, width, out);
+                    }
+                }
+                Ok(())
+            })
+        })
+    }
+}
+
+/// The same values in f32.
+fn widened(values: Values<'_>) -> Cow<'_, [f32]> {
+    match values {
+        Values::F32(values) => Cow::Borrowed(values),
+        Values::Bf16(values) => Cow::Owned(values.iter().map(|value| value.to_f32()).collect()),
+    }
+}
+
+/// How a decode step multiplies blocks.
+fn step_arithmetic(operands: Operands) -> quant::Arithmetic {
+    match operands {
+        Operands::Exact => quant::Arithmetic::Exact,
+        Operands::Bytes | Operands::Bf16 => quant::Arithmetic::Int8,
+    }
+}
+
+/// To what prefill widens blocks.
+fn panel_element(operands: Operands) -> Element {
+    match operands {
+        Operands::Exact | Operands::Bytes => Element::F32,
+        Operands::Bf16 => Element::Bf16,
+    }
+}
+
+/// In which panels floats lie; `None` for blocks.
+fn element(format: Format) -> Option<Element> {
+    match format.float()? {
+        DType::BF16 => Some(Element::Bf16),
+        DType::F16 => Some(Element::F16),
+        _ => Some(Element::F32),
+    }
+}
+
+fn quant_format(format: Format) -> Option<quant::Format> {
+    match format {
+        Format::Float(_) => None,
+        Format::Q8_0 => Some(quant::Format::Q8_0),
+        Format::Q6K => Some(quant::Format::Q6K),
+        Format::Q5K => Some(quant::Format::Q5K),
+        Format::Q4K => Some(quant::Format::Q4K),
+    }
+}
+
+/// Which rows of which matrix lie where.
+struct RowLayout<'p, 'w> {
+    parts: &'p [HeldRows<'w>],
+    /// Rows that are taken of each.
+    counts: Vec<usize>,
+    arrangement: Arrangement,
+    /// Rows of the whole, those that fill a panel of a pair included.
+    total: usize,
+}
+
+impl<'p, 'w> RowLayout<'p, 'w> {
+    fn new(parts: &'p [HeldRows<'w>], rows: usize, arrangement: Arrangement) -> Self {
+        let counts: Vec<usize> = parts.iter().map(|part| part.rows().min(rows)).collect();
+        let total = match arrangement {
+            Arrangement::Stacked => counts.iter().sum(),
+            Arrangement::Paired => {
+                let most = counts.iter().copied().max().unwrap_or(0);
+                most.next_multiple_of(PANEL_ROWS) * counts.len()
+            }
+        };
+        Self { parts, counts, arrangement, total }
+    }
+
+    /// Fills `bytes` with the rows of a panel; rows that there are not stay as they are.
+    fn read(&self, panel: usize, bytes: &mut [u8]) -> Result<()> {
+        let row_bytes = self.parts.first().map_or(1, HeldRows::row_bytes);
+        match self.arrangement {
+            Arrangement::Paired => {
+                let (part, first) = (panel % self.parts.len(), panel / self.parts.len() * PANEL_ROWS);
+                let count = PANEL_ROWS.min(self.counts[part].saturating_sub(first));
+                self.parts[part].read(first, &mut bytes[..count * row_bytes])
+            }
+            Arrangement::Stacked => {
+                let (mut first, mut bytes) = (panel * PANEL_ROWS, bytes);
+                for (part, &rows) in self.parts.iter().zip(&self.counts) {
+                    if first < rows {
+                        let count = (bytes.len() / row_bytes).min(rows - first);
+                        let (here, rest) = bytes.split_at_mut(count * row_bytes);
+                        part.read(first, here)?;
+                        bytes = rest;
+                        first += count;
+                    }
+                    first = first.saturating_sub(rows);
+                    if bytes.is_empty() {
+                        break;
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+}
