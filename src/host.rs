@@ -3,7 +3,8 @@
 use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor};
 use half::bf16;
 
-use crate::kernels::values::{Out, Values};
+use crate::kernels::out::Out;
+use crate::kernels::values::Values;
 
 /// Gives `read` the values of a CPU tensor in f32 or bf16.
 ///

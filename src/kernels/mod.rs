@@ -9,6 +9,7 @@ pub(crate) mod attention;
 pub(crate) mod isa;
 pub(crate) mod norms;
 pub(crate) mod operands;
+pub(crate) mod out;
 pub(crate) mod panels;
 pub(crate) mod pool;
 pub(crate) mod product;

@@ -1,4 +1,4 @@
-//! Numbers that a kernel reads or writes, in one of the types that it knows.
+//! Numbers that a kernel reads, in one of the types that it knows.
 
 use half::bf16;
 
@@ -7,11 +7,4 @@ use half::bf16;
 pub(crate) enum Values<'a> {
     F32(&'a [f32]),
     Bf16(&'a [bf16]),
-}
-
-/// Numbers that are written.
-#[derive(Debug)]
-pub(crate) enum Out<'a> {
-    F32(&'a mut [f32]),
-    Bf16(&'a mut [bf16]),
 }

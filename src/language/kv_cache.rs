@@ -4,7 +4,7 @@ use bytemuck::Zeroable;
 use candle_core::{Result, Tensor};
 use half::bf16;
 
-use crate::kernels::values::{Out, Values};
+use crate::kernels::values::Values;
 use crate::pages::prefer_huge_pages;
 
 /// The positions' dimension of `[kv_heads, capacity, head_dim]`.
@@ -29,46 +29,39 @@ enum Layer {
     /// For the CPU's kernels.
     Rows {
         kv_heads: usize,
-        keys: Rows,
-        values: Rows,
+        rows: Rows,
     },
 }
 
-/// Keys or values of one layer, `[kv_heads, capacity, head_dim]`.
+/// Keys and values of one layer, `[kv_heads, capacity, head_dim]` each.
 #[derive(Debug)]
 pub(super) enum Rows {
-    F32(Vec<f32>),
+    F32([Vec<f32>; 2]),
     /// Where attention rounds its operands.
-    Bf16(Vec<bf16>),
+    Bf16([Vec<bf16>; 2]),
 }
 
 impl Rows {
     fn zeros(is_bf16: bool, len: usize) -> Self {
         match is_bf16 {
-            true => Self::Bf16(zeros(len)),
-            false => Self::F32(zeros(len)),
+            true => Self::Bf16([zeros(len), zeros(len)]),
+            false => Self::F32([zeros(len), zeros(len)]),
         }
     }
 
-    pub(super) fn as_ref(&self) -> Values<'_> {
+    /// Keys, and values.
+    pub(super) fn values(&self) -> [Values<'_>; 2] {
         match self {
-            Self::F32(values) => Values::F32(values),
-            Self::Bf16(values) => Values::Bf16(values),
-        }
-    }
-
-    pub(super) fn as_mut(&mut self) -> Out<'_> {
-        match self {
-            Self::F32(values) => Out::F32(values),
-            Self::Bf16(values) => Out::Bf16(values),
+            Self::F32(rows) => rows.each_ref().map(|rows| Values::F32(rows)),
+            Self::Bf16(rows) => rows.each_ref().map(|rows| Values::Bf16(rows)),
         }
     }
 
     /// A copy with room for `capacity` positions where `before` had it.
     fn grown(&self, kv_heads: usize, before: usize, capacity: usize) -> Self {
         match self {
-            Self::F32(held) => Self::F32(spread(held, kv_heads, before, capacity)),
-            Self::Bf16(held) => Self::Bf16(spread(held, kv_heads, before, capacity)),
+            Self::F32(rows) => Self::F32(rows.each_ref().map(|held| spread(held, kv_heads, before, capacity))),
+            Self::Bf16(rows) => Self::Bf16(rows.each_ref().map(|held| spread(held, kv_heads, before, capacity))),
         }
     }
 }
@@ -176,12 +169,12 @@ impl KvCache {
         count: usize,
         (kv_heads, head_dim): (usize, usize),
         is_bf16: bool,
-    ) -> Result<(&mut Rows, &mut Rows)> {
+    ) -> Result<&mut Rows> {
         self.check_room(count)?;
-        let rows = || Rows::zeros(is_bf16, kv_heads * self.capacity * head_dim);
-        let new = || Layer::Rows { kv_heads, keys: rows(), values: rows() };
+        let len = kv_heads * self.capacity * head_dim;
+        let new = || Layer::Rows { kv_heads, rows: Rows::zeros(is_bf16, len) };
         match self.layers[layer].get_or_insert_with(new) {
-            Layer::Rows { keys, values, .. } => Ok((keys, values)),
+            Layer::Rows { rows, .. } => Ok(rows),
             Layer::Tensors { .. } => {
                 candle_core::bail!("a layer of the KV cache is filled by tensors and by the CPU's kernels")
             }
@@ -203,10 +196,7 @@ impl Layer {
             Self::Tensors { keys, values } => {
                 (*keys, *values) = (grown(keys, capacity)?, grown(values, capacity)?);
             }
-            Self::Rows { kv_heads, keys, values } => {
-                (*keys, *values) =
-                    (keys.grown(*kv_heads, before, capacity), values.grown(*kv_heads, before, capacity));
-            }
+            Self::Rows { kv_heads, rows } => *rows = rows.grown(*kv_heads, before, capacity),
         }
         Ok(())
     }

@@ -2,14 +2,14 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::kv_cache::KvCache;
+use super::kv_cache::{KvCache, Rows};
 use super::rope::{Angles, Rope};
 use crate::attention::CausalBlocks;
 use crate::checkpoint::LanguageConfig;
 use crate::device::Placement;
 use crate::host;
 use crate::kernels::attention::{self, Cache, Causal};
-use crate::kernels::rope;
+use crate::kernels::rope::{self, CacheMut, Heads, Rotation};
 
 /// What all layers on one slot share about the positions of one chunk.
 pub(super) struct SelfAttention {
@@ -80,17 +80,27 @@ impl SelfAttention {
         let Self { heads, kv_heads, head_dim: width, ref angles, ref placement, .. } = *self;
         let (isa, operands) = (placement.isa(), placement.operands);
         let is_bf16 = placement.operand_dtype() == DType::BF16;
-        let (keys, values) = cache.rows(layer, count, (kv_heads, width), is_bf16)?;
+        let rows = cache.rows(layer, count, (kv_heads, width), is_bf16)?;
         let mut queries = vec![0f32; count * heads * width];
-        let shape = rope::Shape { heads, kv_heads, width, capacity, first_position: position };
         angles.floats(|cos, sin| {
             host::floats(qkv, |qkv| {
-                rope::rotate_and_store(isa, qkv, shape, cos, sin, &mut queries, keys.as_mut(), values.as_mut());
+                let (shape, rotation) = (Heads { queries: heads, keys: kv_heads, width }, Rotation { cos, sin });
+                match rows {
+                    Rows::F32([keys, values]) => {
+                        let cache = CacheMut { keys, values, capacity, first: position };
+                        rope::rotate_and_store(isa, shape, qkv, rotation, &mut queries, cache);
+                    }
+                    Rows::Bf16([keys, values]) => {
+                        let cache = CacheMut { keys, values, capacity, first: position };
+                        rope::rotate_and_store(isa, shape, qkv, rotation, &mut queries, cache);
+                    }
+                }
                 Ok(())
             })
         })?;
         let shape = Causal { rows: count, heads, kv_heads, width, first_position: position, query_stride: heads * width };
-        let cache = Cache { keys: keys.as_ref(), values: values.as_ref(), capacity };
+        let [keys, values] = rows.values();
+        let cache = Cache { keys, values, capacity };
         host::written((count, heads * width), placement.operand_dtype(), |out| {
             attention::causal(isa, operands, &queries, cache, shape, out);
             Ok(())

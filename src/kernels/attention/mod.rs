@@ -21,7 +21,8 @@ use self::problem::{Layout, Problem};
 use super::isa::Isa;
 use super::operands::Operands;
 use super::pool;
-pub(crate) use super::values::{Out, Values};
+pub(crate) use super::out::Out;
+pub(crate) use super::values::Values;
 
 /// Attention within each frame.
 #[derive(Debug, Clone, Copy)]

@@ -28,7 +28,8 @@ use super::isa::Isa;
 use super::operands::Operands;
 use super::panels::PANEL_ROWS;
 use super::pool;
-pub(crate) use super::values::{Out, Values as Rows};
+pub(crate) use super::out::Out;
+pub(crate) use super::values::Values as Rows;
 
 /// What follows the sum and the bias.
 #[derive(Debug, Clone, Copy)]
