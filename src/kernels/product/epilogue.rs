@@ -35,30 +35,44 @@ impl Sink {
         Self { to, width, len }
     }
 
-    /// Stores `count` outputs of a row from a column on.
+    /// Stores `count` outputs from `start` on.
     ///
     /// # Safety
     /// The memory that the sink was made of is still lent, and nobody else uses this part of it.
     #[inline(always)]
-    unsafe fn store(&self, row: usize, column: usize, values: &[f32; PANEL_ROWS], count: usize) {
-        let start = row * self.width + column;
-        assert!(count <= PANEL_ROWS && start + count <= self.len);
+    unsafe fn store<'a>(&self, start: usize, count: usize, values: impl Iterator<Item = &'a [f32; PANEL_ROWS]>) {
+        assert!(start + count <= self.len);
         match self.to {
             Pointer::F32(to) => {
                 // SAFETY: inside the memory by the assertion; the rest is the caller's.
                 let to = unsafe { std::slice::from_raw_parts_mut(to.add(start), count) };
-                match <&mut [f32; PANEL_ROWS]>::try_from(&mut *to) {
-                    Ok(to) => *to = *values,
-                    Err(_) => to.copy_from_slice(&values[..count]),
+                for (to, values) in to.chunks_mut(PANEL_ROWS).zip(values) {
+                    match <&mut [f32; PANEL_ROWS]>::try_from(&mut *to) {
+                        Ok(to) => *to = *values,
+                        Err(_) => {
+                            for (to, value) in to.iter_mut().zip(values) {
+                                *to = *value;
+                            }
+                        }
+                    }
                 }
             }
             Pointer::Bf16(to) => {
                 // SAFETY: as above.
                 let to = unsafe { std::slice::from_raw_parts_mut(to.add(start), count) };
-                let rounded = values.map(round);
-                match <&mut [bf16; PANEL_ROWS]>::try_from(&mut *to) {
-                    Ok(to) => *to = rounded,
-                    Err(_) => to.copy_from_slice(&rounded[..count]),
+                for (to, values) in to.chunks_mut(PANEL_ROWS).zip(values) {
+                    match <&mut [bf16; PANEL_ROWS]>::try_from(&mut *to) {
+                        Ok(to) => {
+                            for (to, value) in to.iter_mut().zip(values) {
+                                *to = round(*value);
+                            }
+                        }
+                        Err(_) => {
+                            for (to, value) in to.iter_mut().zip(values) {
+                                *to = round(*value);
+                            }
+                        }
+                    }
                 }
             }
         }
@@ -75,10 +89,10 @@ pub(super) fn round(x: f32) -> bf16 {
 }
 
 /// The sums of some rows by some panels, and where they belong.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(super) struct Tile<'a> {
     /// `[rows, panels, 16]`.
-    pub(super) sums: &'a [f32],
+    pub(super) sums: &'a mut [f32],
     pub(super) first_row: usize,
     pub(super) rows: usize,
     pub(super) first_panel: usize,
@@ -89,7 +103,7 @@ pub(super) struct Tile<'a> {
 ///
 /// # Safety
 /// The memory of `sink` is still lent, and nobody else uses the tile's part of it.
-pub(super) unsafe fn finish(isa: Isa, tile: &Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
+pub(super) unsafe fn finish(isa: Isa, tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
     match isa {
         // SAFETY: an `Isa` other than the plain one is only made where the machine has it; the rest is the caller's.
         #[cfg(target_arch = "x86_64")]
@@ -104,14 +118,14 @@ pub(super) unsafe fn finish(isa: Isa, tile: &Tile<'_>, epilogue: &Epilogue<'_>, 
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-unsafe fn finish_avx512(tile: &Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
+unsafe fn finish_avx512(tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
     // SAFETY: the caller's.
     unsafe { finish_in_vectors(tile, epilogue, sink) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-unsafe fn finish_avx2(tile: &Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
+unsafe fn finish_avx2(tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
     // SAFETY: the caller's.
     unsafe { finish_in_vectors(tile, epilogue, sink) }
 }
@@ -121,47 +135,77 @@ unsafe fn finish_avx2(tile: &Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
 /// # Safety
 /// See [`finish`].
 #[inline(always)]
-unsafe fn finish_in_vectors(tile: &Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
-    let (sums, _) = tile.sums.as_chunks::<PANEL_ROWS>();
-    assert!(sums.len() >= tile.rows * tile.panels && tile.panels <= MOST_PANELS);
-    let mut biases = [[0.0; PANEL_ROWS]; MOST_PANELS];
+unsafe fn finish_in_vectors(tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
+    let (sums, _) = tile.sums.as_chunks_mut::<PANEL_ROWS>();
+    let sums = &mut sums[..tile.rows * tile.panels];
     if let Some(bias) = epilogue.bias {
-        for (to, bias) in biases[..tile.panels].iter_mut().zip(bias[tile.first_panel * PANEL_ROWS..].chunks(PANEL_ROWS))
-        {
-            to[..bias.len()].copy_from_slice(bias);
+        let mut biases = [[0.0; PANEL_ROWS]; MOST_PANELS];
+        let to = biases.as_flattened_mut();
+        let bias = &bias[tile.first_panel * PANEL_ROWS..];
+        let count = bias.len().min(tile.panels * PANEL_ROWS);
+        to[..count].copy_from_slice(&bias[..count]);
+        for sums in sums.chunks_exact_mut(tile.panels) {
+            for (sums, bias) in sums.iter_mut().zip(&biases) {
+                add(sums, bias);
+            }
         }
     }
-    let step = if matches!(epilogue.then, Then::SiluTimes) { 2 } else { 1 };
-    for (index, panels) in sums[..tile.rows * tile.panels].chunks_exact(tile.panels).enumerate() {
-        let row = tile.first_row + index;
-        for panel in (0..tile.panels).step_by(step) {
-            let column = (tile.first_panel + panel) / step * PANEL_ROWS;
-            let count = (sink.width - column).min(PANEL_ROWS);
-            let mut values = add(&panels[panel], &biases[panel]);
-            match epilogue.then {
-                Then::Nothing => {}
-                Then::GeluTanh => values = values.map(gelu_tanh),
-                Then::GeluErf => values = values.map(gelu_erf),
-                Then::Add(to) => {
-                    let start = row * sink.width + column;
-                    let to = &to[start..start + count];
-                    match to.as_array::<PANEL_ROWS>() {
-                        Some(to) => values = add(&values, to),
-                        None => values.iter_mut().zip(to).for_each(|(value, to)| *value += to),
-                    }
-                }
-                Then::SiluTimes => {
-                    let up = add(&panels[panel + 1], &biases[panel + 1]);
-                    values.iter_mut().zip(up).for_each(|(value, up)| *value = silu(*value) * up);
+    let step = match epilogue.then {
+        Then::Nothing | Then::Add(_) => 1,
+        Then::GeluTanh => {
+            for sums in sums.iter_mut() {
+                each(sums, gelu_tanh);
+            }
+            1
+        }
+        Then::GeluErf => {
+            for sums in sums.iter_mut() {
+                each(sums, gelu_erf);
+            }
+            1
+        }
+        Then::SiluTimes => {
+            let (pairs, _) = sums.as_chunks_mut::<2>();
+            for [gate, up] in pairs {
+                for (gate, up) in gate.iter_mut().zip(up) {
+                    *gate = silu(*gate) * *up;
                 }
             }
-            // SAFETY: the caller's.
-            unsafe { sink.store(row, column, &values, count) };
+            2
         }
+    };
+    let first = tile.first_panel / step * PANEL_ROWS;
+    let count = (tile.panels / step * PANEL_ROWS).min(sink.width - first);
+    for (index, sums) in sums.chunks_exact_mut(tile.panels).enumerate() {
+        let start = (tile.first_row + index) * sink.width + first;
+        if let Then::Add(to) = epilogue.then {
+            let (to, rest) = to[start..start + count].as_chunks::<PANEL_ROWS>();
+            for (sums, to) in sums.iter_mut().zip(to) {
+                add(sums, to);
+            }
+            if let Some(sums) = sums.get_mut(to.len()) {
+                for (sum, to) in sums.iter_mut().zip(rest) {
+                    *sum += to;
+                }
+            }
+        }
+        // SAFETY: the caller's.
+        unsafe { sink.store(start, count, sums.iter().step_by(step)) };
+    }
+}
+
+// Here and above loops take the place of methods with closures, which are not compiled for their callers' features.
+
+#[inline(always)]
+fn add(values: &mut [f32; PANEL_ROWS], to: &[f32; PANEL_ROWS]) {
+    for lane in 0..PANEL_ROWS {
+        values[lane] += to[lane];
     }
 }
 
 #[inline(always)]
-fn add(a: &[f32; PANEL_ROWS], b: &[f32; PANEL_ROWS]) -> [f32; PANEL_ROWS] {
-    std::array::from_fn(|lane| a[lane] + b[lane])
+fn each(values: &mut [f32; PANEL_ROWS], function: impl Fn(f32) -> f32) {
+    for value in values {
+        *value = function(*value);
+    }
 }

@@ -7,6 +7,8 @@
 
 mod activation;
 #[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
 mod avx512bf16;
 mod epilogue;
 mod operands;

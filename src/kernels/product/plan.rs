@@ -106,9 +106,9 @@ impl Plan {
                     self.kernel.multiply(&shape, x, first_row, bytes, &mut sums[panel * PANEL_ROWS..]);
                     panel += count;
                 }
-                let tile = epilogue::Tile { sums, first_row, rows, first_panel, panels: unit };
+                let mut tile = epilogue::Tile { sums, first_row, rows, first_panel, panels: unit };
                 // SAFETY: the caller's.
-                unsafe { epilogue::finish(self.isa, &tile, epilogue, sink) };
+                unsafe { epilogue::finish(self.isa, &mut tile, epilogue, sink) };
             }
         }
     }

@@ -1,9 +1,9 @@
 //! Which tile multiplies what, how large it is, and the one place from which they are called.
 
-#[cfg(target_arch = "x86_64")]
-use super::avx512bf16;
 use super::operands::{Ready, Wanted};
 use super::{Operands, plain};
+#[cfg(target_arch = "x86_64")]
+use super::{avx512, avx512bf16};
 use crate::kernels::isa::Isa;
 use crate::kernels::panels::{Element, PANEL_ROWS};
 
@@ -46,6 +46,8 @@ impl Kernel {
     pub(super) fn rows(self) -> usize {
         match (self.isa, self.wanted) {
             (_, Wanted::Bf16) => 12,
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx512 | Isa::Avx512Bf16, _) => avx512::ROWS,
             _ => plain::ROWS,
         }
     }
@@ -60,6 +62,7 @@ impl Kernel {
                     2
                 }
             }
+            (Isa::Avx512 | Isa::Avx512Bf16, _) => 4,
             _ => 1,
         }
     }
@@ -82,6 +85,12 @@ impl Kernel {
             Ready::F32(x, stride) => {
                 let x = &x[first_row * stride..][..(rows - 1) * stride + columns];
                 match self.isa {
+                    // SAFETY: an `Isa` other than the plain one is only made where the machine has it; the lengths were
+                    // checked above.
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 | Isa::Avx512Bf16 => unsafe {
+                        avx512::multiply(self.element, shape, x, stride, panels, sums);
+                    },
                     _ => plain::exact(self.element, shape, x, stride, panels, sums),
                 }
             }
