@@ -13,6 +13,10 @@ mod problem;
 mod scratch;
 #[cfg(test)]
 mod tests;
+#[cfg(target_arch = "x86_64")]
+mod tiles;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 use self::item::Split;
 use self::kernel::Kernel;
@@ -113,7 +117,15 @@ pub(crate) fn causal(isa: Isa, operands: Operands, q: &[f32], cache: Cache<'_>, 
 }
 
 fn attend(isa: Isa, operands: Operands, problem: &Problem<'_>, out: Out<'_>) {
-    match isa {
+    match (isa, operands) {
+        // SAFETY: a set of instructions is one that the machine has: they come from `Isa::in_use` or `Isa::available`.
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512Bf16, Operands::Bf16) => attend_with(unsafe { x86::avx512_bf16::Avx512Bf16::new() }, problem, out),
+        // SAFETY: the same.
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512 | Isa::Avx512Bf16, _) => {
+            attend_with(unsafe { x86::avx512::Avx512::new(operands) }, problem, out);
+        }
         _ => attend_with(Plain::new(operands), problem, out),
     }
 }

@@ -72,6 +72,15 @@ pub(super) enum OutRow<'a> {
     Bf16(&'a mut [bf16]),
 }
 
+impl OutRow<'_> {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::F32(row) => row.len(),
+            Self::Bf16(row) => row.len(),
+        }
+    }
+}
+
 impl<'a> Problem<'a> {
     /// Queries that share keys: lane `row * group + head`.
     pub(super) fn lanes(&self) -> usize {
