@@ -8,10 +8,10 @@ use crate::kernels::isa::Isa;
 use crate::kernels::panels::PANEL_ROWS;
 
 /// The most panels of a tile, which share a buffer of sums.
-pub(super) const MOST_PANELS: usize = 4;
+pub(in crate::kernels) const MOST_PANELS: usize = 4;
 
 /// The results, for tasks that write to parts of it that are nobody else's.
-pub(super) struct Sink {
+pub(in crate::kernels) struct Sink {
     to: Pointer,
     width: usize,
     len: usize,
@@ -27,7 +27,7 @@ enum Pointer {
 unsafe impl Sync for Sink {}
 
 impl Sink {
-    pub(super) fn new(out: Out<'_>, width: usize) -> Self {
+    pub(in crate::kernels) fn new(out: Out<'_>, width: usize) -> Self {
         let (to, len) = match out {
             Out::F32(out) => (Pointer::F32(out.as_mut_ptr()), out.len()),
             Out::Bf16(out) => (Pointer::Bf16(out.as_mut_ptr()), out.len()),
@@ -81,7 +81,7 @@ impl Sink {
 
 /// To the nearest bf16, ties to even; NaN stays NaN.
 #[inline(always)]
-pub(super) fn round(x: f32) -> bf16 {
+pub(in crate::kernels) fn round(x: f32) -> bf16 {
     let bits = x.to_bits();
     let rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
     let quiet = (bits >> 16) | 0x40;
@@ -90,20 +90,20 @@ pub(super) fn round(x: f32) -> bf16 {
 
 /// The sums of some rows by some panels, and where they belong.
 #[derive(Debug)]
-pub(super) struct Tile<'a> {
+pub(in crate::kernels) struct Tile<'a> {
     /// `[rows, panels, 16]`.
-    pub(super) sums: &'a mut [f32],
-    pub(super) first_row: usize,
-    pub(super) rows: usize,
-    pub(super) first_panel: usize,
-    pub(super) panels: usize,
+    pub(in crate::kernels) sums: &'a mut [f32],
+    pub(in crate::kernels) first_row: usize,
+    pub(in crate::kernels) rows: usize,
+    pub(in crate::kernels) first_panel: usize,
+    pub(in crate::kernels) panels: usize,
 }
 
 /// Finishes a tile's sums and stores them.
 ///
 /// # Safety
 /// The memory of `sink` is still lent, and nobody else uses the tile's part of it.
-pub(super) unsafe fn finish(isa: Isa, tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
+pub(in crate::kernels) unsafe fn finish(isa: Isa, tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
     match isa {
         // SAFETY: an `Isa` other than the plain one is only made where the machine has it; the rest is the caller's.
         #[cfg(target_arch = "x86_64")]

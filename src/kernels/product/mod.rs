@@ -10,7 +10,7 @@ mod activation;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bf16;
-mod epilogue;
+pub(in crate::kernels) mod epilogue;
 mod operands;
 mod plain;
 mod plan;
@@ -98,7 +98,7 @@ pub(crate) fn product(
 }
 
 /// Stops at sizes that do not fit together.
-fn check(m: usize, weights: &impl Source, epilogue: &Epilogue<'_>, width: usize, out: &Out<'_>) {
+pub(in crate::kernels) fn check(m: usize, weights: &impl Source, epilogue: &Epilogue<'_>, width: usize, out: &Out<'_>) {
     let (rows, panels) = (weights.rows(), weights.len());
     let len = match out {
         Out::F32(out) => out.len(),

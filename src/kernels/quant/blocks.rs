@@ -1,0 +1,209 @@
+//! The blocks of each format in vectors: scales of a block at once, then numbers of four columns at a time.
+
+use super::format::LINE_BYTES;
+use super::lanes::Lanes;
+
+/// Most groups of a block.
+pub(super) const GROUPS: usize = 16;
+
+/// Scales of each group of a block, and minima where the format stores them.
+pub(super) struct Scales<S: Lanes> {
+    pub(super) scales: [S::Floats; GROUPS],
+    pub(super) minima: [S::Floats; GROUPS],
+}
+
+impl<S: Lanes> Scales<S> {
+    /// Scale and minimum of a group.
+    #[inline(always)]
+    pub(super) unsafe fn group<F: Blocks<S>>(&self, group: usize) -> (S::Floats, S::Floats) {
+        let scale = self.scales[group];
+        match F::OFFSET {
+            // SAFETY: the instructions of `S` are there.
+            Some(offset) => (scale, unsafe { S::mul(scale, S::splat(offset as f32)) }),
+            None => (scale, self.minima[group]),
+        }
+    }
+}
+
+/// How to read a format. `PHASE`s are groups that follow one another and are read in different ways: group `g` of a
+/// block is of phase `g % PHASES`. Bodies unroll them, so that shifts are constants.
+///
+/// # Safety
+/// `block` points to a whole block, or to as many groups of one as are asked for; the instructions of `S` are there.
+pub(super) trait Blocks<S: Lanes> {
+    /// Columns of a block.
+    const COLUMNS: usize;
+    /// Columns of a group.
+    const GROUP: usize;
+    /// Bytes of a block.
+    const BYTES: usize;
+    const PHASES: usize;
+    /// What numbers exceed ggml's signed ones by; `None` where groups have minima instead.
+    const OFFSET: Option<u32>;
+
+    /// Reads scales of the whole block, minima only if there are.
+    unsafe fn scales(block: *const u8, scales: &mut Scales<S>);
+
+    /// The numbers of four columns, a byte each.
+    unsafe fn quad(block: *const u8, group: usize, phase: usize, quad: usize) -> S::Words;
+}
+
+pub(super) struct Q4K;
+pub(super) struct Q5K;
+pub(super) struct Q6K;
+pub(super) struct Q8_0;
+
+#[inline(always)]
+unsafe fn line<S: Lanes>(block: *const u8, index: usize) -> S::Words {
+    // SAFETY: the caller asks for a line of the block.
+    unsafe { S::load(block.add(index * LINE_BYTES)) }
+}
+
+/// One byte of each word.
+#[inline(always)]
+pub(super) unsafe fn byte<S: Lanes>(words: S::Words, index: usize) -> S::Words {
+    // SAFETY: the caller's.
+    unsafe {
+        let shifted = if index == 0 { words } else { S::shift_right(words, 8 * index as u32) };
+        if index == 3 { shifted } else { S::and(shifted, S::words(0xff)) }
+    }
+}
+
+/// Scales and minima of 6 bits, as q4_k and q5_k have them.
+#[inline(always)]
+unsafe fn six_bits<S: Lanes>(block: *const u8, out: &mut Scales<S>) {
+    // SAFETY: the caller's; the first four lines are there.
+    unsafe {
+        let floats = line::<S>(block, 0);
+        let (scale, minimum) = (S::low_f16(floats), S::low_f16(S::shift_right(floats, 16)));
+        let (scales, minima, rest) = (line::<S>(block, 1), line::<S>(block, 2), line::<S>(block, 3));
+        let (six, four, top) = (S::words(0x3f3f_3f3f), S::words(0x0f0f_0f0f), S::words(0x3030_3030));
+        let high = |low: S::Words, rest: S::Words| S::or(S::and(rest, four), S::and(S::shift_right(low, 2), top));
+        let scales = [S::and(scales, six), high(scales, rest)];
+        let minima = [S::and(minima, six), high(minima, S::shift_right(rest, 4))];
+        for group in 0..8 {
+            let number = |of: [S::Words; 2]| S::to_floats(byte::<S>(of[group / 4], group % 4));
+            out.scales[group] = S::mul(scale, number(scales));
+            out.minima[group] = S::mul(minimum, number(minima));
+        }
+    }
+}
+
+/// The lower or upper nibble of each byte.
+#[inline(always)]
+unsafe fn nibbles<S: Lanes>(words: S::Words, upper: bool) -> S::Words {
+    // SAFETY: the caller's.
+    unsafe { S::and(if upper { S::shift_right(words, 4) } else { words }, S::words(0x0f0f_0f0f)) }
+}
+
+/// Bits `from` and so on of each byte as its bits 4 and so on; `mask` says how many.
+#[inline(always)]
+unsafe fn as_bit_4<S: Lanes>(words: S::Words, from: usize, mask: u32) -> S::Words {
+    // SAFETY: the caller's.
+    unsafe {
+        let shifted = match from {
+            0..4 => S::shift_left(words, 4 - from as u32),
+            4 => words,
+            _ => S::shift_right(words, from as u32 - 4),
+        };
+        S::and(shifted, S::words(mask))
+    }
+}
+
+impl<S: Lanes> Blocks<S> for Q4K {
+    const COLUMNS: usize = 256;
+    const GROUP: usize = 32;
+    const BYTES: usize = 36 * LINE_BYTES;
+    const PHASES: usize = 2;
+    const OFFSET: Option<u32> = None;
+
+    #[inline(always)]
+    unsafe fn scales(block: *const u8, scales: &mut Scales<S>) {
+        // SAFETY: the caller's.
+        unsafe { six_bits(block, scales) }
+    }
+
+    #[inline(always)]
+    unsafe fn quad(block: *const u8, group: usize, phase: usize, quad: usize) -> S::Words {
+        // SAFETY: the caller's.
+        unsafe { nibbles::<S>(line::<S>(block, 4 + group / 2 * 8 + quad), phase == 1) }
+    }
+}
+
+impl<S: Lanes> Blocks<S> for Q5K {
+    const COLUMNS: usize = 256;
+    const GROUP: usize = 32;
+    const BYTES: usize = 44 * LINE_BYTES;
+    const PHASES: usize = 8;
+    const OFFSET: Option<u32> = None;
+
+    #[inline(always)]
+    unsafe fn scales(block: *const u8, scales: &mut Scales<S>) {
+        // SAFETY: the caller's.
+        unsafe { six_bits(block, scales) }
+    }
+
+    #[inline(always)]
+    unsafe fn quad(block: *const u8, group: usize, phase: usize, quad: usize) -> S::Words {
+        // SAFETY: the caller's.
+        unsafe {
+            let low = nibbles::<S>(line::<S>(block, 12 + group / 2 * 8 + quad), phase % 2 == 1);
+            S::or(low, as_bit_4::<S>(line::<S>(block, 4 + quad), phase, 0x1010_1010))
+        }
+    }
+}
+
+impl<S: Lanes> Blocks<S> for Q6K {
+    const COLUMNS: usize = 256;
+    const GROUP: usize = 16;
+    const BYTES: usize = 53 * LINE_BYTES;
+    const PHASES: usize = 8;
+    const OFFSET: Option<u32> = Some(32);
+
+    #[inline(always)]
+    unsafe fn scales(block: *const u8, scales: &mut Scales<S>) {
+        // SAFETY: the caller's.
+        unsafe {
+            let scale = S::low_f16(line::<S>(block, 0));
+            for group in 0..16 {
+                let numbers = S::shift_left(line::<S>(block, 1 + group / 4), 24 - 8 * (group as u32 % 4));
+                scales.scales[group] = S::mul(scale, S::to_floats(S::shift_right_signed(numbers, 24)));
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn quad(block: *const u8, group: usize, phase: usize, quad: usize) -> S::Words {
+        // 128 columns are four runs of 32: two lots of low nibbles, then their high ones.
+        let (half, run, quad) = (group / 8, phase / 2, phase % 2 * 4 + quad);
+        // SAFETY: the caller's.
+        unsafe {
+            let low = nibbles::<S>(line::<S>(block, 21 + half * 16 + run % 2 * 8 + quad), run / 2 == 1);
+            S::or(low, as_bit_4::<S>(line::<S>(block, 5 + half * 8 + quad), run * 2, 0x3030_3030))
+        }
+    }
+}
+
+impl<S: Lanes> Blocks<S> for Q8_0 {
+    const COLUMNS: usize = 64;
+    const GROUP: usize = 32;
+    const BYTES: usize = 17 * LINE_BYTES;
+    const PHASES: usize = 1;
+    const OFFSET: Option<u32> = Some(128);
+
+    #[inline(always)]
+    unsafe fn scales(block: *const u8, scales: &mut Scales<S>) {
+        // SAFETY: the caller's.
+        unsafe {
+            let floats = line::<S>(block, 0);
+            scales.scales[0] = S::low_f16(floats);
+            scales.scales[1] = S::low_f16(S::shift_right(floats, 16));
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn quad(block: *const u8, group: usize, _phase: usize, quad: usize) -> S::Words {
+        // SAFETY: the caller's.
+        unsafe { S::xor(line::<S>(block, 1 + group * 8 + quad), S::words(0x8080_8080)) }
+    }
+}

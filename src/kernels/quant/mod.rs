@@ -1,0 +1,30 @@
+//! Products with weights in ggml's blocks: q4_k, q5_k, q6_k and q8_0 in panels of 16 rows.
+//!
+//! Many rows of activations go through [`product`](super::product), for which [`Widened`] makes panels of floats in the
+//! cache, a few at a time. A few rows go through [`step`], which multiplies the blocks themselves.
+
+#[cfg(target_arch = "x86_64")]
+mod blocks;
+#[cfg(target_arch = "x86_64")]
+mod bytes;
+#[cfg(target_arch = "x86_64")]
+mod exact;
+mod format;
+#[cfg(target_arch = "x86_64")]
+mod lanes;
+mod panels;
+mod plain;
+mod rounded;
+mod step;
+#[cfg(test)]
+mod tests;
+#[cfg(target_arch = "x86_64")]
+mod tile;
+#[cfg(target_arch = "x86_64")]
+mod widen;
+mod widened;
+
+pub(crate) use format::Format;
+pub(crate) use panels::QuantPanels;
+pub(crate) use step::{Arithmetic, step};
+pub(crate) use widened::Widened;

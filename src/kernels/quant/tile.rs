@@ -1,0 +1,61 @@
+//! What tiles in vectors are called with, whatever multiplies in them.
+
+/// Most rows of a tile.
+pub(super) const MOST_ROWS: usize = 8;
+
+/// Multiplies rows, as many as the tile has, by at least one panel and at most as many as the tile has: takes panels, their
+/// columns and rows; writes the sums `[panels, 16]` of each row, and those of the next row so many floats further.
+pub(super) type Run<X> = unsafe fn(&[*const u8], usize, &[X], *mut f32, usize);
+
+/// A tile and its size.
+pub(super) struct Tile<X> {
+    pub(super) rows: usize,
+    pub(super) panels: usize,
+    /// # Safety
+    /// The instructions are there; panels are whole, of the tile's format and 64-byte aligned; rows are whole and rounded
+    /// for the format, if at all; there is room for the sums.
+    pub(super) run: Run<X>,
+}
+
+/// Functions `$name` that run `tile` with the instructions of `$lanes`.
+macro_rules! tiles {
+    ($name:ident, $features:literal, $lanes:ty, $row:ty) => {
+        /// # Safety
+        /// See [`Tile::run`].
+        #[target_feature(enable = $features)]
+        unsafe fn $name<F: Blocks<$lanes>, const M: usize, const P: usize>(
+            panels: &[*const u8],
+            columns: usize,
+            x: &[$row],
+            sums: *mut f32,
+            stride: usize,
+        ) {
+            // Where there are fewer panels than the tile has, the last one is multiplied more than once.
+            let all = std::array::from_fn(|panel| panels[panel.min(panels.len() - 1)]);
+            let x = std::array::from_fn(|row| x[row]);
+            // SAFETY: the caller's.
+            unsafe {
+                let tile = tile::<$lanes, F, M, P>(all, columns, x);
+                for (row, tile) in tile.iter().enumerate() {
+                    for (panel, &floats) in tile.iter().take(panels.len()).enumerate() {
+                        <$lanes>::store(floats, sums.add(row * stride + panel * $crate::kernels::panels::PANEL_ROWS));
+                    }
+                }
+            }
+        }
+    };
+}
+pub(super) use tiles;
+
+/// `$of::<F>($rows)` for the type `F` of a format.
+macro_rules! for_format {
+    ($format:expr, $of:ident, $($argument:expr),*) => {
+        match $format {
+            Format::Q4K => $of::<Q4K>($($argument),*),
+            Format::Q5K => $of::<Q5K>($($argument),*),
+            Format::Q6K => $of::<Q6K>($($argument),*),
+            Format::Q8_0 => $of::<Q8_0>($($argument),*),
+        }
+    };
+}
+pub(super) use for_format;

@@ -1,0 +1,196 @@
+//! Panels of floats out of quantized ones, in vectors.
+
+use std::arch::x86_64::{_mm512_cvtne2ps_pbh, _mm512_load_si512, _mm512_permutexvar_epi16, _mm512_store_si512};
+
+use super::blocks::{Blocks, GROUPS, Q4K, Q5K, Q6K, Q8_0, Scales, byte};
+use super::format::Format;
+use super::lanes::{Avx2, Avx512, Lanes};
+use super::tile::for_format;
+use crate::kernels::isa::Isa;
+use crate::kernels::panels::Element;
+
+/// How values are written.
+///
+/// # Safety
+/// `S`'s instructions and those of the implementation are there; `to` is 64-byte aligned and has room for what four
+/// columns of a panel take.
+trait Put<S: Lanes> {
+    /// Bytes of a column of a panel.
+    const COLUMN_BYTES: usize;
+
+    unsafe fn put(columns: [S::Floats; 4], to: *mut u8);
+}
+
+/// As they are.
+struct F32;
+
+impl<S: Lanes> Put<S> for F32 {
+    const COLUMN_BYTES: usize = 64;
+
+    #[inline(always)]
+    unsafe fn put(columns: [S::Floats; 4], to: *mut u8) {
+        for (index, column) in columns.into_iter().enumerate() {
+            // SAFETY: the caller's.
+            unsafe { S::store_words(S::bits(column), to.add(index * 64)) }
+        }
+    }
+}
+
+/// Rounded to the nearest bf16, ties to even. No value is NaN unless a scale is.
+struct Bf16;
+
+impl<S: Lanes> Put<S> for Bf16 {
+    const COLUMN_BYTES: usize = 32;
+
+    #[inline(always)]
+    unsafe fn put(columns: [S::Floats; 4], to: *mut u8) {
+        for pair in 0..2 {
+            // SAFETY: the caller's.
+            unsafe {
+                let [even, odd] = [columns[pair * 2], columns[pair * 2 + 1]].map(|column| {
+                    let bits = S::bits(column);
+                    let is_odd = S::and(S::shift_right(bits, 16), S::words(1));
+                    S::add(bits, S::add(is_odd, S::words(0x7fff)))
+                });
+                let words = S::or(S::shift_right(even, 16), S::and(odd, S::words(0xffff_0000)));
+                S::store_words(words, to.add(pair * 64));
+            }
+        }
+    }
+}
+
+/// The same by the instruction for it.
+struct Bf16Instruction;
+
+#[repr(align(64))]
+struct Order([u16; 32]);
+
+/// Where each place of a line takes its value from, out of 16 of an even column and 16 of an odd one.
+static PAIRS: Order = Order({
+    let mut order = [0; 32];
+    let mut lane = 0;
+    while lane < 16 {
+        order[lane * 2] = lane as u16;
+        order[lane * 2 + 1] = lane as u16 + 16;
+        lane += 1;
+    }
+    order
+});
+
+impl Put<Avx512> for Bf16Instruction {
+    const COLUMN_BYTES: usize = 32;
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+    unsafe fn put(columns: [<Avx512 as Lanes>::Floats; 4], to: *mut u8) {
+        // SAFETY: the order is a vector long and aligned; the rest is the caller's.
+        unsafe {
+            let order = _mm512_load_si512(PAIRS.0.as_ptr().cast());
+            for pair in 0..2 {
+                let both = _mm512_cvtne2ps_pbh(columns[pair * 2 + 1], columns[pair * 2]);
+                let words = _mm512_permutexvar_epi16(order, std::mem::transmute::<_, <Avx512 as Lanes>::Words>(both));
+                _mm512_store_si512(to.add(pair * 64).cast(), words);
+            }
+        }
+    }
+}
+
+/// Widens a panel of `columns` columns.
+///
+/// # Safety
+/// `S`'s instructions and `W`'s are there; the panel is whole; `to` has room for a panel; both are 64-byte aligned.
+#[inline(always)]
+unsafe fn panel<S: Lanes, F: Blocks<S>, W: Put<S>>(panel: *const u8, columns: usize, to: *mut u8) {
+    // SAFETY: columns are whole groups, and blocks and room for columns up to `columns` are there.
+    unsafe {
+        let zero = S::splat(0.0);
+        let mut scales = Scales::<S> { scales: [zero; GROUPS], minima: [zero; GROUPS] };
+        for start in (0..columns).step_by(F::COLUMNS) {
+            let block = panel.add(start / F::COLUMNS * F::BYTES);
+            F::scales(block, &mut scales);
+            let groups = F::COLUMNS.min(columns - start) / F::GROUP;
+            for first in (0..groups).step_by(F::PHASES) {
+                let to = to.add((start + first * F::GROUP) * W::COLUMN_BYTES);
+                group::<S, F, W>(block, &scales, first, 0, to);
+                if F::PHASES > 1 {
+                    group::<S, F, W>(block, &scales, first, 1, to);
+                }
+                if F::PHASES > 2 {
+                    group::<S, F, W>(block, &scales, first, 2, to);
+                    group::<S, F, W>(block, &scales, first, 3, to);
+                    group::<S, F, W>(block, &scales, first, 4, to);
+                    group::<S, F, W>(block, &scales, first, 5, to);
+                    group::<S, F, W>(block, &scales, first, 6, to);
+                    group::<S, F, W>(block, &scales, first, 7, to);
+                }
+            }
+        }
+    }
+}
+
+/// Group `first + phase` of a block; group `first` goes to `to`.
+#[inline(always)]
+unsafe fn group<S: Lanes, F: Blocks<S>, W: Put<S>>(
+    block: *const u8,
+    scales: &Scales<S>,
+    first: usize,
+    phase: usize,
+    to: *mut u8,
+) {
+    // SAFETY: the caller's.
+    unsafe {
+        let group = first + phase;
+        let (scale, minimum) = scales.group::<F>(group);
+        for quad in 0..F::GROUP / 4 {
+            let numbers = F::quad(block, group, phase, quad);
+            let column = |index| S::mul_sub(S::to_floats(byte::<S>(numbers, index)), scale, minimum);
+            let columns = [column(0), column(1), column(2), column(3)];
+            W::put(columns, to.add((phase * F::GROUP + quad * 4) * W::COLUMN_BYTES));
+        }
+    }
+}
+
+/// Takes a panel, its columns, and where to put it.
+///
+/// # Safety
+/// The instructions are there; the panel is whole and of the format that was asked for; there is room for one of the
+/// element's; both are 64-byte aligned.
+pub(super) type Widen = unsafe fn(*const u8, usize, *mut u8);
+
+macro_rules! widen {
+    ($name:ident, $features:literal, $lanes:ty, $put:ty) => {
+        /// # Safety
+        /// See [`Widen`].
+        #[target_feature(enable = $features)]
+        unsafe fn $name<F: Blocks<$lanes>>(from: *const u8, columns: usize, to: *mut u8) {
+            // SAFETY: the caller's.
+            unsafe { panel::<$lanes, F, $put>(from, columns, to) }
+        }
+    };
+}
+
+widen!(f32_avx2, "avx2,fma,f16c", Avx2, F32);
+widen!(bf16_avx2, "avx2,fma,f16c", Avx2, Bf16);
+widen!(f32_avx512, "avx512f,avx512bw,avx512dq,avx512vl", Avx512, F32);
+widen!(bf16_avx512, "avx512f,avx512bw,avx512dq,avx512vl", Avx512, Bf16);
+widen!(bf16_avx512bf16, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16", Avx512, Bf16Instruction);
+
+/// The function for f32 or bf16; none in plain Rust.
+pub(super) fn best(isa: Isa, format: Format, element: Element) -> Option<Widen> {
+    fn avx2<F: Blocks<Avx2>>(narrow: bool) -> Widen {
+        if narrow { bf16_avx2::<F> } else { f32_avx2::<F> }
+    }
+    fn avx512<F: Blocks<Avx512>>(narrow: bool) -> Widen {
+        if narrow { bf16_avx512::<F> } else { f32_avx512::<F> }
+    }
+    fn avx512bf16<F: Blocks<Avx512>>(narrow: bool) -> Widen {
+        if narrow { bf16_avx512bf16::<F> } else { f32_avx512::<F> }
+    }
+    let narrow = element == Element::Bf16;
+    match isa {
+        Isa::Plain => None,
+        Isa::Avx2 => Some(for_format!(format, avx2, narrow)),
+        Isa::Avx512 => Some(for_format!(format, avx512, narrow)),
+        Isa::Avx512Bf16 => Some(for_format!(format, avx512bf16, narrow)),
+    }
+}
