@@ -241,7 +241,7 @@ impl Weights {
     ///
     /// # Errors
     /// [`Error::AlreadyQuantized`] where matrices are in blocks as they are.
-    pub(super) fn quantize(&mut self, path: &Path, scheme: Scheme) -> Result<(), Error> {
+    pub(crate) fn quantize(&mut self, path: &Path, scheme: Scheme) -> Result<(), Error> {
         match self.entries.iter().find(|(_, entry)| entry.format.float().is_none()) {
             Some((name, entry)) => {
                 Err(Error::AlreadyQuantized { path: path.to_owned(), name: name.clone(), format: entry.format })

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 /// The variable that forces a set of instructions.
-pub const VARIABLE: &str = "LLAVA_VIDEO_ISA";
+pub(crate) const VARIABLE: &str = "LLAVA_VIDEO_ISA";
 
 /// A set of instructions. Each holds those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,3 +8,13 @@ pub(crate) enum Values<'a> {
     F32(&'a [f32]),
     Bf16(&'a [bf16]),
 }
+
+impl Values<'_> {
+    /// Without those before `start`.
+    pub(crate) fn from(self, start: usize) -> Self {
+        match self {
+            Self::F32(values) => Self::F32(&values[start..]),
+            Self::Bf16(values) => Self::Bf16(&values[start..]),
+        }
+    }
+}

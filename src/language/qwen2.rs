@@ -8,7 +8,7 @@ use candle_core::{D, DType, IndexOp, Result, Tensor};
 use super::kv_cache::KvCache;
 use super::rope::Rope;
 use super::self_attention::SelfAttention;
-use crate::checkpoint::{Error, LanguageConfig, Weights};
+use crate::checkpoint::{LanguageConfig, Weights};
 use crate::device::{DeviceMap, Placed, Placement, SlotId};
 use crate::interrupt::Interrupt;
 use crate::linear::{Gated, Joint, Linear, Matrix, Pass, Then, Use};

@@ -9,7 +9,7 @@ use super::Pass;
 use crate::checkpoint::{Error, HeldRows, Weights};
 use crate::device::{Operands, Placement};
 use crate::host;
-use crate::kernels::panels::{Element, PANEL_ROWS, Panels};
+use crate::kernels::panels::{self, Element, PANEL_ROWS, Panels};
 use crate::kernels::product::{Epilogue, product};
 use crate::kernels::quant::{self, QuantPanels};
 use crate::kernels::values::Values;
@@ -61,16 +61,16 @@ impl Packed {
         let layout = RowLayout::new(&parts, rows, arrangement);
         let read = |panel: usize, bytes: &mut [u8]| layout.read(panel, bytes);
         let failed = |source| weights.failed(names.first().map_or("", String::as_str), source);
-        let (total, memory) = (layout.total, candle_core::Error::wrap);
+        let total = layout.total;
         let panels = match element(format) {
             Some(element) => {
-                let panels = Panels::pack(element, total, columns, read);
-                Held::Floats(Arc::new(panels.map_err(|error| failed(error.or_else(memory)))?))
+                let panels = Panels::pack(placement.isa(), element, total, columns, read);
+                Held::Floats(Arc::new(panels.map_err(|error| failed(cause(error)))?))
             }
             None => {
                 let Some(blocks) = quant_format(format) else { return Ok(None) };
                 let panels = QuantPanels::pack(blocks, total, columns, read);
-                Held::Blocks(Arc::new(panels.map_err(|error| failed(error.or_else(memory)))?))
+                Held::Blocks(Arc::new(panels.map_err(|error| failed(cause(error)))?))
             }
         };
         Ok(Some(Self { panels, placement: placement.clone() }))
@@ -81,8 +81,8 @@ impl Packed {
     /// # Errors
     /// No memory.
     pub(super) fn of_zeros(rows: usize, columns: usize, placement: &Placement) -> Result<Self> {
-        let panels = Panels::pack(Element::Bf16, rows, columns, |_, _| Ok(()));
-        let panels = panels.map_err(|error| error.or_else(candle_core::Error::wrap))?;
+        let panels = Panels::pack(placement.isa(), Element::Bf16, rows, columns, |_, _| Ok(()));
+        let panels = panels.map_err(cause)?;
         Ok(Self { panels: Held::Floats(Arc::new(panels)), placement: placement.clone() })
     }
 
@@ -163,6 +163,14 @@ impl Packed {
                 Ok(())
             })
         })
+    }
+}
+
+/// Why a matrix could not be packed.
+fn cause(error: panels::Error<candle_core::Error>) -> candle_core::Error {
+    match error {
+        panels::Error::Read(source) => source,
+        memory @ panels::Error::Memory { .. } => candle_core::Error::wrap(memory),
     }
 }
 

@@ -27,4 +27,3 @@ mod widened;
 pub(crate) use format::Format;
 pub(crate) use panels::QuantPanels;
 pub(crate) use step::{Arithmetic, step};
-pub(crate) use widened::Widened;
