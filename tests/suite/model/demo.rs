@@ -60,11 +60,12 @@ fn every_question_about_every_committed_clip() {
     for clip in &clips {
         assert!(std::fs::metadata(folder().join(clip)).unwrap().len() < 60_000, "{clip}");
     }
-    for asked in &questions {
-        let record = ask_demo(&folder().join(&asked.clip), asked, &["--dtype", "f32", "--json"]).json();
-        assert_eq!(record["answer"], asked.answer.as_str(), "{asked:?}");
+    // What rounds the operands of products must not change an answer either.
+    for (asked, dtype) in questions.iter().flat_map(|asked| ["f32", "bf16"].map(|dtype| (asked, dtype))) {
+        let record = ask_demo(&folder().join(&asked.clip), asked, &["--dtype", dtype, "--json"]).json();
+        assert_eq!((&record["answer"], &record["dtype"]), (&asked.answer.as_str().into(), &dtype.into()), "{asked:?}");
         let ids: Vec<u32> = serde_json::from_value(record["token_ids"].clone()).unwrap();
-        assert_eq!(ids, asked.token_ids, "{asked:?}");
+        assert_eq!(ids, asked.token_ids, "{asked:?} {dtype}");
     }
 }
 

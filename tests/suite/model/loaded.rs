@@ -2,7 +2,7 @@
 
 use llava_video::Error;
 use llava_video::checkpoint::Checkpoint;
-use llava_video::device::{DeviceMap, DtypeRequest};
+use llava_video::device::{DeviceMap, DtypeRequest, Placement};
 use llava_video::engine::session::{Prefilled, Session, VisualTokens};
 use llava_video::generate::{Sampler, SamplingParams, StopRule, TextStream, generate};
 use llava_video::interrupt::Interrupt;
@@ -23,7 +23,12 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// Loads it over two device slots, or one.
     pub(crate) fn new(checkpoint: Checkpoint, two_slots: bool) -> Self {
-        let (slot, layers) = (placement(DtypeRequest::F32), checkpoint.config.language.num_layers);
+        Self::on(placement(DtypeRequest::F32), checkpoint, two_slots)
+    }
+
+    /// As [`Self::new`], in another arithmetic.
+    pub(crate) fn on(slot: Placement, checkpoint: Checkpoint, two_slots: bool) -> Self {
+        let layers = checkpoint.config.language.num_layers;
         let devices = match two_slots {
             true => DeviceMap::new(vec![slot.clone(), slot], &[1, layers - 1]),
             false => DeviceMap::single(slot, layers),

@@ -5,6 +5,7 @@ mod choices;
 mod conversations;
 mod demo;
 mod equal_frames;
+mod instructions;
 mod library;
 mod loaded;
 mod long;

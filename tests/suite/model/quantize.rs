@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use candle_core::DType;
 use llava_video::checkpoint::{Checkpoint, LanguageCheckpoint, TensorPlan, fallbacks};
-use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
+use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Operands, Placement};
 use llava_video::interrupt::Interrupt;
 use llava_video::language::Qwen2;
 use llava_video::memory::StageBytes;
@@ -21,7 +21,7 @@ use crate::support::small_disk::SmallDisk;
 use crate::support::wide::{self, HUGE, LARGE, SMALL};
 use crate::support::{
     CheckpointCopy, Run, SINGLE, ask, clip, clip_arg, command, device, golden, golden_checkpoint, llava_video,
-    placement, run, tiny_checkpoint,
+    rounding, run, tiny_checkpoint,
 };
 
 const TEXT: &str = "a video of the moon and the sun, second by second, on and on: it is what it is.\n";
@@ -197,7 +197,7 @@ fn language(path: &Path, quantization: Option<Quantization>) -> (Qwen2, Tokenize
         checkpoint.quantize(scheme(quantization)).unwrap();
     }
     let LanguageCheckpoint { config, weights, vocab_len, .. } = &checkpoint;
-    let devices = DeviceMap::single(placement(DtypeRequest::F32), config.num_layers);
+    let devices = DeviceMap::single(rounding(Operands::Bytes), config.num_layers);
     (Qwen2::load(config, weights, *vocab_len, &devices, &mut |_, _| Ok(())).unwrap(), tokenizer)
 }
 
@@ -300,7 +300,7 @@ fn perplexity_is_that_of_predicting_each_token_in_its_window() {
     }
     let expected = nats.iter().sum::<f64>() / nats.len() as f64;
     let text = text_file(TEXT);
-    let record = score(plain.path(), text.path(), &["--context", "7", "--json"]).json();
+    let record = score(plain.path(), text.path(), &["--context", "7", "--dtype", "f32", "--json"]).json();
     assert_eq!((record["predicted_tokens"].as_u64(), &record["quantize"]), (Some(nats.len() as u64), &Value::Null));
     let got = record["mean_nats"].as_f64().unwrap();
     assert!((got - expected).abs() < 1e-4, "{got} is not {expected}");

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use candle_core::{Device, Tensor};
 use llava_video::Error;
 use llava_video::checkpoint::Checkpoint;
-use llava_video::device::{DtypeRequest, Placed};
+use llava_video::device::{DtypeRequest, Operands, Placed};
 use llava_video::engine::session::{Prefilled, Session, VisualId, VisualTokens};
 use llava_video::generate::Decoder;
 use llava_video::interrupt::Interrupt;
@@ -19,7 +19,7 @@ use proptest::prelude::*;
 use super::loaded::{Answer, Held, Loaded};
 use super::prompts::encode_reference_prompt;
 use crate::support::wide::{self, SMALL};
-use crate::support::{Case, SINGLE, golden_checkpoint, placement};
+use crate::support::{Case, SINGLE, device, golden_checkpoint, placement, rounding};
 
 fn visual_count(visual: &[VisualTokens]) -> i64 {
     visual.iter().map(|visual| visual.tokens.tensor().dims()[0] as i64).sum()
@@ -94,11 +94,13 @@ fn quantized_weights_give_the_answers_of_separate_runs() {
     let case = Case::load("grid_bilinear_s2_a");
     let dir = wide::checkpoint(SMALL, false);
     for quantization in [Quantization::Q8_0, Quantization::Q4K] {
-        for two_slots in [false, true] {
+        for (two_slots, operands) in
+            [(false, Operands::Bytes), (true, Operands::Bytes), (false, Operands::Exact), (false, Operands::Bf16)]
+        {
             let mut checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
             checkpoint.quantize(Scheme { quantization, vision: false }).unwrap();
-            let loaded = Loaded::new(checkpoint, two_slots);
-            assert!(loaded.model.language().steps_differ());
+            let loaded = Loaded::on(rounding(operands), checkpoint, two_slots);
+            assert_eq!(loaded.model.language().steps_differ(), operands != Operands::Exact || device() != "cpu");
             many_questions(&case, &loaded, 1e-4);
         }
     }
