@@ -12,6 +12,7 @@ pub(crate) mod operands;
 pub(crate) mod out;
 pub(crate) mod panels;
 pub(crate) mod pool;
+pub(crate) mod probe;
 pub(crate) mod product;
 pub(crate) mod quant;
 pub(crate) mod rope;
