@@ -1,5 +1,8 @@
 //! One item of work: some queries of one head (or of the heads that share keys), from packing to output.
 
+use std::ops::Range;
+
+use super::ahead::Ahead;
 use super::kernel::{Kernel, MOST_LANES, MOST_TILE_LANES, Softmax, Tile};
 use super::problem::{Problem, SharedOut};
 use super::scratch;
@@ -50,6 +53,21 @@ impl Split {
     }
 }
 
+/// Memory of an item's tiles, one after the other.
+struct State<'s> {
+    queries: &'s mut [f32],
+    sums: &'s mut [f32],
+    levels: &'s mut [f32],
+    totals: &'s mut [f32],
+}
+
+/// Memory of one block: packed keys and values, and the scores of a tile.
+struct Block<'s> {
+    keys: &'s mut [f32],
+    values: &'s mut [f32],
+    scores: &'s mut [f32],
+}
+
 impl Item {
     pub(super) fn attend<K: Kernel>(self, kernel: K, problem: &Problem<'_>, out: &SharedOut<'_>) {
         let width = problem.width;
@@ -60,72 +78,106 @@ impl Item {
         let block = BLOCK.min(seen).next_multiple_of(K::ROWS);
         let lengths = [
             tiles * depth * K::LANES,
-            block * depth,
-            block / K::PAIR * dims,
-            block * K::LANES,
             tiles * dims * K::LANES,
             tiles * K::LANES,
             tiles * K::LANES,
+            block * depth,
+            block / K::PAIR * dims,
+            block * K::LANES,
         ];
-        scratch::with(lengths, |[queries, keys, values, scores, sums, levels, totals]| {
-            self.pack_queries(kernel, problem, depth, queries);
+        scratch::with(lengths, |[queries, sums, levels, totals, keys, values, scores]| {
             levels.fill(f32::NEG_INFINITY);
             totals.fill(0.0);
+            let (mut state, mut block) = (State { queries, sums, levels, totals }, Block { keys, values, scores });
             for start in (0..seen).step_by(BLOCK) {
                 let count = BLOCK.min(seen - start);
-                kernel.pack_keys(problem.keys(self.part), start, count, width, keys);
-                kernel.pack_values(problem.values(self.part), start, count, width, values);
-                let packed = count.next_multiple_of(K::ROWS);
-                let state = queries
-                    .chunks_exact(depth * K::LANES)
-                    .zip(sums.chunks_exact_mut(dims * K::LANES))
-                    .zip(levels.chunks_exact_mut(K::LANES).zip(totals.chunks_exact_mut(K::LANES)));
-                for (index, ((queries, sums), (level, total))) in state.enumerate() {
-                    let lanes = self.tile::<K>(index);
-                    let keys_seen = BLOCK.min(problem.seen(lanes.end - 1).saturating_sub(start));
-                    if keys_seen == 0 {
-                        continue;
-                    }
-                    let tile = Tile {
-                        vectors: lanes.len().div_ceil(K::VECTOR),
-                        keys: keys_seen.next_multiple_of(K::ROWS),
-                        packed,
-                        depth,
-                        dims,
-                        first: start == 0,
-                    };
-                    // At most `BLOCK` matters, so an `i32` holds it; lanes beyond the last see what that sees.
-                    let limit =
-                        |lane: usize| problem.seen(lane.min(lanes.end - 1)).saturating_sub(start).min(BLOCK) as i32;
-                    let mut limits = [0; MOST_TILE_LANES];
-                    limits[..K::LANES].iter_mut().zip(lanes.start..).for_each(|(value, lane)| *value = limit(lane));
-                    let (mut highest, mut rescale) = ([0.0; MOST_TILE_LANES], [0.0; MOST_TILE_LANES]);
-                    kernel.scores(tile, queries, keys, &limits, limits[0], scores, &mut highest);
-                    let softmax = &mut Softmax { highest: &mut highest, level, total, rescale: &mut rescale };
-                    let moved = kernel.weights(tile, problem.scale(), scores, softmax);
-                    kernel.accumulate(tile, values, scores, moved.then_some(&rescale), sums);
+                kernel.pack_keys(problem.keys(self.part), start, count, width, block.keys);
+                kernel.pack_values(problem.values(self.part), start, count, width, block.values);
+                for index in 0..tiles {
+                    self.attend_to_block(kernel, problem, out, (index, start, count), &mut state, &mut block);
                 }
             }
-            self.finish(kernel, problem, (sums, dims, totals), out);
         });
     }
 
-    /// The lanes of one of the item's tiles.
-    fn tile<K: Kernel>(self, index: usize) -> std::ops::Range<usize> {
-        let start = self.first + index * K::LANES;
-        start..(start + K::LANES).min(self.first + self.lanes)
+    /// Takes one tile through one block.
+    fn attend_to_block<K: Kernel>(
+        self,
+        kernel: K,
+        problem: &Problem<'_>,
+        out: &SharedOut<'_>,
+        (index, start, count): (usize, usize, usize),
+        state: &mut State<'_>,
+        block: &mut Block<'_>,
+    ) {
+        let lanes = self.tile::<K>(index);
+        let seen = problem.seen(lanes.end - 1);
+        if seen <= start {
+            return;
+        }
+        let tile = Tile {
+            vectors: lanes.len().div_ceil(K::VECTOR),
+            keys: BLOCK.min(seen - start).next_multiple_of(K::ROWS),
+            packed: count.next_multiple_of(K::ROWS),
+            depth: problem.width.div_ceil(K::PAIR),
+            dims: problem.width.next_multiple_of(K::ROWS),
+            first: start == 0,
+        };
+        let last = seen <= start + BLOCK;
+        let queries = &mut state.queries[index * tile.depth * K::LANES..][..tile.depth * K::LANES];
+        let sums = &mut state.sums[index * tile.dims * K::LANES..][..tile.dims * K::LANES];
+        let (level, total) = (&mut state.levels[index * K::LANES..], &mut state.totals[index * K::LANES..]);
+        if tile.first {
+            self.pack_queries(kernel, problem, lanes.clone(), queries);
+        }
+        // At most `BLOCK` matters, so an `i32` holds it; lanes beyond the last see what that sees.
+        let limit = |lane: usize| problem.seen(lane.min(lanes.end - 1)).saturating_sub(start).min(BLOCK) as i32;
+        let mut limits = [0; MOST_TILE_LANES];
+        limits[..K::LANES].iter_mut().zip(lanes.start..).for_each(|(value, lane)| *value = limit(lane));
+        let (mut highest, mut rescale) = ([0.0; MOST_TILE_LANES], [0.0; MOST_TILE_LANES]);
+        let ahead = self.ahead::<K>(problem, out, (index, start), last);
+        kernel.scores(tile, queries, block.keys, &limits, limits[0], block.scores, &mut highest, &ahead);
+        let softmax = &mut Softmax { highest: &mut highest, level, total, rescale: &mut rescale };
+        let moved = kernel.weights(tile, problem.scale(), block.scores, softmax);
+        kernel.accumulate(tile, block.values, block.scores, moved.then_some(&rescale), sums);
+        if last {
+            self.finish(kernel, problem, lanes, (sums, total), out);
+        }
     }
 
-    fn pack_queries<K: Kernel>(self, kernel: K, problem: &Problem<'_>, depth: usize, into: &mut [f32]) {
-        for (index, into) in into.chunks_exact_mut(depth * K::LANES).enumerate() {
-            let lanes = self.tile::<K>(index);
-            for first in lanes.clone().step_by(K::VECTOR) {
-                let queries = std::array::from_fn(|lane| {
-                    let there = lane < K::VECTOR && first + lane < lanes.end;
-                    if there { problem.query(self.part, first + lane) } else { &[] }
-                });
-                kernel.pack_queries(&queries, problem.width, &mut into[first - lanes.start..]);
-            }
+    /// The lanes of one of the item's tiles; none beyond the last.
+    fn tile<K: Kernel>(self, index: usize) -> Range<usize> {
+        let end = self.first + self.lanes;
+        let start = self.first + index * K::LANES;
+        start.min(end)..(start + K::LANES).min(end)
+    }
+
+    /// What to fetch during a tile's scores: its share of the next block, in the first block the next tile's queries, in
+    /// the last its outputs.
+    fn ahead<'a, K: Kernel>(
+        self,
+        problem: &'a Problem<'a>,
+        out: &'a SharedOut<'a>,
+        (index, start): (usize, usize),
+        last: bool,
+    ) -> Ahead<'a> {
+        let tiles = self.lanes.div_ceil(K::LANES);
+        let next = start + BLOCK;
+        let seen = problem.seen(self.first + self.lanes - 1).clamp(next, next + BLOCK);
+        let share = (seen - next).div_ceil(tiles);
+        let keys = (next + index * share).min(seen)..(next + (index + 1) * share).min(seen);
+        let queries = if start == 0 { self.tile::<K>(index + 1) } else { 0..0 };
+        let outputs = if last { self.tile::<K>(index) } else { 0..0 };
+        Ahead { problem, out, part: self.part, keys, queries, outputs }
+    }
+
+    fn pack_queries<K: Kernel>(self, kernel: K, problem: &Problem<'_>, lanes: Range<usize>, into: &mut [f32]) {
+        for first in lanes.clone().step_by(K::VECTOR) {
+            let queries = std::array::from_fn(|lane| {
+                let there = lane < K::VECTOR && first + lane < lanes.end;
+                if there { problem.query(self.part, first + lane) } else { &[] }
+            });
+            kernel.pack_queries(&queries, problem.width, &mut into[first - lanes.start..]);
         }
     }
 
@@ -133,19 +185,18 @@ impl Item {
         self,
         kernel: K,
         problem: &Problem<'_>,
-        (sums, dims, totals): (&[f32], usize, &[f32]),
+        lanes: Range<usize>,
+        (sums, totals): (&[f32], &[f32]),
         out: &SharedOut<'_>,
     ) {
-        for (index, sums) in sums.chunks_exact(dims * K::LANES).enumerate() {
-            let lanes = self.tile::<K>(index);
-            for first in lanes.clone().step_by(K::VECTOR) {
-                let mut rows: [_; MOST_LANES] = std::array::from_fn(|lane| {
-                    let there = lane < K::VECTOR && first + lane < lanes.end;
-                    // SAFETY: each lane belongs to one item and one vector of it, and an item is attended to once.
-                    there.then(|| unsafe { problem.out_row(out, self.part, first + lane) })
-                });
-                kernel.finish(&sums[first - lanes.start..], &totals[first - self.first..], &mut rows);
-            }
+        for first in lanes.clone().step_by(K::VECTOR) {
+            let mut rows: [_; MOST_LANES] = std::array::from_fn(|lane| {
+                let there = lane < K::VECTOR && first + lane < lanes.end;
+                // SAFETY: each lane belongs to one tile of one item, and a tile is finished once.
+                there.then(|| unsafe { problem.out_row(out, self.part, first + lane) })
+            });
+            let vector = first - lanes.start;
+            kernel.finish(&sums[vector..], &totals[vector..], &mut rows);
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Buffers hold words of 32 bits: an f32, or, where [`Kernel::PAIR`] is 2, two neighbouring bf16 of the direction that is
 //! summed over, the first in the lower half.
 
+use super::ahead::Ahead;
 use super::problem::{OutRow, Rows};
 
 /// The most lanes of a vector.
@@ -10,6 +11,9 @@ pub(super) const MOST_LANES: usize = 16;
 
 /// The most lanes of a tile.
 pub(super) const MOST_TILE_LANES: usize = 64;
+
+/// How many rows packing fetches ahead.
+pub(super) const ROWS_AHEAD: usize = 16;
 
 /// Below every score: that of a key that a lane does not see. Finite, so that a difference is a number.
 pub(super) const UNSEEN: f32 = f32::MIN;
@@ -67,7 +71,7 @@ pub(super) trait Kernel: Copy + Send + Sync {
     fn pack_values(self, values: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]);
 
     /// The products of keys and queries, `[keys][LANES]`, and the highest of each lane. A lane sees the keys below its
-    /// limit; the least limit is `all_see`.
+    /// limit; the least limit is `all_see`. Fetches what is ahead.
     #[allow(clippy::too_many_arguments, reason = "a kernel's operands")]
     fn scores(
         self,
@@ -78,6 +82,7 @@ pub(super) trait Kernel: Copy + Send + Sync {
         all_see: i32,
         scores: &mut [f32],
         highest: &mut [f32],
+        ahead: &Ahead<'_>,
     );
 
     /// Turns scores into weights, `[keys / PAIR][LANES]` in the same place, and carries the softmax on; `scale` makes a

@@ -5,6 +5,7 @@
 //! so that those are read once for all of them. Blocks of keys begin at fixed positions and are taken in order, and a
 //! lane never meets another: what comes out for a row depends neither on the rows beside it nor on how a prompt is cut.
 
+mod ahead;
 mod exp2;
 mod item;
 mod kernel;

@@ -3,6 +3,7 @@
 use half::bf16;
 
 use super::super::operands::Operands;
+use super::ahead::Ahead;
 use super::exp2::exp2;
 use super::kernel::{Kernel, MOST_LANES, Softmax, Tile, UNSEEN};
 use super::problem::{OutRow, Rows};
@@ -81,6 +82,7 @@ impl Kernel for Plain {
         _all_see: i32,
         scores: &mut [f32],
         highest: &mut [f32],
+        _ahead: &Ahead<'_>,
     ) {
         highest[..LANES].fill(UNSEEN);
         for key in (0..tile.keys).step_by(ROWS) {

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 
 use half::bf16;
 
+use super::ahead::fetch;
 use super::{Out, Values};
 
 /// Where the rows of a head lie, in values.
@@ -51,6 +52,15 @@ impl<'a> Rows<'a> {
     /// The same rows without their first values.
     pub(super) fn from_column(&self, column: usize) -> Self {
         Self { values: self.values.from(column), stride: self.stride }
+    }
+
+    /// Fetches a row into the cache; there need not be one.
+    #[inline]
+    pub(super) fn fetch(&self, row: usize, width: usize) {
+        match self.values {
+            Values::F32(values) => fetch(values.as_ptr().wrapping_add(row * self.stride), width),
+            Values::Bf16(values) => fetch(values.as_ptr().wrapping_add(row * self.stride), width),
+        }
     }
 
     /// Copies a row's first values.
@@ -140,13 +150,18 @@ impl<'a> Problem<'a> {
         SharedOut { target, length, memory: PhantomData }
     }
 
-    /// Where the output of a lane goes.
+    /// Where the output of a lane begins.
+    pub(super) fn out_start(&self, part: usize, lane: usize) -> usize {
+        let (frame, head, row) = self.place(part, lane);
+        ((frame * self.rows + row) * self.kv_heads * self.group + head) * self.width
+    }
+
+    /// The output of a lane.
     ///
     /// # Safety
     /// No other row of the same lane of the same part is alive.
     pub(super) unsafe fn out_row<'o>(&self, out: &'o SharedOut<'_>, part: usize, lane: usize) -> OutRow<'o> {
-        let (frame, head, row) = self.place(part, lane);
-        let start = ((frame * self.rows + row) * self.kv_heads * self.group + head) * self.width;
+        let start = self.out_start(part, lane);
         assert!(start + self.width <= out.length, "a row of the output");
         // SAFETY: the row lies within the output, which `out` borrows mutably; rows of other lanes do not overlap it,
         // and the caller holds no second one of this lane.
@@ -165,6 +180,17 @@ pub(super) struct SharedOut<'a> {
     target: Target,
     length: usize,
     memory: PhantomData<&'a mut [f32]>,
+}
+
+impl SharedOut<'_> {
+    /// Fetches a row into the cache.
+    #[inline]
+    pub(super) fn fetch(&self, start: usize, width: usize) {
+        match self.target {
+            Target::F32(values) => fetch(values.wrapping_add(start), width),
+            Target::Bf16(values) => fetch(values.wrapping_add(start), width),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

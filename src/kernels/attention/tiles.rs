@@ -21,12 +21,14 @@ macro_rules! tiles {
             all_see: i32,
             scores: *mut f32,
             highest: *mut f32,
+            ahead: &Ahead<'_>,
         ) {
             // SAFETY: all offsets lie within the slices, as the caller says.
             unsafe {
                 let mut high = [splat(UNSEEN); N];
                 for key in (0..tile.keys).step_by(ROWS) {
                     let mut sums = [[splat(0.0); N]; ROWS];
+                    ahead.fetch(key / ROWS, tile.keys / ROWS);
                     let rows = keys.add(key * tile.depth);
                     for word in 0..tile.depth {
                         let mut lanes = [splat(0.0); N];
@@ -170,6 +172,7 @@ macro_rules! tile_methods {
             all_see: i32,
             scores: &mut [f32],
             highest: &mut [f32],
+            ahead: &Ahead<'_>,
         ) {
             assert!(tile.keys.is_multiple_of(ROWS) && queries.len() >= tile.depth * LANES);
             assert!(keys.len() >= tile.keys * tile.depth && scores.len() >= tile.keys * LANES);
@@ -179,9 +182,9 @@ macro_rules! tile_methods {
             // SAFETY: a value of this type says that the machine has the instructions; the lengths are asserted.
             unsafe {
                 match tile.vectors {
-                    1 => self::scores::<1>(tile, queries, keys, limits, all_see, scores, highest),
-                    2 => self::scores::<2>(tile, queries, keys, limits, all_see, scores, highest),
-                    _ => self::scores::<VECTORS>(tile, queries, keys, limits, all_see, scores, highest),
+                    1 => self::scores::<1>(tile, queries, keys, limits, all_see, scores, highest, ahead),
+                    2 => self::scores::<2>(tile, queries, keys, limits, all_see, scores, highest, ahead),
+                    _ => self::scores::<VECTORS>(tile, queries, keys, limits, all_see, scores, highest, ahead),
                 }
             }
         }

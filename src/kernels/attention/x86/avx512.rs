@@ -3,7 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::super::super::operands::Operands;
-use super::super::kernel::{Kernel, MOST_LANES, Softmax, Tile, UNSEEN};
+use super::super::ahead::Ahead;
+use super::super::kernel::{Kernel, MOST_LANES, ROWS_AHEAD, Softmax, Tile, UNSEEN};
 use super::super::problem::{OutRow, Rows};
 use super::super::tiles::{tile_methods, tiles};
 use super::lanes512::*;
@@ -81,6 +82,7 @@ fn pack_queries(round: bool, queries: &[&[f32]; MOST_LANES], width: usize, into:
 fn pack_keys(round: bool, keys: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
     let (there, spare) = into[..count.next_multiple_of(ROWS) * width].split_at_mut(count * width);
     for (row, into) in (first..).zip(there.chunks_exact_mut(width)) {
+        keys.fetch(row + ROWS_AHEAD, width);
         for column in (0..width).step_by(16) {
             let count = (width - column).min(16);
             let values = rounded_if(round, values_from(keys.values, row * keys.stride + column, count));
@@ -97,6 +99,7 @@ fn pack_values(round: bool, values: Rows<'_>, first: usize, count: usize, width:
     let panels = width.div_ceil(ROWS);
     assert!(into.len() >= panels * packed * ROWS);
     for row in 0..packed {
+        values.fetch(first + row + ROWS_AHEAD, width);
         for column in (0..width).step_by(16) {
             let there = row < count;
             let start = (first + row) * values.stride + column;

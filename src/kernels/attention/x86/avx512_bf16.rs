@@ -3,7 +3,8 @@
 use std::arch::x86_64::*;
 
 use super::super::Values;
-use super::super::kernel::{Kernel, MOST_LANES, Softmax, Tile, UNSEEN};
+use super::super::ahead::Ahead;
+use super::super::kernel::{Kernel, MOST_LANES, ROWS_AHEAD, Softmax, Tile, UNSEEN};
 use super::super::problem::{OutRow, Rows};
 use super::super::tiles::{tile_methods, tiles};
 use super::lanes512::*;
@@ -128,6 +129,7 @@ fn pack_keys(keys: Rows<'_>, first: usize, count: usize, width: usize, into: &mu
     let depth = width.div_ceil(2);
     let (there, spare) = into[..count.next_multiple_of(ROWS) * depth].split_at_mut(count * depth);
     for (row, into) in (first..).zip(there.chunks_exact_mut(depth)) {
+        keys.fetch(row + ROWS_AHEAD, width);
         for word in (0..depth).step_by(16) {
             let words = words_from(keys.values, row * keys.stride + 2 * word, width - 2 * word);
             // SAFETY: words are written up to the row's depth.
@@ -143,6 +145,8 @@ fn pack_values(values: Rows<'_>, first: usize, count: usize, width: usize, into:
     let panels = width.div_ceil(ROWS);
     assert!(into.len() >= panels * packed * ROWS);
     for row in 0..packed {
+        values.fetch(first + 2 * row + ROWS_AHEAD, width);
+        values.fetch(first + 2 * row + ROWS_AHEAD + 1, width);
         for column in (0..width).step_by(16) {
             let start = (first + 2 * row) * values.stride + column;
             let columns = (width - column).min(16);

@@ -1,0 +1,61 @@
+//! What a tile fetches into the cache while it computes: what will be read next, or written.
+//!
+//! Rows of a head lie far apart in memory, and a block of keys is packed in one go. Left to itself the processor would
+//! wait for memory then, and leave the memory idle while it multiplies.
+
+use std::ops::Range;
+
+use super::problem::{Problem, SharedOut};
+
+/// What to fetch during one tile's scores, a part at each step.
+#[derive(Debug, Clone)]
+pub(super) struct Ahead<'a> {
+    pub(super) problem: &'a Problem<'a>,
+    pub(super) out: &'a SharedOut<'a>,
+    pub(super) part: usize,
+    /// Rows of keys and of values.
+    pub(super) keys: Range<usize>,
+    /// Lanes whose queries will be packed.
+    pub(super) queries: Range<usize>,
+    /// Lanes whose outputs will be written.
+    pub(super) outputs: Range<usize>,
+}
+
+impl Ahead<'_> {
+    /// Fetches a step's part.
+    #[inline]
+    pub(super) fn fetch(&self, step: usize, steps: usize) {
+        let part_of = |range: &Range<usize>| {
+            let each = range.len().div_ceil(steps);
+            let start = range.start + step * each;
+            start.min(range.end)..(start + each).min(range.end)
+        };
+        let width = self.problem.width;
+        if !self.keys.is_empty() {
+            let (keys, values) = (self.problem.keys(self.part), self.problem.values(self.part));
+            for row in part_of(&self.keys) {
+                keys.fetch(row, width);
+                values.fetch(row, width);
+            }
+        }
+        for lane in part_of(&self.queries) {
+            fetch(self.problem.query(self.part, lane).as_ptr(), width);
+        }
+        for lane in part_of(&self.outputs) {
+            self.out.fetch(self.problem.out_start(self.part, lane), width);
+        }
+    }
+}
+
+/// Fetches values into the cache. No access: there need be none.
+#[inline]
+pub(super) fn fetch<T>(values: *const T, count: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for offset in (0..count * size_of::<T>()).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: fetching is no access: any address will do.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(values.cast::<i8>().wrapping_add(offset)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, count);
+}
