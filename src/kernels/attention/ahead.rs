@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::problem::{Problem, SharedOut};
 
-/// What to fetch during one tile's scores, a part at each step.
+/// What to fetch during one tile's scores and sums, a part at each step.
 #[derive(Debug, Clone)]
 pub(super) struct Ahead<'a> {
     pub(super) problem: &'a Problem<'a>,
@@ -22,29 +22,38 @@ pub(super) struct Ahead<'a> {
 }
 
 impl Ahead<'_> {
-    /// Fetches a step's part.
-    #[inline]
-    pub(super) fn fetch(&self, step: usize, steps: usize) {
-        let part_of = |range: &Range<usize>| {
-            let each = range.len().div_ceil(steps);
-            let start = range.start + step * each;
-            start.min(range.end)..(start + each).min(range.end)
-        };
+    /// Fetches what belongs to a step of the scores: keys, queries, outputs.
+    pub(super) fn fetch_in_scores(&self, step: usize, steps: usize) {
         let width = self.problem.width;
         if !self.keys.is_empty() {
-            let (keys, values) = (self.problem.keys(self.part), self.problem.values(self.part));
-            for row in part_of(&self.keys) {
-                keys.fetch(row, width);
-                values.fetch(row, width);
-            }
+            let keys = self.problem.keys(self.part);
+            part_of(&self.keys, step, steps).for_each(|row| keys.fetch(row, width));
         }
-        for lane in part_of(&self.queries) {
+        for lane in part_of(&self.queries, step, steps) {
             fetch(self.problem.query(self.part, lane).as_ptr(), width);
         }
-        for lane in part_of(&self.outputs) {
+        for lane in part_of(&self.outputs, step, steps) {
             self.out.fetch(self.problem.out_start(self.part, lane), width);
         }
     }
+
+    /// Fetches what belongs to a step of the sums: values.
+    pub(super) fn fetch_in_sums(&self, step: usize, steps: usize) {
+        if !self.keys.is_empty() {
+            let values = self.problem.values(self.part);
+            part_of(&self.keys, step, steps).for_each(|row| values.fetch(row, self.problem.width));
+        }
+    }
+}
+
+/// What belongs to one of some steps.
+fn part_of(range: &Range<usize>, step: usize, steps: usize) -> Range<usize> {
+    if range.is_empty() {
+        return 0..0;
+    }
+    let each = range.len().div_ceil(steps);
+    let start = range.start + step * each;
+    start.min(range.end)..(start + each).min(range.end)
 }
 
 /// Fetches values into the cache. No access: there need be none.

@@ -139,7 +139,7 @@ impl Item {
         kernel.scores(tile, queries, block.keys, &limits, limits[0], block.scores, &mut highest, &ahead);
         let softmax = &mut Softmax { highest: &mut highest, level, total, rescale: &mut rescale };
         let moved = kernel.weights(tile, problem.scale(), block.scores, softmax);
-        kernel.accumulate(tile, block.values, block.scores, moved.then_some(&rescale), sums);
+        kernel.accumulate(tile, block.values, block.scores, moved.then_some(&rescale), sums, &ahead);
         if last {
             self.finish(kernel, problem, lanes, (sums, total), out);
         }

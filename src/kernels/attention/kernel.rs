@@ -12,9 +12,6 @@ pub(super) const MOST_LANES: usize = 16;
 /// The most lanes of a tile.
 pub(super) const MOST_TILE_LANES: usize = 64;
 
-/// How many rows packing fetches ahead.
-pub(super) const ROWS_AHEAD: usize = 16;
-
 /// Below every score: that of a key that a lane does not see. Finite, so that a difference is a number.
 pub(super) const UNSEEN: f32 = f32::MIN;
 
@@ -90,8 +87,16 @@ pub(super) trait Kernel: Copy + Send + Sync {
     fn weights(self, tile: Tile, scale: f32, scores: &mut [f32], softmax: &mut Softmax<'_>) -> bool;
 
     /// Adds the weighted values to `sums`, `[dims][LANES]`, which are first rescaled if `rescale` is given. In the first
-    /// block they are set.
-    fn accumulate(self, tile: Tile, values: &[f32], weights: &[f32], rescale: Option<&[f32]>, sums: &mut [f32]);
+    /// block they are set. Fetches what is ahead.
+    fn accumulate(
+        self,
+        tile: Tile,
+        values: &[f32],
+        weights: &[f32],
+        rescale: Option<&[f32]>,
+        sums: &mut [f32],
+        ahead: &Ahead<'_>,
+    );
 
     /// Writes the outputs of a vector's lanes: the sums, of which `sums` begins at the vector, over the totals.
     fn finish(self, sums: &[f32], totals: &[f32], rows: &mut [Option<OutRow<'_>>; MOST_LANES]);

@@ -123,7 +123,15 @@ impl Kernel for Plain {
         moved
     }
 
-    fn accumulate(self, tile: Tile, values: &[f32], weights: &[f32], rescale: Option<&[f32]>, sums: &mut [f32]) {
+    fn accumulate(
+        self,
+        tile: Tile,
+        values: &[f32],
+        weights: &[f32],
+        rescale: Option<&[f32]>,
+        sums: &mut [f32],
+        _ahead: &Ahead<'_>,
+    ) {
         let panels = values.chunks_exact(tile.packed * ROWS).zip(sums.chunks_exact_mut(ROWS * LANES));
         for (values, into) in panels.take(tile.dims / ROWS) {
             let mut sums = [[0.0; LANES]; ROWS];

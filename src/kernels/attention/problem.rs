@@ -63,13 +63,21 @@ impl<'a> Rows<'a> {
         }
     }
 
+    /// A row's first values.
+    pub(super) fn row(&self, row: usize, width: usize) -> Values<'a> {
+        let range = row * self.stride..row * self.stride + width;
+        match self.values {
+            Values::F32(values) => Values::F32(&values[range]),
+            Values::Bf16(values) => Values::Bf16(&values[range]),
+        }
+    }
+
     /// Copies a row's first values.
     pub(super) fn copy_row(&self, row: usize, into: &mut [f32]) {
-        let range = row * self.stride..row * self.stride + into.len();
-        match self.values {
-            Values::F32(values) => into.copy_from_slice(&values[range]),
+        match self.row(row, into.len()) {
+            Values::F32(values) => into.copy_from_slice(values),
             Values::Bf16(values) => {
-                into.iter_mut().zip(&values[range]).for_each(|(into, value)| *into = value.to_f32());
+                into.iter_mut().zip(values).for_each(|(into, value)| *into = value.to_f32());
             }
         }
     }

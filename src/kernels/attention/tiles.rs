@@ -28,7 +28,7 @@ macro_rules! tiles {
                 let mut high = [splat(UNSEEN); N];
                 for key in (0..tile.keys).step_by(ROWS) {
                     let mut sums = [[splat(0.0); N]; ROWS];
-                    ahead.fetch(key / ROWS, tile.keys / ROWS);
+                    ahead.fetch_in_scores(key / ROWS, tile.keys / ROWS);
                     let rows = keys.add(key * tile.depth);
                     for word in 0..tile.depth {
                         let mut lanes = [splat(0.0); N];
@@ -115,10 +115,12 @@ macro_rules! tiles {
             weights: *const f32,
             rescale: Option<&[f32]>,
             into: *mut f32,
+            ahead: &Ahead<'_>,
         ) {
             // SAFETY: all offsets lie within the slices, as the caller says.
             unsafe {
                 for panel in 0..tile.dims / ROWS {
+                    ahead.fetch_in_sums(panel, tile.dims / ROWS);
                     let into = into.add(panel * ROWS * LANES);
                     let values = values.add(panel * (tile.packed / PAIR) * ROWS);
                     let mut sums = [[splat(0.0); N]; ROWS];
@@ -207,7 +209,15 @@ macro_rules! tile_methods {
             }
         }
 
-        fn accumulate(self, tile: Tile, values: &[f32], weights: &[f32], rescale: Option<&[f32]>, sums: &mut [f32]) {
+        fn accumulate(
+            self,
+            tile: Tile,
+            values: &[f32],
+            weights: &[f32],
+            rescale: Option<&[f32]>,
+            sums: &mut [f32],
+            ahead: &Ahead<'_>,
+        ) {
             assert!(tile.keys.is_multiple_of(ROWS) && tile.dims.is_multiple_of(ROWS) && tile.keys <= tile.packed);
             assert!(values.len() >= tile.packed / PAIR * tile.dims && weights.len() >= tile.keys / PAIR * LANES);
             assert!(sums.len() >= tile.dims * LANES && rescale.is_none_or(|rescale| rescale.len() >= LANES));
@@ -215,9 +225,9 @@ macro_rules! tile_methods {
             // SAFETY: a value of this type says that the machine has the instructions; the lengths are asserted.
             unsafe {
                 match tile.vectors {
-                    1 => self::accumulate::<1>(tile, values, weights, rescale, sums),
-                    2 => self::accumulate::<2>(tile, values, weights, rescale, sums),
-                    _ => self::accumulate::<VECTORS>(tile, values, weights, rescale, sums),
+                    1 => self::accumulate::<1>(tile, values, weights, rescale, sums, ahead),
+                    2 => self::accumulate::<2>(tile, values, weights, rescale, sums, ahead),
+                    _ => self::accumulate::<VECTORS>(tile, values, weights, rescale, sums, ahead),
                 }
             }
         }

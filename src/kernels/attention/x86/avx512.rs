@@ -4,9 +4,10 @@ use std::arch::x86_64::*;
 
 use super::super::super::operands::Operands;
 use super::super::ahead::Ahead;
-use super::super::kernel::{Kernel, MOST_LANES, ROWS_AHEAD, Softmax, Tile, UNSEEN};
+use super::super::kernel::{Kernel, MOST_LANES, Softmax, Tile, UNSEEN};
 use super::super::problem::{OutRow, Rows};
 use super::super::tiles::{tile_methods, tiles};
+use super::band::{Band, fetch_ahead};
 use super::lanes512::*;
 
 const VECTORS: usize = 3;
@@ -79,40 +80,50 @@ fn pack_queries(round: bool, queries: &[&[f32]; MOST_LANES], width: usize, into:
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn pack_keys(round: bool, keys: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
+fn pack_keys<const BF16: bool>(round: bool, keys: Band<'_>, into: &mut [f32]) {
+    let Band { count, width, .. } = keys;
     let (there, spare) = into[..count.next_multiple_of(ROWS) * width].split_at_mut(count * width);
-    for (row, into) in (first..).zip(there.chunks_exact_mut(width)) {
-        keys.fetch(row + ROWS_AHEAD, width);
-        for column in (0..width).step_by(16) {
-            let count = (width - column).min(16);
-            let values = rounded_if(round, values_from(keys.values, row * keys.stride + column, count));
-            // SAFETY: the row has `count` values from `column` on.
-            unsafe { _mm512_mask_storeu_ps(into.as_mut_ptr().add(column), first_lanes(count), values) };
+    for column in (0..width).step_by(16) {
+        let mask = first_lanes(width - column);
+        let (mut from, stride) = keys.column(column);
+        for into in there.chunks_exact_mut(width) {
+            fetch_ahead(from, stride);
+            // SAFETY: the band's rows, and those that are written, have the values that the mask selects.
+            unsafe {
+                let values = rounded_if(round, load_row::<BF16>(from, mask));
+                _mm512_mask_storeu_ps(into.as_mut_ptr().add(column), mask, values);
+            }
+            from = from.wrapping_add(stride);
         }
     }
     spare.fill(0.0);
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn pack_values(round: bool, values: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
-    let packed = count.next_multiple_of(ROWS);
-    let panels = width.div_ceil(ROWS);
-    assert!(into.len() >= panels * packed * ROWS);
-    for row in 0..packed {
-        values.fetch(first + row + ROWS_AHEAD, width);
-        for column in (0..width).step_by(16) {
-            let there = row < count;
-            let start = (first + row) * values.stride + column;
-            let pair = if there { values_from(values.values, start, width - column) } else { splat(0.0) };
-            let pair = rounded_if(round, pair);
-            let panel = column / ROWS;
-            // SAFETY: the length is asserted; the second half is written if there is a panel for it.
-            unsafe {
-                let into = into.as_mut_ptr().add((panel * packed + row) * ROWS);
-                _mm256_storeu_ps(into, _mm512_castps512_ps256(pair));
-                if panel + 1 < panels {
-                    _mm256_storeu_ps(into.add(packed * ROWS), _mm512_extractf32x8_ps::<1>(pair));
-                }
+fn pack_values<const BF16: bool>(round: bool, values: Band<'_>, into: &mut [f32]) {
+    let Band { count, width, .. } = values;
+    for (columns, into) in into[..width.div_ceil(ROWS) * count.next_multiple_of(ROWS) * ROWS]
+        .chunks_mut(2 * ROWS * count.next_multiple_of(ROWS))
+        .enumerate()
+    {
+        let column = columns * 2 * ROWS;
+        let mask = first_lanes(width - column);
+        let (mut from, stride) = values.column(column);
+        let (low, high) = into.split_at_mut(count.next_multiple_of(ROWS) * ROWS);
+        let mut high = high.chunks_exact_mut(ROWS);
+        for (row, low) in low.chunks_exact_mut(ROWS).enumerate() {
+            let mut values = splat(0.0);
+            if row < count {
+                fetch_ahead(from, stride);
+                // SAFETY: the band's rows have the values that the mask selects.
+                values = rounded_if(round, unsafe { load_row::<BF16>(from, mask) });
+                from = from.wrapping_add(stride);
+            }
+            // SAFETY: a panel's rows hold half a vector.
+            unsafe { _mm256_storeu_ps(low.as_mut_ptr(), _mm512_castps512_ps256(values)) };
+            if let Some(high) = high.next() {
+                // SAFETY: the same.
+                unsafe { _mm256_storeu_ps(high.as_mut_ptr(), _mm512_extractf32x8_ps::<1>(values)) };
             }
         }
     }
@@ -127,13 +138,25 @@ impl Kernel for Avx512 {
     }
 
     fn pack_keys(self, keys: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
+        let keys = Band::new(keys, first, count, width);
         // SAFETY: a value of this type says that the machine has the instructions.
-        unsafe { pack_keys(self.rounds(), keys, first, count, width, into) }
+        unsafe {
+            match keys.is_bf16() {
+                true => pack_keys::<true>(self.rounds(), keys, into),
+                false => pack_keys::<false>(self.rounds(), keys, into),
+            }
+        }
     }
 
     fn pack_values(self, values: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
+        let values = Band::new(values, first, count, width);
         // SAFETY: a value of this type says that the machine has the instructions.
-        unsafe { pack_values(self.rounds(), values, first, count, width, into) }
+        unsafe {
+            match values.is_bf16() {
+                true => pack_values::<true>(self.rounds(), values, into),
+                false => pack_values::<false>(self.rounds(), values, into),
+            }
+        }
     }
 
     fn finish(self, sums: &[f32], totals: &[f32], rows: &mut [Option<OutRow<'_>>; MOST_LANES]) {

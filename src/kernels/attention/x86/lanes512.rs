@@ -2,9 +2,6 @@
 
 use std::arch::x86_64::*;
 
-use half::bf16;
-
-use super::super::Values;
 use super::super::exp2::{COEFFICIENTS, LEAST};
 use super::super::kernel::MOST_LANES;
 use super::super::problem::OutRow;
@@ -133,33 +130,20 @@ pub(super) unsafe fn load_first(values: *const f32, count: usize) -> Vector {
     unsafe { _mm512_maskz_loadu_ps(first_lanes(count), values) }
 }
 
-/// As [`load_first`].
+/// The values of a row, f32 or bf16, that `mask` selects, and zeros.
 ///
 /// # Safety
 /// They can be read.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(super) unsafe fn load_first_bf16(values: *const bf16, count: usize) -> __m256i {
+pub(super) unsafe fn load_row<const BF16: bool>(row: *const u8, mask: __mmask16) -> Vector {
     // SAFETY: lanes that are masked out are not read.
-    unsafe { _mm256_maskz_loadu_epi16(first_lanes(count), values.cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-pub(super) fn widen(values: __m256i) -> Vector {
-    _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(values)))
-}
-
-/// Up to 16 values of a row, and zeros.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-pub(super) fn values_from(values: Values<'_>, start: usize, count: usize) -> Vector {
-    let count = count.min(16);
-    // SAFETY: the slice has the values that are read.
     unsafe {
-        match values {
-            Values::F32(values) => load_first(values[start..start + count].as_ptr(), count),
-            Values::Bf16(values) => widen(load_first_bf16(values[start..start + count].as_ptr(), count)),
+        if BF16 {
+            let bits = _mm256_maskz_loadu_epi16(mask, row.cast());
+            _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(bits)))
+        } else {
+            _mm512_maskz_loadu_ps(mask, row.cast())
         }
     }
 }
@@ -210,8 +194,10 @@ pub(super) fn finish(sums: &[f32], totals: &[f32], lanes: usize, rows: &mut [Opt
         for column in (0..width).step_by(16) {
             let count = (width - column).min(16);
             let mut columns = [splat(0.0); 16];
-            for (index, values) in columns.iter_mut().take(count).enumerate() {
-                *values = multiply(load(sums.as_ptr().add((column + index) * lanes)), inverse);
+            for (index, values) in columns.iter_mut().enumerate() {
+                // What lies beyond the width is read again from its last row, and not written.
+                let row = (column + index).min(width - 1);
+                *values = multiply(load(sums.as_ptr().add(row * lanes)), inverse);
             }
             for (values, row) in transpose(columns).into_iter().zip(rows.iter_mut()) {
                 match row {

@@ -2,4 +2,5 @@
 
 pub(super) mod avx512;
 pub(super) mod avx512_bf16;
+mod band;
 mod lanes512;
