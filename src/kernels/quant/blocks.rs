@@ -1,26 +1,66 @@
 //! The blocks of each format in vectors: scales of a block at once, then numbers of four columns at a time.
 
+use std::mem::MaybeUninit;
+
 use super::format::LINE_BYTES;
 use super::lanes::Lanes;
 
 /// Most groups of a block.
-pub(super) const GROUPS: usize = 16;
+const GROUPS: usize = 16;
 
 /// Scales of each group of a block, and minima where the format stores them.
 pub(super) struct Scales<S: Lanes> {
-    pub(super) scales: [S::Floats; GROUPS],
-    pub(super) minima: [S::Floats; GROUPS],
+    scales: [MaybeUninit<S::Floats>; GROUPS],
+    minima: [MaybeUninit<S::Floats>; GROUPS],
 }
 
 impl<S: Lanes> Scales<S> {
-    /// Scale and minimum of a group.
+    const NONE: Self = Self { scales: [MaybeUninit::uninit(); GROUPS], minima: [MaybeUninit::uninit(); GROUPS] };
+
+    #[inline(always)]
+    pub(super) fn set(&mut self, group: usize, scale: S::Floats, minimum: S::Floats) {
+        self.scales[group].write(scale);
+        self.minima[group].write(minimum);
+    }
+
+    #[inline(always)]
+    fn set_scale(&mut self, group: usize, scale: S::Floats) {
+        self.scales[group].write(scale);
+    }
+
+    /// The scale of a group.
+    ///
+    /// # Safety
+    /// It was set.
+    #[inline(always)]
+    pub(super) unsafe fn scale(&self, group: usize) -> S::Floats {
+        // SAFETY: the caller's.
+        unsafe { self.scales[group].assume_init() }
+    }
+
+    /// The minimum of a group, which the format stores.
+    ///
+    /// # Safety
+    /// It was set.
+    #[inline(always)]
+    pub(super) unsafe fn minimum(&self, group: usize) -> S::Floats {
+        // SAFETY: the caller's.
+        unsafe { self.minima[group].assume_init() }
+    }
+
+    /// Scale and minimum of a group of any format.
+    ///
+    /// # Safety
+    /// `F` set them; the instructions of `S` are there.
     #[inline(always)]
     pub(super) unsafe fn group<F: Blocks<S>>(&self, group: usize) -> (S::Floats, S::Floats) {
-        let scale = self.scales[group];
-        match F::OFFSET {
-            // SAFETY: the instructions of `S` are there.
-            Some(offset) => (scale, unsafe { S::mul(scale, S::splat(offset as f32)) }),
-            None => (scale, self.minima[group]),
+        // SAFETY: the caller's.
+        unsafe {
+            let scale = self.scale(group);
+            match F::OFFSET {
+                Some(offset) => (scale, S::mul(scale, S::splat(offset as f32))),
+                None => (scale, self.minimum(group)),
+            }
         }
     }
 }
@@ -46,6 +86,67 @@ pub(super) trait Blocks<S: Lanes> {
 
     /// The numbers of four columns, a byte each.
     unsafe fn quad(block: *const u8, group: usize, phase: usize, quad: usize) -> S::Words;
+}
+
+/// What is done to each group of some panels.
+///
+/// # Safety
+/// As [`Blocks`]; `group` is one of the block, of phase `phase`, and starts at `column` of the panels.
+pub(super) trait Visit<S: Lanes, F: Blocks<S>, const P: usize> {
+    unsafe fn group(
+        &mut self,
+        blocks: &[*const u8; P],
+        scales: &[Scales<S>; P],
+        group: usize,
+        phase: usize,
+        column: usize,
+    );
+}
+
+/// Visits all groups of some panels, in order.
+///
+/// Neither this nor what it calls has closures: the compiler gives them no instructions of `S`, and may fail to inline
+/// them or what they call.
+///
+/// # Safety
+/// `S`'s instructions are there; panels are whole ones of `columns` columns, 64-byte aligned.
+#[inline(always)]
+pub(super) unsafe fn walk<S: Lanes, F: Blocks<S>, const P: usize>(
+    panels: &[*const u8; P],
+    columns: usize,
+    visit: &mut impl Visit<S, F, P>,
+) {
+    // SAFETY: columns are whole groups, and the blocks are there.
+    unsafe {
+        let mut scales = [const { Scales::<S>::NONE }; P];
+        let (mut blocks, mut start) = (*panels, 0);
+        while start < columns {
+            for panel in 0..P {
+                F::scales(blocks[panel], &mut scales[panel]);
+            }
+            let groups = F::COLUMNS.min(columns - start) / F::GROUP;
+            let mut first = 0;
+            while first < groups {
+                visit.group(&blocks, &scales, first, 0, start + first * F::GROUP);
+                if F::PHASES > 1 {
+                    visit.group(&blocks, &scales, first + 1, 1, start + (first + 1) * F::GROUP);
+                }
+                if F::PHASES > 2 {
+                    visit.group(&blocks, &scales, first + 2, 2, start + (first + 2) * F::GROUP);
+                    visit.group(&blocks, &scales, first + 3, 3, start + (first + 3) * F::GROUP);
+                    visit.group(&blocks, &scales, first + 4, 4, start + (first + 4) * F::GROUP);
+                    visit.group(&blocks, &scales, first + 5, 5, start + (first + 5) * F::GROUP);
+                    visit.group(&blocks, &scales, first + 6, 6, start + (first + 6) * F::GROUP);
+                    visit.group(&blocks, &scales, first + 7, 7, start + (first + 7) * F::GROUP);
+                }
+                first += F::PHASES;
+            }
+            for block in &mut blocks {
+                *block = block.add(F::BYTES);
+            }
+            start += F::COLUMNS;
+        }
+    }
 }
 
 pub(super) struct Q4K;
@@ -78,13 +179,13 @@ unsafe fn six_bits<S: Lanes>(block: *const u8, out: &mut Scales<S>) {
         let (scale, minimum) = (S::low_f16(floats), S::low_f16(S::shift_right(floats, 16)));
         let (scales, minima, rest) = (line::<S>(block, 1), line::<S>(block, 2), line::<S>(block, 3));
         let (six, four, top) = (S::words(0x3f3f_3f3f), S::words(0x0f0f_0f0f), S::words(0x3030_3030));
-        let high = |low: S::Words, rest: S::Words| S::or(S::and(rest, four), S::and(S::shift_right(low, 2), top));
-        let scales = [S::and(scales, six), high(scales, rest)];
-        let minima = [S::and(minima, six), high(minima, S::shift_right(rest, 4))];
+        let last_scales = S::or(S::and(rest, four), S::and(S::shift_right(scales, 2), top));
+        let last_minima = S::or(S::and(S::shift_right(rest, 4), four), S::and(S::shift_right(minima, 2), top));
+        let (scales, minima) = ([S::and(scales, six), last_scales], [S::and(minima, six), last_minima]);
         for group in 0..8 {
-            let number = |of: [S::Words; 2]| S::to_floats(byte::<S>(of[group / 4], group % 4));
-            out.scales[group] = S::mul(scale, number(scales));
-            out.minima[group] = S::mul(minimum, number(minima));
+            let (half, index) = (group / 4, group % 4);
+            let scale = S::mul(scale, S::to_floats(byte::<S>(scales[half], index)));
+            out.set(group, scale, S::mul(minimum, S::to_floats(byte::<S>(minima[half], index))));
         }
     }
 }
@@ -167,7 +268,7 @@ impl<S: Lanes> Blocks<S> for Q6K {
             let scale = S::low_f16(line::<S>(block, 0));
             for group in 0..16 {
                 let numbers = S::shift_left(line::<S>(block, 1 + group / 4), 24 - 8 * (group as u32 % 4));
-                scales.scales[group] = S::mul(scale, S::to_floats(S::shift_right_signed(numbers, 24)));
+                scales.set_scale(group, S::mul(scale, S::to_floats(S::shift_right_signed(numbers, 24))));
             }
         }
     }
@@ -196,8 +297,8 @@ impl<S: Lanes> Blocks<S> for Q8_0 {
         // SAFETY: the caller's.
         unsafe {
             let floats = line::<S>(block, 0);
-            scales.scales[0] = S::low_f16(floats);
-            scales.scales[1] = S::low_f16(S::shift_right(floats, 16));
+            scales.set_scale(0, S::low_f16(floats));
+            scales.set_scale(1, S::low_f16(S::shift_right(floats, 16)));
         }
     }
 

@@ -1,78 +1,146 @@
 //! Activations in 8 bits: 32 columns share a scale, the largest of them over 127.
 
+use std::sync::{Mutex, PoisonError};
+
+use crate::kernels::isa::Isa;
+use crate::kernels::pool;
+
 /// Columns that share a scale.
 pub(super) const SHARED: usize = 32;
 
-/// Rows of activations `[m, columns]`, rounded.
+/// Fewer activations are rounded by one thread.
+const TASK_VALUES: usize = 1 << 15;
+
+/// Rows of activations, rounded. The numbers of a row, from -127 to 127, are followed by the scales, by the sums of the
+/// numbers that share one, as f32, and by corrections, as i32: sums of the numbers of each group of the weights times the
+/// weights' offset, negated.
 #[derive(Debug, Default)]
 pub(super) struct Rounded {
-    /// `[m, columns]`, from -127 to 127.
-    pub(super) numbers: Vec<i8>,
-    /// `[m, columns / 32]`.
-    pub(super) scales: Vec<f32>,
-    /// Sums of the numbers that share a scale, `[m, columns / 32]`.
-    pub(super) sums: Vec<f32>,
-    /// Sums of the numbers of each group of weights, times the weights' offset, negated; `[m, columns / group]`.
-    pub(super) corrections: Vec<i32>,
+    words: Vec<u32>,
+    layout: Layout,
 }
 
-impl Rounded {
-    /// Rounds whole rows. `offset` is the weights' with the columns of their groups, where they have one.
-    pub(super) fn round(&mut self, x: &[f32], offset: Option<(i32, usize)>) {
-        assert!(x.len().is_multiple_of(SHARED), "{} activations", x.len());
-        self.numbers.resize(x.len(), 0);
-        self.scales.resize(x.len() / SHARED, 0.0);
-        self.sums.resize(x.len() / SHARED, 0.0);
-        let scales = self.scales.iter_mut().zip(&mut self.sums);
-        for ((x, numbers), (scale, sum)) in
-            x.chunks_exact(SHARED).zip(self.numbers.chunks_exact_mut(SHARED)).zip(scales)
-        {
-            *scale = round(x, numbers);
-            *sum = numbers.iter().map(|&number| i32::from(number)).sum::<i32>() as f32;
-        }
-        self.corrections.clear();
-        if let Some((offset, group)) = offset {
-            let groups = self.numbers.chunks_exact(group);
-            self.corrections.extend(groups.map(|group| -offset * group.iter().map(|&x| i32::from(x)).sum::<i32>()));
-        }
+#[derive(Debug, Clone, Copy, Default)]
+struct Layout {
+    columns: usize,
+    /// What the numbers of the weights are too large by, and the columns of a group, where that is anything.
+    offset: Option<(i32, usize)>,
+}
+
+impl Layout {
+    fn words(self) -> usize {
+        self.columns / 4 + 2 * (self.columns / SHARED) + self.offset.map_or(0, |(_, group)| self.columns / group)
     }
 }
 
-/// One row, in pointers.
-#[cfg(target_arch = "x86_64")]
+/// One row.
 #[derive(Clone, Copy)]
-pub(super) struct Row {
-    pub(super) numbers: *const i8,
-    pub(super) scales: *const f32,
-    pub(super) sums: *const f32,
-    pub(super) corrections: *const i32,
+pub(super) struct Row<'a> {
+    pub(super) numbers: &'a [i8],
+    pub(super) scales: &'a [f32],
+    pub(super) sums: &'a [f32],
+    pub(super) corrections: &'a [i32],
 }
 
-#[cfg(target_arch = "x86_64")]
 impl Rounded {
-    /// A row of so many columns.
-    pub(super) fn row(&self, index: usize, columns: usize) -> Row {
-        let (numbers, shared) = (index * columns..(index + 1) * columns, columns / SHARED);
-        let groups = self.corrections.len() * columns / self.numbers.len();
+    /// Rounds rows of so many columns. `offset` is the weights' with the columns of their groups, where they have one.
+    pub(super) fn round(&mut self, isa: Isa, x: &[f32], columns: usize, offset: Option<(i32, usize)>) {
+        assert!(columns.is_multiple_of(SHARED) && x.len().is_multiple_of(columns), "{} by {columns}", x.len());
+        self.layout = Layout { columns, offset };
+        let row_words = self.layout.words();
+        self.words.resize(x.len() / columns * row_words, 0);
+        let layout = self.layout;
+        if x.len() <= TASK_VALUES {
+            round_rows(isa, layout, x, &mut self.words);
+            return;
+        }
+        let rows = TASK_VALUES.div_ceil(columns);
+        let parts: Vec<_> = self.words.chunks_mut(rows * row_words).map(Mutex::new).collect();
+        pool::run(parts.len(), |task| {
+            let x = &x[task * rows * columns..];
+            let mut part = parts[task].lock().unwrap_or_else(PoisonError::into_inner);
+            round_rows(isa, layout, &x[..part.len() / row_words * columns], &mut part);
+        });
+    }
+
+    pub(super) fn row(&self, index: usize) -> Row<'_> {
+        let words = self.layout.words();
+        let Layout { columns, .. } = self.layout;
+        let (numbers, rest) = self.words[index * words..][..words].split_at(columns / 4);
+        let (scales, rest) = rest.split_at(columns / SHARED);
+        let (sums, corrections) = rest.split_at(columns / SHARED);
         Row {
-            numbers: self.numbers[numbers].as_ptr(),
-            scales: self.scales[index * shared..][..shared].as_ptr(),
-            sums: self.sums[index * shared..][..shared].as_ptr(),
-            corrections: self.corrections[index * groups..][..groups].as_ptr(),
+            numbers: bytemuck::cast_slice(numbers),
+            scales: bytemuck::cast_slice(scales),
+            sums: bytemuck::cast_slice(sums),
+            corrections: bytemuck::cast_slice(corrections),
         }
     }
+}
+
+/// Rounds whole rows in the widest vectors of `isa`.
+fn round_rows(isa: Isa, layout: Layout, x: &[f32], words: &mut [u32]) {
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    fn avx512(layout: Layout, x: &[f32], words: &mut [u32]) {
+        in_vectors(layout, x, words);
+    }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn avx2(layout: Layout, x: &[f32], words: &mut [u32]) {
+        in_vectors(layout, x, words);
+    }
+    match isa {
+        // SAFETY: an `Isa` other than the plain one is only made where the machine has it.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx512Bf16 => unsafe { avx512(layout, x, words) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { avx2(layout, x, words) },
+        _ => in_vectors(layout, x, words),
+    }
+}
+
+/// The same in arrays, of which the compiler makes vectors of the features of whoever calls it.
+#[inline(always)]
+fn in_vectors(layout: Layout, x: &[f32], words: &mut [u32]) {
+    let columns = layout.columns;
+    for (x, words) in x.chunks_exact(columns).zip(words.chunks_exact_mut(layout.words())) {
+        let (numbers, rest) = words.split_at_mut(columns / 4);
+        let (scales, rest) = rest.split_at_mut(columns / SHARED);
+        let (sums, corrections) = rest.split_at_mut(columns / SHARED);
+        let (numbers, _) = bytemuck::cast_slice_mut::<u32, i8>(numbers).as_chunks_mut::<SHARED>();
+        for (index, x) in x.as_chunks::<SHARED>().0.iter().enumerate() {
+            scales[index] = round(x, &mut numbers[index]).to_bits();
+            sums[index] = (sum(&numbers[index]) as f32).to_bits();
+        }
+        if let Some((offset, group)) = layout.offset {
+            let groups = numbers.as_flattened().chunks_exact(group);
+            for (correction, group) in corrections.iter_mut().zip(groups) {
+                *correction = (-offset * sum(group)).cast_unsigned();
+            }
+        }
+    }
+}
+
+#[inline(always)]
+fn sum(numbers: &[i8]) -> i32 {
+    numbers.iter().map(|&number| i32::from(number)).sum()
 }
 
 /// Rounds to the nearest multiples of the scale, ties to even, and returns it.
-fn round(x: &[f32], numbers: &mut [i8]) -> f32 {
-    const LANES: usize = 8;
-    let mut largest = [0f32; LANES];
-    for x in x.as_chunks::<LANES>().0 {
-        for (largest, x) in largest.iter_mut().zip(x) {
-            *largest = if x.abs() > *largest { x.abs() } else { *largest };
+#[inline(always)]
+fn round(x: &[f32; SHARED], numbers: &mut [i8; SHARED]) -> f32 {
+    let mut largest = x.map(f32::abs);
+    let mut half = SHARED / 2;
+    while half > 0 {
+        for index in 0..half {
+            let other = largest[index + half];
+            largest[index] = if other > largest[index] { other } else { largest[index] };
         }
+        half /= 2;
     }
-    let scale = largest.into_iter().fold(0.0, f32::max) / 127.0;
+    let scale = largest[0] / 127.0;
     // What is smaller has no reciprocal.
     let inverse = if scale >= f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
     // In a sum of this size the last place is 1, and the lowest byte of the sum's bits is the rounded number.

@@ -1,18 +1,17 @@
 //! The product for a few rows: weights are read once, as they are stored, and widened or multiplied in registers.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use super::panels::QuantPanels;
 use super::plain::tiles as plain;
 use super::rounded::Rounded;
-use super::tile::{MOST_ROWS, Tile};
 #[cfg(target_arch = "x86_64")]
-use super::{bytes, exact};
+use super::vectors::Tiles;
 use crate::kernels::isa::Isa;
 use crate::kernels::panels::{Element, PANEL_ROWS};
 use crate::kernels::pool;
 use crate::kernels::product::epilogue::{self, MOST_PANELS, Sink};
-use crate::kernels::product::{Epilogue, Out, check};
+use crate::kernels::product::{Epilogue, Line, Out, check};
 
 /// How to multiply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,13 +23,17 @@ pub(crate) enum Arithmetic {
     Int8,
 }
 
+/// Most rows of a tile.
+pub(super) const MOST_ROWS: usize = 8;
 /// A task reads so much at least, if there are tasks enough then.
 const TASK_BYTES: usize = 128 << 10;
 /// So many tasks keep the threads equally busy.
 const ENOUGH_TASKS: usize = 32;
 
 thread_local! {
-    static ROUNDED: RefCell<Rounded> = RefCell::default();
+    static ROUNDED: Cell<Rounded> = Cell::default();
+    /// Where panels are unpacked.
+    static SCRATCH: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
 /// Multiplies `x`, `[m, columns]`, by the weights and finishes the sums. Meant for few rows, right for any number. The
@@ -66,15 +69,16 @@ pub(crate) fn step(
         Arithmetic::Int8 => {
             let format = weights.format();
             let mut rounded = ROUNDED.take();
-            rounded.round(x, format.offset().map(|offset| (offset, format.group())));
+            rounded.round(isa, x, columns, format.offset().map(|offset| (offset, format.group())));
             run(Activations::Int8(&rounded));
             ROUNDED.set(rounded);
         }
     }
 }
 
+/// Rows as they are multiplied.
 #[derive(Clone, Copy)]
-enum Activations<'a> {
+pub(super) enum Activations<'a> {
     Exact(&'a [f32]),
     Int8(&'a Rounded),
 }
@@ -107,75 +111,47 @@ impl Work<'_> {
     /// # Safety
     /// The memory of the sink is still lent, and nobody else uses the part of it for these panels.
     unsafe fn run(&self, first: usize, end: usize) {
-        let mut sums = Sums([0.0; MOST_ROWS * MOST_PANELS * PANEL_ROWS]);
+        #[cfg(target_arch = "x86_64")]
+        if self.isa > Isa::Plain {
+            let mut scratch = SCRATCH.take();
+            let tiles = Tiles::new(self.isa, self.weights, self.x, self.m);
+            for first_panel in (first..end).step_by(tiles.most_panels()) {
+                let panels = first_panel..end.min(first_panel + tiles.most_panels());
+                let panels = tiles.panels(panels, &mut scratch);
+                // SAFETY: the caller's.
+                unsafe { self.finish(first_panel, panels.len(), |row, sums| tiles.multiply(&panels, row, sums)) };
+            }
+            SCRATCH.set(scratch);
+            return;
+        }
         for first_panel in (first..end).step_by(MOST_PANELS) {
             let panels = MOST_PANELS.min(end - first_panel);
-            let mut first_row = 0;
-            while first_row < self.m {
-                let rows = self.multiply(first_row, first_panel, panels, &mut sums.0);
-                let sums = &mut sums.0[..rows * panels * PANEL_ROWS];
-                let mut tile = epilogue::Tile { sums, first_row, rows, first_panel, panels };
-                // SAFETY: the caller's.
-                unsafe { epilogue::finish(self.isa, &mut tile, self.epilogue, self.sink) };
-                first_row += rows;
-            }
-        }
-    }
-
-    /// Sums of some rows from `first_row` on by some panels, `[rows, panels, 16]`; returns how many rows.
-    fn multiply(&self, first_row: usize, first_panel: usize, panels: usize, sums: &mut [f32]) -> usize {
-        let (format, columns) = (self.weights.format(), self.weights.columns());
-        #[cfg(target_arch = "x86_64")]
-        {
-            let rows = self.m - first_row;
-            let done = match self.x {
-                Activations::Exact(x) => exact::best(self.isa, format, rows).map(|tile| {
-                    self.multiply_in_vectors(&tile, first_panel, panels, sums, |row| {
-                        x[(first_row + row) * columns..][..columns].as_ptr()
-                    })
-                }),
-                Activations::Int8(x) => bytes::best(self.isa, format, rows).map(|tile| {
-                    self.multiply_in_vectors(&tile, first_panel, panels, sums, |row| x.row(first_row + row, columns))
-                }),
-            };
-            if let Some(rows) = done {
-                return rows;
-            }
-        }
-        for (panel, sums) in sums[..panels * PANEL_ROWS].chunks_exact_mut(PANEL_ROWS).enumerate() {
-            let sum = match self.x {
-                Activations::Exact(x) => {
-                    plain::exact(self.weights, first_panel + panel, &x[first_row * columns..][..columns])
+            let multiply = |row: usize, sums: &mut [f32]| {
+                for (panel, sums) in sums[..panels * PANEL_ROWS].chunks_exact_mut(PANEL_ROWS).enumerate() {
+                    sums.copy_from_slice(&plain::row(self.weights, first_panel + panel, self.x, row));
                 }
-                Activations::Int8(x) => plain::bytes(self.weights, first_panel + panel, x, first_row),
+                1
             };
-            sums.copy_from_slice(&sum);
+            // SAFETY: the caller's.
+            unsafe { self.finish(first_panel, panels, multiply) };
         }
-        1
     }
 
-    /// The same by a tile, whose rows `row` gives.
-    #[cfg(target_arch = "x86_64")]
-    fn multiply_in_vectors<X: Copy>(
-        &self,
-        tile: &Tile<X>,
-        first_panel: usize,
-        panels: usize,
-        sums: &mut [f32],
-        row: impl Fn(usize) -> X,
-    ) -> usize {
-        let (rows, columns, stride) = (tile.rows, self.weights.columns(), panels * PANEL_ROWS);
-        let sums = &mut sums[..rows * stride];
-        let bytes: [_; MOST_PANELS] =
-            std::array::from_fn(|panel| self.weights.panel(first_panel + panel.min(panels - 1)).as_ptr());
-        let x: [_; MOST_ROWS] = std::array::from_fn(|index| row(index.min(rows - 1)));
-        for (index, bytes) in bytes[..panels].chunks(tile.panels).enumerate() {
-            let sums = sums[index * tile.panels * PANEL_ROWS..].as_mut_ptr();
-            // SAFETY: an `Isa` other than the plain one is only made where the machine has it. Panels are whole, and
-            // aligned as multiples of 64 bytes from the start of a mapping; rows are whole; and the sums of these panels,
-            // which lie in each of the rows, end where those of all do.
-            unsafe { (tile.run)(bytes, columns, &x[..rows], sums, stride) };
+    /// Stores what all rows by some panels give. `multiply` writes the sums `[rows, panels, 16]` of some rows from the
+    /// given one on, and returns how many.
+    ///
+    /// # Safety
+    /// As [`run`](Self::run).
+    unsafe fn finish(&self, first_panel: usize, panels: usize, multiply: impl Fn(usize, &mut [f32]) -> usize) {
+        let mut sums = Sums([0.0; MOST_ROWS * MOST_PANELS * PANEL_ROWS]);
+        let mut first_row = 0;
+        while first_row < self.m {
+            let rows = multiply(first_row, &mut sums.0);
+            let sums = &sums.0[..rows * panels * PANEL_ROWS];
+            let tile = epilogue::Tile { sums, first_row, rows, first_panel, panels };
+            // SAFETY: the caller's.
+            unsafe { epilogue::finish(self.isa, &tile, self.epilogue, self.sink) };
+            first_row += rows;
         }
-        rows
     }
 }

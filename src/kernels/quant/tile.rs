@@ -1,11 +1,11 @@
 //! What tiles in vectors are called with, whatever multiplies in them.
 
-/// Most rows of a tile.
-pub(super) const MOST_ROWS: usize = 8;
-
 /// Multiplies rows, as many as the tile has, by at least one panel and at most as many as the tile has: takes panels, their
 /// columns and rows; writes the sums `[panels, 16]` of each row, and those of the next row so many floats further.
 pub(super) type Run<X> = unsafe fn(&[*const u8], usize, &[X], *mut f32, usize);
+
+/// The largest tile of at most so many rows.
+pub(super) type Tiles<X> = fn(usize) -> Tile<X>;
 
 /// A tile and its size.
 pub(super) struct Tile<X> {
@@ -18,7 +18,7 @@ pub(super) struct Tile<X> {
 }
 
 /// Functions `$name` that run `tile` with the instructions of `$lanes`.
-macro_rules! tiles {
+macro_rules! define_tiles {
     ($name:ident, $features:literal, $lanes:ty, $row:ty) => {
         /// # Safety
         /// See [`Tile::run`].
@@ -31,30 +31,31 @@ macro_rules! tiles {
             stride: usize,
         ) {
             // Where there are fewer panels than the tile has, the last one is multiplied more than once.
-            let all = std::array::from_fn(|panel| panels[panel.min(panels.len() - 1)]);
-            let x = std::array::from_fn(|row| x[row]);
+            let all: [_; P] = std::array::from_fn(|panel| panels[panel.min(panels.len() - 1)]);
+            let x: [_; M] = std::array::from_fn(|row| x[row]);
             // SAFETY: the caller's.
             unsafe {
-                let tile = tile::<$lanes, F, M, P>(all, columns, x);
-                for (row, tile) in tile.iter().enumerate() {
-                    for (panel, &floats) in tile.iter().take(panels.len()).enumerate() {
-                        <$lanes>::store(floats, sums.add(row * stride + panel * $crate::kernels::panels::PANEL_ROWS));
+                let tile = tile::<$lanes, F, M, P>(&all, columns, x);
+                for row in 0..M {
+                    for panel in 0..P.min(panels.len()) {
+                        let to = sums.add(row * stride + panel * $crate::kernels::panels::PANEL_ROWS);
+                        <$lanes>::store(tile[row][panel], to);
                     }
                 }
             }
         }
     };
 }
-pub(super) use tiles;
+pub(super) use define_tiles;
 
-/// `$of::<F>($rows)` for the type `F` of a format.
+/// `$of::<F>` for the type `F` of a format.
 macro_rules! for_format {
-    ($format:expr, $of:ident, $($argument:expr),*) => {
+    ($format:expr, $of:ident) => {
         match $format {
-            Format::Q4K => $of::<Q4K>($($argument),*),
-            Format::Q5K => $of::<Q5K>($($argument),*),
-            Format::Q6K => $of::<Q6K>($($argument),*),
-            Format::Q8_0 => $of::<Q8_0>($($argument),*),
+            Format::Q4K => $of::<Q4K>,
+            Format::Q5K => $of::<Q5K>,
+            Format::Q6K => $of::<Q6K>,
+            Format::Q8_0 => $of::<Q8_0>,
         }
     };
 }

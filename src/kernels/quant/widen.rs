@@ -1,8 +1,9 @@
 //! Panels of floats out of quantized ones, in vectors.
 
 use std::arch::x86_64::{_mm512_cvtne2ps_pbh, _mm512_load_si512, _mm512_permutexvar_epi16, _mm512_store_si512};
+use std::marker::PhantomData;
 
-use super::blocks::{Blocks, GROUPS, Q4K, Q5K, Q6K, Q8_0, Scales, byte};
+use super::blocks::{Blocks, Q4K, Q5K, Q6K, Q8_0, Scales, Visit, byte, walk};
 use super::format::Format;
 use super::lanes::{Avx2, Avx512, Lanes};
 use super::tile::for_format;
@@ -29,9 +30,9 @@ impl<S: Lanes> Put<S> for F32 {
 
     #[inline(always)]
     unsafe fn put(columns: [S::Floats; 4], to: *mut u8) {
-        for (index, column) in columns.into_iter().enumerate() {
+        for index in 0..4 {
             // SAFETY: the caller's.
-            unsafe { S::store_words(S::bits(column), to.add(index * 64)) }
+            unsafe { S::store_words(S::bits(columns[index]), to.add(index * 64)) }
         }
     }
 }
@@ -47,15 +48,22 @@ impl<S: Lanes> Put<S> for Bf16 {
         for pair in 0..2 {
             // SAFETY: the caller's.
             unsafe {
-                let [even, odd] = [columns[pair * 2], columns[pair * 2 + 1]].map(|column| {
-                    let bits = S::bits(column);
-                    let is_odd = S::and(S::shift_right(bits, 16), S::words(1));
-                    S::add(bits, S::add(is_odd, S::words(0x7fff)))
-                });
+                let (even, odd) = (rounded::<S>(columns[pair * 2]), rounded::<S>(columns[pair * 2 + 1]));
                 let words = S::or(S::shift_right(even, 16), S::and(odd, S::words(0xffff_0000)));
                 S::store_words(words, to.add(pair * 64));
             }
         }
+    }
+}
+
+/// Bits whose upper half is the rounded float.
+#[inline(always)]
+unsafe fn rounded<S: Lanes>(float: S::Floats) -> S::Words {
+    // SAFETY: the caller has the instructions of `S`.
+    unsafe {
+        let bits = S::bits(float);
+        let last = S::and(S::shift_right(bits, 16), S::words(1));
+        S::add(bits, S::add(last, S::words(0x7fff)))
     }
 }
 
@@ -95,57 +103,33 @@ impl Put<Avx512> for Bf16Instruction {
     }
 }
 
-/// Widens a panel of `columns` columns.
-///
-/// # Safety
-/// `S`'s instructions and `W`'s are there; the panel is whole; `to` has room for a panel; both are 64-byte aligned.
-#[inline(always)]
-unsafe fn panel<S: Lanes, F: Blocks<S>, W: Put<S>>(panel: *const u8, columns: usize, to: *mut u8) {
-    // SAFETY: columns are whole groups, and blocks and room for columns up to `columns` are there.
-    unsafe {
-        let zero = S::splat(0.0);
-        let mut scales = Scales::<S> { scales: [zero; GROUPS], minima: [zero; GROUPS] };
-        for start in (0..columns).step_by(F::COLUMNS) {
-            let block = panel.add(start / F::COLUMNS * F::BYTES);
-            F::scales(block, &mut scales);
-            let groups = F::COLUMNS.min(columns - start) / F::GROUP;
-            for first in (0..groups).step_by(F::PHASES) {
-                let to = to.add((start + first * F::GROUP) * W::COLUMN_BYTES);
-                group::<S, F, W>(block, &scales, first, 0, to);
-                if F::PHASES > 1 {
-                    group::<S, F, W>(block, &scales, first, 1, to);
-                }
-                if F::PHASES > 2 {
-                    group::<S, F, W>(block, &scales, first, 2, to);
-                    group::<S, F, W>(block, &scales, first, 3, to);
-                    group::<S, F, W>(block, &scales, first, 4, to);
-                    group::<S, F, W>(block, &scales, first, 5, to);
-                    group::<S, F, W>(block, &scales, first, 6, to);
-                    group::<S, F, W>(block, &scales, first, 7, to);
-                }
-            }
-        }
-    }
+/// Where a panel goes.
+struct To<W> {
+    to: *mut u8,
+    how: PhantomData<W>,
 }
 
-/// Group `first + phase` of a block; group `first` goes to `to`.
-#[inline(always)]
-unsafe fn group<S: Lanes, F: Blocks<S>, W: Put<S>>(
-    block: *const u8,
-    scales: &Scales<S>,
-    first: usize,
-    phase: usize,
-    to: *mut u8,
-) {
-    // SAFETY: the caller's.
-    unsafe {
-        let group = first + phase;
-        let (scale, minimum) = scales.group::<F>(group);
-        for quad in 0..F::GROUP / 4 {
-            let numbers = F::quad(block, group, phase, quad);
-            let column = |index| S::mul_sub(S::to_floats(byte::<S>(numbers, index)), scale, minimum);
-            let columns = [column(0), column(1), column(2), column(3)];
-            W::put(columns, to.add((phase * F::GROUP + quad * 4) * W::COLUMN_BYTES));
+impl<S: Lanes, F: Blocks<S>, W: Put<S>> Visit<S, F, 1> for To<W> {
+    #[inline(always)]
+    unsafe fn group(
+        &mut self,
+        blocks: &[*const u8; 1],
+        scales: &[Scales<S>; 1],
+        group: usize,
+        phase: usize,
+        column: usize,
+    ) {
+        // SAFETY: the caller's; there is room for all columns.
+        unsafe {
+            let (scale, minimum) = scales[0].group::<F>(group);
+            for quad in 0..F::GROUP / 4 {
+                let numbers = F::quad(blocks[0], group, phase, quad);
+                let mut columns = [scale; 4];
+                for index in 0..4 {
+                    columns[index] = S::mul_sub(S::to_floats(byte::<S>(numbers, index)), scale, minimum);
+                }
+                W::put(columns, self.to.add((column + quad * 4) * W::COLUMN_BYTES));
+            }
         }
     }
 }
@@ -164,7 +148,7 @@ macro_rules! widen {
         #[target_feature(enable = $features)]
         unsafe fn $name<F: Blocks<$lanes>>(from: *const u8, columns: usize, to: *mut u8) {
             // SAFETY: the caller's.
-            unsafe { panel::<$lanes, F, $put>(from, columns, to) }
+            unsafe { walk::<$lanes, F, 1>(&[from], columns, &mut To::<$put> { to, how: PhantomData }) }
         }
     };
 }
@@ -177,6 +161,7 @@ widen!(bf16_avx512bf16, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16", Avx512,
 
 /// The function for f32 or bf16; none in plain Rust.
 pub(super) fn best(isa: Isa, format: Format, element: Element) -> Option<Widen> {
+    type ByElement = fn(bool) -> Widen;
     fn avx2<F: Blocks<Avx2>>(narrow: bool) -> Widen {
         if narrow { bf16_avx2::<F> } else { f32_avx2::<F> }
     }
@@ -187,10 +172,11 @@ pub(super) fn best(isa: Isa, format: Format, element: Element) -> Option<Widen> 
         if narrow { bf16_avx512bf16::<F> } else { f32_avx512::<F> }
     }
     let narrow = element == Element::Bf16;
-    match isa {
-        Isa::Plain => None,
-        Isa::Avx2 => Some(for_format!(format, avx2, narrow)),
-        Isa::Avx512 => Some(for_format!(format, avx512, narrow)),
-        Isa::Avx512Bf16 => Some(for_format!(format, avx512bf16, narrow)),
-    }
+    let by_element: ByElement = match isa {
+        Isa::Plain => return None,
+        Isa::Avx2 => for_format!(format, avx2),
+        Isa::Avx512 => for_format!(format, avx512),
+        Isa::Avx512Bf16 => for_format!(format, avx512bf16),
+    };
+    Some(by_element(narrow))
 }

@@ -107,6 +107,12 @@ impl Lanes for Avx2 {
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn from_bits(a: [__m256i; 2]) -> [__m256; 2] {
+        [_mm256_castsi256_ps(a[0]), _mm256_castsi256_ps(a[1])]
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
     unsafe fn to_floats(a: [__m256i; 2]) -> [__m256; 2] {
         [_mm256_cvtepi32_ps(a[0]), _mm256_cvtepi32_ps(a[1])]
     }

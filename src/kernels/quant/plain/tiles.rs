@@ -3,10 +3,20 @@
 use super::{Row, blocks};
 use crate::kernels::panels::PANEL_ROWS;
 use crate::kernels::quant::QuantPanels;
-use crate::kernels::quant::rounded::{Rounded, SHARED};
+use crate::kernels::quant::rounded::{Row as Rounded, SHARED};
+use crate::kernels::quant::step::Activations;
+
+/// The sums of one row by one panel.
+pub(in super::super) fn row(weights: &QuantPanels, panel: usize, x: Activations<'_>, row: usize) -> [f32; PANEL_ROWS] {
+    let columns = weights.columns();
+    match x {
+        Activations::Exact(x) => exact(weights, panel, &x[row * columns..][..columns]),
+        Activations::Int8(x) => bytes(weights, panel, x.row(row)),
+    }
+}
 
 /// The sums of one row by one panel, nothing rounded: a chain of additions in the order of the columns.
-pub(in super::super) fn exact(weights: &QuantPanels, panel: usize, x: &[f32]) -> [f32; PANEL_ROWS] {
+fn exact(weights: &QuantPanels, panel: usize, x: &[f32]) -> [f32; PANEL_ROWS] {
     let format = weights.format();
     let mut sums = [0.0; PANEL_ROWS];
     for (columns, block) in blocks(format, weights.panel(panel), weights.columns()) {
@@ -26,20 +36,17 @@ pub(in super::super) fn exact(weights: &QuantPanels, panel: usize, x: &[f32]) ->
 }
 
 /// The sums of one rounded row by one panel: exact in integers for each group, then added in f32.
-pub(in super::super) fn bytes(weights: &QuantPanels, panel: usize, x: &Rounded, row: usize) -> [f32; PANEL_ROWS] {
+fn bytes(weights: &QuantPanels, panel: usize, x: Rounded<'_>) -> [f32; PANEL_ROWS] {
     let (format, all_columns) = (weights.format(), weights.columns());
-    let numbers = &x.numbers[row * all_columns..][..all_columns];
-    let shared = all_columns / SHARED;
-    let (x_scales, x_sums) = (&x.scales[row * shared..][..shared], &x.sums[row * shared..][..shared]);
     let mut sums = [0.0; PANEL_ROWS];
     for (columns, block) in blocks(format, weights.panel(panel), all_columns) {
         let first = columns.start;
-        for (group, x) in numbers[columns].chunks_exact(format.group()).enumerate() {
+        for (group, numbers) in x.numbers[columns].chunks_exact(format.group()).enumerate() {
             let shared = (first + group * format.group()) / SHARED;
             for (lane, sum) in sums.iter_mut().enumerate() {
                 let weights = Row { format, block, lane };
                 let mut dot = 0;
-                for (quad, x) in x.chunks_exact(4).enumerate() {
+                for (quad, x) in numbers.chunks_exact(4).enumerate() {
                     for (number, x) in weights.quad(group, quad).into_iter().zip(x) {
                         dot += (i32::from(number) - format.offset().unwrap_or(0)) * i32::from(*x);
                     }
@@ -47,9 +54,9 @@ pub(in super::super) fn bytes(weights: &QuantPanels, panel: usize, x: &Rounded, 
                 let scale = weights.scale(group);
                 let mut part = dot as f32 * scale.scale;
                 if format.offset().is_none() {
-                    part -= x_sums[shared] * scale.minimum;
+                    part -= x.sums[shared] * scale.minimum;
                 }
-                *sum += part * x_scales[shared];
+                *sum += part * x.scales[shared];
             }
         }
     }
