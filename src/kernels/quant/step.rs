@@ -147,10 +147,10 @@ impl Work<'_> {
         let mut first_row = 0;
         while first_row < self.m {
             let rows = multiply(first_row, &mut sums.0);
-            let sums = &sums.0[..rows * panels * PANEL_ROWS];
-            let tile = epilogue::Tile { sums, first_row, rows, first_panel, panels };
+            let sums = &mut sums.0[..rows * panels * PANEL_ROWS];
+            let mut tile = epilogue::Tile { sums, first_row, rows, first_panel, panels };
             // SAFETY: the caller's.
-            unsafe { epilogue::finish(self.isa, &tile, self.epilogue, self.sink) };
+            unsafe { epilogue::finish(self.isa, &mut tile, self.epilogue, self.sink) };
             first_row += rows;
         }
     }
