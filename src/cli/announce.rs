@@ -2,12 +2,22 @@
 //! was cut short.
 
 use llava_video::checkpoint::{TensorPlan, fallbacks};
-use llava_video::device::DeviceMap;
+use llava_video::device::{DeviceMap, Placement};
 use llava_video::engine::{Engine, LongWork, Media, SizedPrompt};
 use llava_video::generate::StopReason;
 use llava_video::size::shown;
 
 use super::output::Printer;
+
+/// Warns of instructions that the CPU has and that do not work.
+pub(crate) fn failed_instructions<'p>(placements: impl IntoIterator<Item = &'p Placement>, printer: &mut Printer) {
+    if let Some(isa) = placements.into_iter().find_map(|placement| placement.failed_instructions().first()) {
+        printer.warning(&format!(
+            "this machine's {} instructions give wrong numbers; lower ones are used, which is slower",
+            isa.name()
+        ));
+    }
+}
 
 /// Says what is about to be done, for `-v`.
 pub(crate) fn describe(
@@ -17,6 +27,7 @@ pub(crate) fn describe(
     devices: &DeviceMap,
     printer: &mut Printer,
 ) {
+    failed_instructions(devices.slots(), printer);
     let plan = engine.checkpoint().plan();
     let size = shown(plan.iter().map(TensorPlan::bytes).sum::<usize>() as u64);
     let (names, dtype, kernels) = (devices.names(), devices.dtype_name(), devices.kernels_name());

@@ -15,6 +15,7 @@ use llava_video::score::{Score, score};
 use llava_video::size::counted;
 use serde_json::{Value, json};
 
+use super::announce;
 use super::args::ScoreArgs;
 use super::exit::{Exit, UsageError};
 use super::output::Printer;
@@ -48,6 +49,7 @@ pub(crate) fn run(args: &ScoreArgs, printer: &mut Printer) -> Result<Exit> {
     if ids.len() < 2 {
         bail!("{name} has {}; at least 2 are needed", counted(ids.len(), "token"));
     }
+    announce::failed_instructions([&placement], printer);
     let placement = placement.suited_to(args.dtype, checkpoint.weights.decoder_dtype());
     let LanguageCheckpoint { config, vocab_len, weights, .. } = &checkpoint;
     let devices = DeviceMap::single(placement.clone(), config.num_layers);

@@ -5,7 +5,7 @@ mod split;
 
 use candle_core::{DType, Device};
 
-use crate::kernels::isa;
+use crate::kernels::choice;
 
 pub use crate::kernels::isa::Isa;
 pub use crate::kernels::operands::Operands;
@@ -34,7 +34,7 @@ pub enum Error {
     NoF16OnCpu,
     /// The set of instructions in the environment.
     #[error("cannot choose the instructions of the CPU's kernels")]
-    Instructions(#[from] isa::Error),
+    Instructions(#[from] choice::Error),
     /// The device is supported by this build but does not work here.
     #[error("cannot use device `{device}`")]
     Unusable {
@@ -54,7 +54,7 @@ impl Error {
             }
             Self::NoGpu { .. } => Some("leave --gpu-layers out, or name a GPU with --device".to_owned()),
             Self::NoF16OnCpu => Some("use `--dtype f32`, or `--dtype bf16`".to_owned()),
-            Self::Instructions(_) => Some(format!("unset {}", isa::VARIABLE)),
+            Self::Instructions(_) => Some(format!("unset {}", choice::VARIABLE)),
             Self::Unusable { .. } => Some("use `--device cpu`, or name another GPU".to_owned()),
         }
     }
@@ -107,7 +107,7 @@ impl Placement {
     }
 
     fn open_cpu(dtype: DtypeRequest) -> Result<Self, Error> {
-        Isa::in_use()?;
+        choice::made()?;
         let operands = match dtype {
             DtypeRequest::Auto | DtypeRequest::F32 => Operands::Exact,
             DtypeRequest::Bf16 => Operands::Bf16,
@@ -143,10 +143,15 @@ impl Placement {
         if self.uses_kernels() { self.isa().name() } else { "candle" }
     }
 
+    /// Instructions that the CPU has and that its kernels do not use, since they gave wrong numbers in a trial.
+    pub fn failed_instructions(&self) -> &'static [Isa] {
+        choice::made().ok().filter(|_| self.uses_kernels()).map_or(&[], |choice| &choice.failed)
+    }
+
     /// The instructions of the kernels.
     pub(crate) fn isa(&self) -> Isa {
         // A variable that cannot be followed was refused when the device was opened.
-        Isa::in_use().unwrap_or(Isa::Plain)
+        choice::made().map_or(Isa::Plain, |choice| choice.isa)
     }
 
     /// In what tensors are kept that go into products or attention next and nowhere else.

@@ -2,10 +2,11 @@
 //! instructions that the machine has.
 //!
 //! Slices in, slices out: nothing here knows candle, checkpoints or the model. Weights lie in [`panels`], one layout for
-//! every kernel; work is handed out by [`pool`]; [`isa`] says which instructions there are. A kernel has a plain twin
+//! every kernel; work is handed out by [`pool`]; [`choice`] says with which instructions. A kernel has a plain twin
 //! in safe Rust, which its tests compare it with and which runs where nothing better is known.
 
 pub(crate) mod attention;
+pub(crate) mod choice;
 pub(crate) mod isa;
 pub(crate) mod norms;
 pub(crate) mod operands;
@@ -16,4 +17,5 @@ pub(crate) mod probe;
 pub(crate) mod product;
 pub(crate) mod quant;
 pub(crate) mod rope;
+mod trial;
 pub(crate) mod values;

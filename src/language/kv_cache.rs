@@ -22,15 +22,9 @@ pub struct KvCache {
 #[derive(Debug)]
 enum Layer {
     /// For candle's arithmetic.
-    Tensors {
-        keys: Tensor,
-        values: Tensor,
-    },
+    Tensors { keys: Tensor, values: Tensor },
     /// For the CPU's kernels.
-    Rows {
-        kv_heads: usize,
-        rows: Rows,
-    },
+    Rows { kv_heads: usize, rows: Rows },
 }
 
 /// Keys and values of one layer, `[kv_heads, capacity, head_dim]` each.

@@ -91,7 +91,8 @@ impl Qwen2 {
         let table = &Role::Embedding.tensor("weight");
         let (first, last) = (devices.placement(devices.embedding_slot()), devices.placement(devices.head_slot()));
         // A tied table is one in memory, unless lookup and products want it on two devices or in two types.
-        let is_shared = config.tie_word_embeddings && devices.shares_table(weights.held_format(table).and_then(Format::float));
+        let is_shared =
+            config.tie_word_embeddings && devices.shares_table(weights.held_format(table).and_then(Format::float));
         let purpose = if is_shared { Use::Product } else { Use::Lookup };
         let embed_tokens = Matrix::load(weights, table, usize::MAX, purpose, first)?;
         let head = match config.tie_word_embeddings {
@@ -246,9 +247,8 @@ impl Qwen2 {
     ) -> std::result::Result<Placed, crate::Error> {
         let (count, position) = (embeds.tensor().dim(0)?, cache.len());
         cache.check_room(count)?;
-        let attention = |(placement, rope): (&Placement, &Rope)| {
-            SelfAttention::new(&self.config, rope, position, count, placement)
-        };
+        let attention =
+            |(placement, rope): (&Placement, &Rope)| SelfAttention::new(&self.config, rope, position, count, placement);
         let attentions = self.devices.slots().iter().zip(&self.ropes).map(attention).collect::<Result<Vec<_>>>()?;
         let mut hidden = embeds;
         for (index, layer) in self.layers.iter().enumerate() {

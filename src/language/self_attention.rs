@@ -98,7 +98,8 @@ impl SelfAttention {
                 Ok(())
             })
         })?;
-        let shape = Causal { rows: count, heads, kv_heads, width, first_position: position, query_stride: heads * width };
+        let shape =
+            Causal { rows: count, heads, kv_heads, width, first_position: position, query_stride: heads * width };
         let [keys, values] = rows.values();
         let cache = Cache { keys, values, capacity };
         host::written((count, heads * width), placement.operand_dtype(), |out| {

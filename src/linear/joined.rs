@@ -20,11 +20,7 @@ impl Joint {
     ///
     /// # Errors
     /// A tensor that cannot be loaded.
-    pub(crate) fn load(
-        weights: &Weights,
-        names: &[String],
-        placement: &Placement,
-    ) -> std::result::Result<Self, Error> {
+    pub(crate) fn load(weights: &Weights, names: &[String], placement: &Placement) -> std::result::Result<Self, Error> {
         let matrices: Vec<String> = names.iter().map(|name| format!("{name}.weight")).collect();
         if placement.uses_kernels() {
             let packed = Packed::load(weights, &matrices, usize::MAX, Arrangement::Stacked, placement)?;

@@ -18,8 +18,8 @@ mod tests;
 use candle_core::{D, DType, Result, Tensor};
 
 pub(crate) use joined::{Gated, Joint};
-use matrix::{Storage, gpu_product};
 pub(crate) use matrix::{Matrix, Use};
+use matrix::{Storage, gpu_product};
 use packed::Packed;
 
 use crate::checkpoint::{Error, Weights};
@@ -135,7 +135,9 @@ impl Linear {
                 gpu_product(tensor, self.weight.rows(), &flat)?.reshape(shape)?
             }
             _ => {
-                let Some(floats) = self.weight.floats() else { candle_core::bail!("weights in panels are not candle's") };
+                let Some(floats) = self.weight.floats() else {
+                    candle_core::bail!("weights in panels are not candle's")
+                };
                 candle_nn::Module::forward(&candle_nn::Linear::new(floats?, None), x)?
             }
         };

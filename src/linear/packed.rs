@@ -49,7 +49,8 @@ impl Packed {
         arrangement: Arrangement,
         placement: &Placement,
     ) -> std::result::Result<Option<Self>, Error> {
-        let Some(parts) = names.iter().map(|name| weights.held_rows(name)).collect::<std::result::Result<Option<Vec<_>>, _>>()?
+        let Some(parts) =
+            names.iter().map(|name| weights.held_rows(name)).collect::<std::result::Result<Option<Vec<_>>, _>>()?
         else {
             return Ok(None);
         };

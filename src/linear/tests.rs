@@ -84,7 +84,8 @@ fn joined_layers_give_what_each_gives_alone() -> Result<()> {
     let names: Vec<String> = tensors.iter().map(|(name, ..)| name.clone()).collect();
     let joint = Joint::load(&weights, &names, &exact()).expect("they load");
     let x = random(&[9, width])?;
-    let parts = tensors.iter().map(|(_, weight, bias)| reference(&x, weight, Some(bias))).collect::<Result<Vec<_>>>()?;
+    let parts =
+        tensors.iter().map(|(_, weight, bias)| reference(&x, weight, Some(bias))).collect::<Result<Vec<_>>>()?;
     let expected = Tensor::cat(&parts, D::Minus1)?;
     assert!(largest_difference(&joint.forward(&x, Pass::Prefill)?, &expected)? < 1e-4);
     Ok(())

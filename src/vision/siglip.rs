@@ -61,7 +61,12 @@ impl VisionTower {
         let positions = around_layers.tensor("embeddings.position_embedding.weight");
         Ok(Self {
             shape,
-            patch_embedding: Linear::load(weights, &around_layers.tensor("embeddings.patch_embedding"), true, placement)?,
+            patch_embedding: Linear::load(
+                weights,
+                &around_layers.tensor("embeddings.patch_embedding"),
+                true,
+                placement,
+            )?,
             position_embedding: weights.load(&positions, Some(placement.dtype), &placement.device)?,
             layers: (0..shape.num_layers).map(layer).collect::<std::result::Result<_, Error>>()?,
             placement: placement.clone(),

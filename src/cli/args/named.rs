@@ -42,7 +42,9 @@ impl ValueEnum for Named<DtypeRequest> {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self.0 {
-            DtypeRequest::Auto => ("auto", "bf16 where the weights are bf16 and the device multiplies it natively, else f32"),
+            DtypeRequest::Auto => {
+                ("auto", "bf16 where the weights are bf16 and the device multiplies it natively, else f32")
+            }
             DtypeRequest::F32 => {
                 ("f32", "32-bit floats: the answers that this program promises, token for token those of the reference")
             }

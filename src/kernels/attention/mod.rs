@@ -25,8 +25,8 @@ use self::plain::Plain;
 use self::problem::{Layout, Problem};
 use super::isa::Isa;
 use super::operands::Operands;
-use super::pool;
 pub(crate) use super::out::Out;
+use super::pool;
 pub(crate) use super::values::Values;
 
 /// Attention within each frame.
@@ -119,7 +119,7 @@ pub(crate) fn causal(isa: Isa, operands: Operands, q: &[f32], cache: Cache<'_>, 
 
 fn attend(isa: Isa, operands: Operands, problem: &Problem<'_>, out: Out<'_>) {
     match (isa, operands) {
-        // SAFETY: a set of instructions is one that the machine has: they come from `Isa::in_use` or `Isa::available`.
+        // SAFETY: a set of instructions is one that the machine has: they come from `Isa::available`.
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx512Bf16, Operands::Bf16) => attend_with(unsafe { x86::avx512_bf16::Avx512Bf16::new() }, problem, out),
         // SAFETY: the same.

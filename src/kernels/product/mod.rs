@@ -28,9 +28,9 @@ use self::plan::Plan;
 use self::tile::Kernel;
 use super::isa::Isa;
 use super::operands::Operands;
+pub(crate) use super::out::Out;
 use super::panels::PANEL_ROWS;
 use super::pool;
-pub(crate) use super::out::Out;
 pub(crate) use super::values::Values as Rows;
 
 /// What follows the sum and the bias.

@@ -32,7 +32,9 @@ fn a_set_that_is_unknown_is_refused() {
     };
     let refused = ask("sse9");
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(1), ""));
-    for part in ["error: cannot choose the instructions", "LLAVA_VIDEO_ISA=sse9", "plain", "hint: unset LLAVA_VIDEO_ISA"] {
+    for part in
+        ["error: cannot choose the instructions", "LLAVA_VIDEO_ISA=sse9", "plain", "hint: unset LLAVA_VIDEO_ISA"]
+    {
         assert!(refused.stderr.contains(part), "`{part}` is missing: {}", refused.stderr);
     }
     assert_eq!(ask("plain").json()["kernels"], "plain");

@@ -31,7 +31,10 @@ fn a_dry_run_prints_the_plan_of_a_model_of_real_size() {
     let dir = dir.path().to_str().unwrap();
     generate_checkpoint::generate(["7b", dir, "--sparse"].map(str::to_owned)).unwrap();
     let ask = |extra: &[&str]| {
-        ask_why(&[&["--model", dir, "--device", "cpu", "--dtype", "f32", "--dry-run", "--max-new-tokens", "8"], extra].concat())
+        ask_why(
+            &[&["--model", dir, "--device", "cpu", "--dtype", "f32", "--dry-run", "--max-new-tokens", "8"], extra]
+                .concat(),
+        )
     };
     let started = std::time::Instant::now();
     let plan = ask(&["--memory-limit", "64GB"]);
