@@ -6,5 +6,8 @@
 //! in safe Rust, which its tests compare it with and which runs where nothing better is known.
 
 pub(crate) mod isa;
+pub(crate) mod norms;
+pub(crate) mod out;
 pub(crate) mod panels;
 pub(crate) mod pool;
+pub(crate) mod rope;
