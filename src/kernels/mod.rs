@@ -10,4 +10,5 @@ pub(crate) mod norms;
 pub(crate) mod out;
 pub(crate) mod panels;
 pub(crate) mod pool;
+pub(crate) mod probe;
 pub(crate) mod rope;
