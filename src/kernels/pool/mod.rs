@@ -1,12 +1,12 @@
 //! Hands the parts of a kernel's work to all threads.
 //!
-//! One token takes some 170 regions, most of them far shorter than the tens of microseconds that it takes to wake a
-//! thread, so idle threads stay awake for a while ([`patience`]). A region never waits for a thread that has not come:
+//! One token takes some 170 regions, a hundred microseconds of work or so each, and to wake a thread takes tens of
+//! them. So idle threads stay awake for a while ([`patience`]). A region never waits for a thread that has not come:
 //! the caller takes tasks as well, and waits at the end only for those that others have begun.
 //!
-//! rayon, chili, paralight and forte put idle threads to sleep at once or after a few microseconds, which costs more
-//! than most regions take. candle's barrier pool spins, but each of its threads must come to each region, so that one
-//! which the system has set aside holds up all the others.
+//! No crate at hand does both: chili and paralight put an idle thread to sleep at once, and rayon after 32 yields.
+//! candle's barrier pool spins, but each of its threads must come to each region, so that one which the system has set
+//! aside holds up all the others.
 
 mod patience;
 #[cfg(test)]
