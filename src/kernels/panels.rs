@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use half::{bf16, f16};
 use memmap2::MmapMut;
 
-use self::transpose::transpose;
+pub(super) use self::transpose::transpose;
 use super::isa::Isa;
 use super::pool;
 use crate::pages::prefer_huge_pages;

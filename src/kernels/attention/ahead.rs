@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::problem::{Problem, SharedOut};
 
-/// What to fetch during one tile's scores and sums, a part at each step.
+/// What to fetch during one tile's scores and sums, a part at a time.
 #[derive(Debug, Clone)]
 pub(super) struct Ahead<'a> {
     pub(super) problem: &'a Problem<'a>,
@@ -22,38 +22,37 @@ pub(super) struct Ahead<'a> {
 }
 
 impl Ahead<'_> {
-    /// Fetches what belongs to a step of the scores: keys, queries, outputs.
-    pub(super) fn fetch_in_scores(&self, step: usize, steps: usize) {
+    /// Fetches what belongs to some of all keys that are scored: keys, queries, outputs.
+    pub(super) fn fetch_in_scores(&self, done: Range<usize>, all: usize) {
         let width = self.problem.width;
         if !self.keys.is_empty() {
             let keys = self.problem.keys(self.part);
-            part_of(&self.keys, step, steps).for_each(|row| keys.fetch(row, width));
+            part_of(&self.keys, &done, all).for_each(|row| keys.fetch(row, width));
         }
-        for lane in part_of(&self.queries, step, steps) {
+        for lane in part_of(&self.queries, &done, all) {
             fetch(self.problem.query(self.part, lane).as_ptr(), width);
         }
-        for lane in part_of(&self.outputs, step, steps) {
+        for lane in part_of(&self.outputs, &done, all) {
             self.out.fetch(self.problem.out_start(self.part, lane), width);
         }
     }
 
-    /// Fetches what belongs to a step of the sums: values.
-    pub(super) fn fetch_in_sums(&self, step: usize, steps: usize) {
+    /// Fetches what belongs to some of all dims that are summed: values.
+    pub(super) fn fetch_in_sums(&self, done: Range<usize>, all: usize) {
         if !self.keys.is_empty() {
             let values = self.problem.values(self.part);
-            part_of(&self.keys, step, steps).for_each(|row| values.fetch(row, self.problem.width));
+            part_of(&self.keys, &done, all).for_each(|row| values.fetch(row, self.problem.width));
         }
     }
 }
 
-/// What belongs to one of some steps.
-fn part_of(range: &Range<usize>, step: usize, steps: usize) -> Range<usize> {
+/// What of `range` belongs to a part of `all`.
+fn part_of(range: &Range<usize>, part: &Range<usize>, all: usize) -> Range<usize> {
     if range.is_empty() {
         return 0..0;
     }
-    let each = range.len().div_ceil(steps);
-    let start = range.start + step * each;
-    start.min(range.end)..(start + each).min(range.end)
+    let place = |at: usize| range.start + (range.len() * at).div_ceil(all);
+    place(part.start)..place(part.end)
 }
 
 /// Fetches values into the cache. No access: there need be none.

@@ -116,7 +116,7 @@ impl Item {
             return;
         }
         let tile = Tile {
-            vectors: lanes.len().div_ceil(K::VECTOR),
+            lanes: lanes.len(),
             keys: BLOCK.min(seen - start).next_multiple_of(K::ROWS),
             packed: count.next_multiple_of(K::ROWS),
             depth: problem.width.div_ceil(K::PAIR),

@@ -18,8 +18,8 @@ pub(super) const UNSEEN: f32 = f32::MIN;
 /// One tile of queries against one block of keys.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tile {
-    /// Vectors of lanes in use.
-    pub(super) vectors: usize,
+    /// Lanes in use.
+    pub(super) lanes: usize,
     /// Keys, a multiple of [`Kernel::ROWS`].
     pub(super) keys: usize,
     /// Keys of the block as packed, of which those are the first.

@@ -1,64 +1,99 @@
 //! The loops over a tile, written once for every width of vector.
 //!
 //! `tiles!` defines `scores`, `weights` and `accumulate` in the module that calls it, in terms of what that module has:
-//! `Vector`, `VECTOR`, `VECTORS`, `ROWS` and `PAIR`, and functions of those names that are used here. Sums of `ROWS` rows
+//! `Vector`, `VECTOR`, `LANES`, `ROWS` and `PAIR`, and functions of those names that are used here. Sums of `ROWS` rows
 //! and of the tile's vectors stay in registers. Every output has one accumulator, over which products are added in
 //! order, so that it is the same in any tile.
 
+use super::ahead::Ahead;
+
+/// The operands of [`super::kernel::Kernel::scores`].
+pub(super) struct Scores<'a> {
+    pub(super) queries: *const f32,
+    pub(super) keys: *const f32,
+    pub(super) limits: *const i32,
+    pub(super) all_see: i32,
+    pub(super) scores: *mut f32,
+    pub(super) highest: *mut f32,
+    pub(super) ahead: &'a Ahead<'a>,
+}
+
+/// The operands of [`super::kernel::Kernel::accumulate`].
+pub(super) struct Sums<'a> {
+    pub(super) values: *const f32,
+    pub(super) weights: *const f32,
+    pub(super) rescale: Option<&'a [f32]>,
+    pub(super) sums: *mut f32,
+    pub(super) ahead: &'a Ahead<'a>,
+}
+
 macro_rules! tiles {
     ($features:literal) => {
-        /// Lanes of a tile.
-        const LANES: usize = VECTORS * VECTOR;
-
         /// # Safety
         /// The slices behind the pointers are as [`Kernel::scores`] says, for `N` vectors of lanes.
         #[target_feature(enable = $features)]
-        unsafe fn scores<const N: usize>(
+        pub(super) unsafe fn scores<const N: usize>(tile: Tile, operands: &Scores<'_>) {
+            let mut high = [splat(UNSEEN); N];
+            let mut key = 0;
+            // SAFETY: as the caller says.
+            unsafe {
+                // A sum waits for the one before it: with one vector there are too few of them in `ROWS` rows.
+                while N == 1 && key + 2 * ROWS <= tile.keys {
+                    score_rows::<N, { 2 * ROWS }>(tile, operands, key, &mut high);
+                    key += 2 * ROWS;
+                }
+                while key < tile.keys {
+                    score_rows::<N, ROWS>(tile, operands, key, &mut high);
+                    key += ROWS;
+                }
+                for (vector, high) in high.into_iter().enumerate() {
+                    store(operands.highest.add(vector * VECTOR), high);
+                }
+            }
+        }
+
+        /// The scores of `R` keys from `key` on.
+        ///
+        /// # Safety
+        /// As for `scores`.
+        #[inline]
+        #[target_feature(enable = $features)]
+        unsafe fn score_rows<const N: usize, const R: usize>(
             tile: Tile,
-            queries: *const f32,
-            keys: *const f32,
-            limits: *const i32,
-            all_see: i32,
-            scores: *mut f32,
-            highest: *mut f32,
-            ahead: &Ahead<'_>,
+            operands: &Scores<'_>,
+            key: usize,
+            high: &mut [Vector; N],
         ) {
+            operands.ahead.fetch_in_scores(key..key + R, tile.keys);
             // SAFETY: all offsets lie within the slices, as the caller says.
             unsafe {
-                let mut high = [splat(UNSEEN); N];
-                for key in (0..tile.keys).step_by(ROWS) {
-                    let mut sums = [[splat(0.0); N]; ROWS];
-                    ahead.fetch_in_scores(key / ROWS, tile.keys / ROWS);
-                    let rows = keys.add(key * tile.depth);
-                    for word in 0..tile.depth {
-                        let mut lanes = [splat(0.0); N];
-                        for (vector, lanes) in lanes.iter_mut().enumerate() {
-                            *lanes = load(queries.add(word * LANES + vector * VECTOR));
-                        }
-                        for (row, sums) in sums.iter_mut().enumerate() {
-                            let number = broadcast(rows.add(row * tile.depth + word));
-                            for (sum, lanes) in sums.iter_mut().zip(lanes) {
-                                *sum = add_products(*sum, number, lanes);
-                            }
-                        }
+                let rows = operands.keys.add(key * tile.depth);
+                let mut sums = [[splat(0.0); N]; R];
+                for word in 0..tile.depth {
+                    let mut lanes = [splat(0.0); N];
+                    for (vector, lanes) in lanes.iter_mut().enumerate() {
+                        *lanes = load(operands.queries.add(word * LANES + vector * VECTOR));
                     }
-                    if (key + ROWS) as i32 > all_see {
-                        for (row, sums) in sums.iter_mut().enumerate() {
-                            for (vector, sum) in sums.iter_mut().enumerate() {
-                                let limits = limits.add(vector * VECTOR);
-                                *sum = where_below(limits, (key + row) as i32, *sum, splat(UNSEEN));
-                            }
-                        }
-                    }
-                    for (row, sums) in sums.iter().enumerate() {
-                        for (vector, (sum, high)) in sums.iter().zip(&mut high).enumerate() {
-                            *high = max(*high, *sum);
-                            store(scores.add((key + row) * LANES + vector * VECTOR), *sum);
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let number = broadcast(rows.add(row * tile.depth + word));
+                        for (sum, lanes) in sums.iter_mut().zip(lanes) {
+                            *sum = add_products(*sum, number, lanes);
                         }
                     }
                 }
-                for (vector, high) in high.into_iter().enumerate() {
-                    store(highest.add(vector * VECTOR), high);
+                if (key + R) as i32 > operands.all_see {
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        for (vector, sum) in sums.iter_mut().enumerate() {
+                            let limits = operands.limits.add(vector * VECTOR);
+                            *sum = where_below(limits, (key + row) as i32, *sum, splat(UNSEEN));
+                        }
+                    }
+                }
+                for (row, sums) in sums.iter().enumerate() {
+                    for (vector, (sum, high)) in sums.iter().zip(high.iter_mut()).enumerate() {
+                        *high = max(*high, *sum);
+                        store(operands.scores.add((key + row) * LANES + vector * VECTOR), *sum);
+                    }
                 }
             }
         }
@@ -66,7 +101,7 @@ macro_rules! tiles {
         /// # Safety
         /// The slices behind the pointers are as [`Kernel::weights`] says, for `N` vectors of lanes.
         #[target_feature(enable = $features)]
-        unsafe fn weights<const N: usize, const ROUND: bool>(
+        pub(super) unsafe fn weights<const N: usize, const ROUND: bool>(
             tile: Tile,
             scale: f32,
             scores: *mut f32,
@@ -109,47 +144,60 @@ macro_rules! tiles {
         /// # Safety
         /// The slices behind the pointers are as [`Kernel::accumulate`] says, for `N` vectors of lanes.
         #[target_feature(enable = $features)]
-        unsafe fn accumulate<const N: usize>(
-            tile: Tile,
-            values: *const f32,
-            weights: *const f32,
-            rescale: Option<&[f32]>,
-            into: *mut f32,
-            ahead: &Ahead<'_>,
-        ) {
+        pub(super) unsafe fn accumulate<const N: usize>(tile: Tile, operands: &Sums<'_>) {
+            let mut dim = 0;
+            // SAFETY: as the caller says.
+            unsafe {
+                while N == 1 && dim + 2 * ROWS <= tile.dims {
+                    sum_rows::<N, { 2 * ROWS }>(tile, operands, dim);
+                    dim += 2 * ROWS;
+                }
+                while dim < tile.dims {
+                    sum_rows::<N, ROWS>(tile, operands, dim);
+                    dim += ROWS;
+                }
+            }
+        }
+
+        /// The sums of `R` dims from `dim` on.
+        ///
+        /// # Safety
+        /// As for `accumulate`.
+        #[inline]
+        #[target_feature(enable = $features)]
+        unsafe fn sum_rows<const N: usize, const R: usize>(tile: Tile, operands: &Sums<'_>, dim: usize) {
+            operands.ahead.fetch_in_sums(dim..dim + R, tile.dims);
             // SAFETY: all offsets lie within the slices, as the caller says.
             unsafe {
-                for panel in 0..tile.dims / ROWS {
-                    ahead.fetch_in_sums(panel, tile.dims / ROWS);
-                    let into = into.add(panel * ROWS * LANES);
-                    let values = values.add(panel * (tile.packed / PAIR) * ROWS);
-                    let mut sums = [[splat(0.0); N]; ROWS];
-                    if !tile.first {
-                        for (row, sums) in sums.iter_mut().enumerate() {
-                            for (vector, sum) in sums.iter_mut().enumerate() {
-                                *sum = load(into.add(row * LANES + vector * VECTOR));
-                                if let Some(rescale) = rescale {
-                                    *sum = multiply(*sum, load(rescale.as_ptr().add(vector * VECTOR)));
-                                }
+                let into = operands.sums.add(dim * LANES);
+                let panel = tile.packed / PAIR * ROWS;
+                let values = operands.values.add(dim / ROWS * panel);
+                let mut sums = [[splat(0.0); N]; R];
+                if !tile.first {
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        for (vector, sum) in sums.iter_mut().enumerate() {
+                            *sum = load(into.add(row * LANES + vector * VECTOR));
+                            if let Some(rescale) = operands.rescale {
+                                *sum = multiply(*sum, load(rescale.as_ptr().add(vector * VECTOR)));
                             }
                         }
                     }
-                    for word in 0..tile.keys / PAIR {
-                        let mut lanes = [splat(0.0); N];
-                        for (vector, lanes) in lanes.iter_mut().enumerate() {
-                            *lanes = load(weights.add(word * LANES + vector * VECTOR));
-                        }
-                        for (row, sums) in sums.iter_mut().enumerate() {
-                            let number = broadcast(values.add(word * ROWS + row));
-                            for (sum, lanes) in sums.iter_mut().zip(lanes) {
-                                *sum = add_products(*sum, number, lanes);
-                            }
+                }
+                for word in 0..tile.keys / PAIR {
+                    let mut lanes = [splat(0.0); N];
+                    for (vector, lanes) in lanes.iter_mut().enumerate() {
+                        *lanes = load(operands.weights.add(word * LANES + vector * VECTOR));
+                    }
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        let number = broadcast(values.add(row / ROWS * panel + word * ROWS + row % ROWS));
+                        for (sum, lanes) in sums.iter_mut().zip(lanes) {
+                            *sum = add_products(*sum, number, lanes);
                         }
                     }
-                    for (row, sums) in sums.iter().enumerate() {
-                        for (vector, sum) in sums.iter().enumerate() {
-                            store(into.add(row * LANES + vector * VECTOR), *sum);
-                        }
+                }
+                for (row, sums) in sums.iter().enumerate() {
+                    for (vector, sum) in sums.iter().enumerate() {
+                        store(into.add(row * LANES + vector * VECTOR), *sum);
                     }
                 }
             }
@@ -157,9 +205,10 @@ macro_rules! tiles {
     };
 }
 
-/// The methods of a [`super::kernel::Kernel`] that run what `tiles!` defines.
+/// The methods of a [`super::kernel::Kernel`] that run what `tiles!` defines, here and, for tiles whose lanes fill no more
+/// than half a vector, in a module of narrower vectors.
 macro_rules! tile_methods {
-    () => {
+    ($($narrow:ident)?) => {
         const VECTOR: usize = VECTOR;
         const LANES: usize = LANES;
         const ROWS: usize = ROWS;
@@ -181,12 +230,14 @@ macro_rules! tile_methods {
             assert!(limits.len() >= LANES && highest.len() >= LANES);
             let (queries, keys, limits) = (queries.as_ptr(), keys.as_ptr(), limits.as_ptr());
             let (scores, highest) = (scores.as_mut_ptr(), highest.as_mut_ptr());
+            let operands = &Scores { queries, keys, limits, all_see, scores, highest, ahead };
             // SAFETY: a value of this type says that the machine has the instructions; the lengths are asserted.
             unsafe {
-                match tile.vectors {
-                    1 => self::scores::<1>(tile, queries, keys, limits, all_see, scores, highest, ahead),
-                    2 => self::scores::<2>(tile, queries, keys, limits, all_see, scores, highest, ahead),
-                    _ => self::scores::<VECTORS>(tile, queries, keys, limits, all_see, scores, highest, ahead),
+                match tile.lanes.div_ceil(VECTOR) {
+                    $(1 if tile.lanes <= VECTOR / 2 => $narrow::scores::<1>(tile, operands),)?
+                     1 => self::scores::<1>(tile, operands),
+                     2 => self::scores::<2>(tile, operands),
+                    _ => self::scores::<VECTORS>(tile, operands),
                 }
             }
         }
@@ -198,7 +249,9 @@ macro_rules! tile_methods {
             let scores = scores.as_mut_ptr();
             // SAFETY: a value of this type says that the machine has the instructions; the lengths are asserted.
             unsafe {
-                match (tile.vectors, self.rounds()) {
+                match (tile.lanes.div_ceil(VECTOR), self.rounds()) {
+                    $((1, false) if tile.lanes <= VECTOR / 2 => $narrow::weights::<1, false>(tile, scale, scores, softmax),
+                    (1, true) if tile.lanes <= VECTOR / 2 => $narrow::weights::<1, true>(tile, scale, scores, softmax),)?
                     (1, false) => self::weights::<1, false>(tile, scale, scores, softmax),
                     (2, false) => self::weights::<2, false>(tile, scale, scores, softmax),
                     (_, false) => self::weights::<VECTORS, false>(tile, scale, scores, softmax),
@@ -222,12 +275,14 @@ macro_rules! tile_methods {
             assert!(values.len() >= tile.packed / PAIR * tile.dims && weights.len() >= tile.keys / PAIR * LANES);
             assert!(sums.len() >= tile.dims * LANES && rescale.is_none_or(|rescale| rescale.len() >= LANES));
             let (values, weights, sums) = (values.as_ptr(), weights.as_ptr(), sums.as_mut_ptr());
+            let operands = &Sums { values, weights, rescale, sums, ahead };
             // SAFETY: a value of this type says that the machine has the instructions; the lengths are asserted.
             unsafe {
-                match tile.vectors {
-                    1 => self::accumulate::<1>(tile, values, weights, rescale, sums, ahead),
-                    2 => self::accumulate::<2>(tile, values, weights, rescale, sums, ahead),
-                    _ => self::accumulate::<VECTORS>(tile, values, weights, rescale, sums, ahead),
+                match tile.lanes.div_ceil(VECTOR) {
+                    $(1 if tile.lanes <= VECTOR / 2 => $narrow::accumulate::<1>(tile, operands),)?
+                     1 => self::accumulate::<1>(tile, operands),
+                     2 => self::accumulate::<2>(tile, operands),
+                    _ => self::accumulate::<VECTORS>(tile, operands),
                 }
             }
         }

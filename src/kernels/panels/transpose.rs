@@ -12,7 +12,7 @@ const LINE: usize = PANEL_ROWS * WORD;
 
 /// Writes word w of row r of `stripe`, 16 rows of `row_bytes`, as word r of line w of `panel`. A row's last word may be
 /// half a word; the other half becomes zero.
-pub(super) fn transpose(isa: Isa, stripe: &[u8], row_bytes: usize, panel: &mut [u8]) {
+pub(in crate::kernels) fn transpose(isa: Isa, stripe: &[u8], row_bytes: usize, panel: &mut [u8]) {
     assert_eq!(stripe.len(), PANEL_ROWS * row_bytes);
     assert_eq!(panel.len(), row_bytes.div_ceil(WORD) * LINE);
     let done = match isa {

@@ -3,6 +3,7 @@
 use half::bf16;
 
 use super::activation::{gelu_erf, gelu_tanh, silu};
+use super::vectors::{self, Vectors, round};
 use super::{Epilogue, Out, Then};
 use crate::kernels::isa::Isa;
 use crate::kernels::panels::PANEL_ROWS;
@@ -38,9 +39,15 @@ impl Sink {
     /// Stores `count` outputs from `start` on.
     ///
     /// # Safety
-    /// The memory that the sink was made of is still lent, and nobody else uses this part of it.
+    /// The memory that the sink was made of is still lent, nobody else uses this part of it, and the caller has the features
+    /// of `V`.
     #[inline(always)]
-    unsafe fn store<'a>(&self, start: usize, count: usize, values: impl Iterator<Item = &'a [f32; PANEL_ROWS]>) {
+    unsafe fn store<'a, V: Vectors>(
+        &self,
+        start: usize,
+        count: usize,
+        values: impl Iterator<Item = &'a [f32; PANEL_ROWS]>,
+    ) {
         assert!(start + count <= self.len);
         match self.to {
             Pointer::F32(to) => {
@@ -62,11 +69,8 @@ impl Sink {
                 let to = unsafe { std::slice::from_raw_parts_mut(to.add(start), count) };
                 for (to, values) in to.chunks_mut(PANEL_ROWS).zip(values) {
                     match <&mut [bf16; PANEL_ROWS]>::try_from(&mut *to) {
-                        Ok(to) => {
-                            for (to, value) in to.iter_mut().zip(values) {
-                                *to = round(*value);
-                            }
-                        }
+                        // SAFETY: the caller has the features of V.
+                        Ok(to) => unsafe { V::round(values, to) },
                         Err(_) => {
                             for (to, value) in to.iter_mut().zip(values) {
                                 *to = round(*value);
@@ -79,13 +83,29 @@ impl Sink {
     }
 }
 
-/// To the nearest bf16, ties to even; NaN stays NaN.
-#[inline(always)]
-pub(in crate::kernels) fn round(x: f32) -> bf16 {
-    let bits = x.to_bits();
-    let rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    let quiet = (bits >> 16) | 0x40;
-    bf16::from_bits(if x.is_nan() { quiet } else { rounded } as u16)
+/// Brings what [`finish`] will read and write for some rows and panels into the cache while their sums are made: stores
+/// that miss it would hold up the next tile.
+pub(super) fn prefetch(
+    first_row: usize,
+    rows: usize,
+    first_panel: usize,
+    panels: usize,
+    epilogue: &Epilogue<'_>,
+    sink: &Sink,
+) {
+    let step = if matches!(epilogue.then, Then::SiluTimes) { 2 } else { 1 };
+    let column = first_panel / step * PANEL_ROWS;
+    let count = (panels / step * PANEL_ROWS).min(sink.width - column);
+    for row in first_row..first_row + rows {
+        let start = row * sink.width + column;
+        match sink.to {
+            Pointer::F32(to) => vectors::prefetch(to.wrapping_add(start), count),
+            Pointer::Bf16(to) => vectors::prefetch(to.wrapping_add(start), count),
+        }
+        if let Then::Add(to) = epilogue.then {
+            vectors::prefetch(to.as_ptr().wrapping_add(start), count);
+        }
+    }
 }
 
 /// The sums of some rows by some panels, and where they belong.
@@ -112,7 +132,7 @@ pub(in crate::kernels) unsafe fn finish(isa: Isa, tile: &mut Tile<'_>, epilogue:
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { finish_avx2(tile, epilogue, sink) },
         // SAFETY: the caller's.
-        _ => unsafe { finish_in_vectors(tile, epilogue, sink) },
+        _ => unsafe { finish_in_vectors::<vectors::Plain>(tile, epilogue, sink) },
     }
 }
 
@@ -120,22 +140,22 @@ pub(in crate::kernels) unsafe fn finish(isa: Isa, tile: &mut Tile<'_>, epilogue:
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 unsafe fn finish_avx512(tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
     // SAFETY: the caller's.
-    unsafe { finish_in_vectors(tile, epilogue, sink) }
+    unsafe { finish_in_vectors::<vectors::Avx512>(tile, epilogue, sink) }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 unsafe fn finish_avx2(tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
     // SAFETY: the caller's.
-    unsafe { finish_in_vectors(tile, epilogue, sink) }
+    unsafe { finish_in_vectors::<vectors::Avx2>(tile, epilogue, sink) }
 }
 
 /// The same in arrays, of which the compiler makes vectors of the features of whoever calls it.
 ///
 /// # Safety
-/// See [`finish`].
+/// See [`finish`]; the caller has the features of `V`.
 #[inline(always)]
-unsafe fn finish_in_vectors(tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
+unsafe fn finish_in_vectors<V: Vectors>(tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
     let (sums, _) = tile.sums.as_chunks_mut::<PANEL_ROWS>();
     let sums = &mut sums[..tile.rows * tile.panels];
     if let Some(bias) = epilogue.bias {
@@ -146,7 +166,8 @@ unsafe fn finish_in_vectors(tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: 
         to[..count].copy_from_slice(&bias[..count]);
         for sums in sums.chunks_exact_mut(tile.panels) {
             for (sums, bias) in sums.iter_mut().zip(&biases) {
-                add(sums, bias);
+                // SAFETY: the caller has the features of V.
+                unsafe { V::add(sums, bias) };
             }
         }
     }
@@ -181,7 +202,8 @@ unsafe fn finish_in_vectors(tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: 
         if let Then::Add(to) = epilogue.then {
             let (to, rest) = to[start..start + count].as_chunks::<PANEL_ROWS>();
             for (sums, to) in sums.iter_mut().zip(to) {
-                add(sums, to);
+                // SAFETY: as above.
+                unsafe { V::add(sums, to) };
             }
             if let Some(sums) = sums.get_mut(to.len()) {
                 for (sum, to) in sums.iter_mut().zip(rest) {
@@ -190,19 +212,11 @@ unsafe fn finish_in_vectors(tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: 
             }
         }
         // SAFETY: the caller's.
-        unsafe { sink.store(start, count, sums.iter().step_by(step)) };
+        unsafe { sink.store::<V>(start, count, sums.iter().step_by(step)) };
     }
 }
 
-// Here and above loops take the place of methods with closures, which are not compiled for their callers' features.
-
-#[inline(always)]
-fn add(values: &mut [f32; PANEL_ROWS], to: &[f32; PANEL_ROWS]) {
-    for lane in 0..PANEL_ROWS {
-        values[lane] += to[lane];
-    }
-}
-
+// A loop in place of methods with closures, which are not compiled for their callers' features.
 #[inline(always)]
 fn each(values: &mut [f32; PANEL_ROWS], function: impl Fn(f32) -> f32) {
     for value in values {

@@ -7,6 +7,8 @@
 
 mod activation;
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bf16;
@@ -18,6 +20,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod vectors;
 
 pub(crate) use source::{Line, Source};
 

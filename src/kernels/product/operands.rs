@@ -6,7 +6,7 @@ use std::cell::Cell;
 use half::bf16;
 
 use super::Rows;
-use super::epilogue::round;
+use super::vectors::{self, round};
 use crate::kernels::isa::Isa;
 use crate::kernels::pool;
 
@@ -16,6 +16,19 @@ pub(super) enum Ready<'a> {
     F32(&'a [f32], usize),
     /// An even number of values apart, zeros between.
     Bf16(&'a [bf16], usize),
+}
+
+impl Ready<'_> {
+    /// Brings the beginnings of rows into the cache, where the processor does not expect them to be read.
+    pub(super) fn prefetch(self, first_row: usize, rows: usize) {
+        const LINES: usize = 2;
+        for row in first_row..first_row + rows {
+            match self {
+                Ready::F32(x, stride) => vectors::prefetch(x.as_ptr().wrapping_add(row * stride), LINES * 16),
+                Ready::Bf16(x, stride) => vectors::prefetch(x.as_ptr().wrapping_add(row * stride), LINES * 32),
+            }
+        }
+    }
 }
 
 /// What the tiles multiply.

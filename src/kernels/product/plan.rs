@@ -5,6 +5,7 @@ use std::ops::Range;
 use super::epilogue::{self, MOST_PANELS, Sink};
 use super::operands::Ready;
 use super::tile::{Kernel, MOST_ROWS, Shape};
+use super::vectors;
 use super::{Epilogue, Source, Then};
 use crate::kernels::isa::Isa;
 use crate::kernels::panels::PANEL_ROWS;
@@ -97,6 +98,7 @@ impl Plan {
             for first_row in rows.clone().step_by(self.tile_rows) {
                 let rows = self.tile_rows.min(rows.end - first_row);
                 let sums = &mut sums.0[..rows * unit * PANEL_ROWS];
+                epilogue::prefetch(first_row, rows, first_panel, unit, epilogue, sink);
                 let mut panel = 0;
                 while panel < unit {
                     // Tiles have 4, 2 or 1 panels.
@@ -105,6 +107,10 @@ impl Plan {
                     let bytes = &bytes[panel * panel_bytes..][..count * panel_bytes];
                     self.kernel.multiply(&shape, x, first_row, bytes, &mut sums[panel * PANEL_ROWS..]);
                     panel += count;
+                }
+                x.prefetch(first_row + rows, self.tile_rows);
+                for panel in bytes.chunks_exact(panel_bytes) {
+                    vectors::prefetch(panel.as_ptr(), 256);
                 }
                 let mut tile = epilogue::Tile { sums, first_row, rows, first_panel, panels: unit };
                 // SAFETY: the caller's.

@@ -3,7 +3,7 @@
 use super::operands::{Ready, Wanted};
 use super::{Operands, plain};
 #[cfg(target_arch = "x86_64")]
-use super::{avx512, avx512bf16};
+use super::{avx2, avx512, avx512bf16};
 use crate::kernels::isa::Isa;
 use crate::kernels::panels::{Element, PANEL_ROWS};
 
@@ -48,6 +48,8 @@ impl Kernel {
             (_, Wanted::Bf16) => 12,
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx512 | Isa::Avx512Bf16, _) => avx512::ROWS,
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx2, _) => avx2::ROWS,
             _ => plain::ROWS,
         }
     }
@@ -63,6 +65,8 @@ impl Kernel {
                 }
             }
             (Isa::Avx512 | Isa::Avx512Bf16, _) => 4,
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx2, _) => avx2::panels(rows),
             _ => 1,
         }
     }
@@ -91,6 +95,9 @@ impl Kernel {
                     Isa::Avx512 | Isa::Avx512Bf16 => unsafe {
                         avx512::multiply(self.element, shape, x, stride, panels, sums);
                     },
+                    // SAFETY: as above.
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 => unsafe { avx2::multiply(self.element, shape, x, stride, panels, sums) },
                     _ => plain::exact(self.element, shape, x, stride, panels, sums),
                 }
             }

@@ -19,17 +19,6 @@ pub(crate) enum Format {
 /// Bytes of one word of 16 rows.
 pub(super) const LINE_BYTES: usize = PANEL_ROWS * 4;
 
-/// Words that move from a row's block to a panel's: `count` of them, from a byte of the former to a line of the latter.
-pub(super) struct Move {
-    pub(super) from_byte: usize,
-    pub(super) to_line: usize,
-    pub(super) count: usize,
-}
-
-const fn words(from_byte: usize, to_line: usize, count: usize) -> Move {
-    Move { from_byte, to_line, count }
-}
-
 impl Format {
     #[cfg(test)]
     pub(crate) const ALL: [Self; 4] = [Self::Q4K, Self::Q5K, Self::Q6K, Self::Q8_0];
@@ -66,18 +55,6 @@ impl Format {
         let whole = columns / block_columns * lines;
         let half = if columns.is_multiple_of(block_columns) { 0 } else { 1 + 8 };
         (whole + half) * LINE_BYTES
-    }
-
-    /// Where the words of a block go; q8_0 is not in words.
-    pub(super) fn moves(self) -> &'static [Move] {
-        match self {
-            // Both scales in one word, 12 bytes of scales and minima, (fifth bits,) nibbles.
-            Self::Q4K => const { &[words(0, 0, 36)] },
-            Self::Q5K => const { &[words(0, 0, 44)] },
-            // Scales before bits; the scale of all follows with two bytes.
-            Self::Q6K => const { &[words(192, 1, 4), words(128, 5, 16), words(0, 21, 32)] },
-            Self::Q8_0 => &[],
-        }
     }
 }
 

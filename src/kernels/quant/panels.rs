@@ -1,13 +1,16 @@
 //! A matrix in panels of 16 rows of ggml's blocks: made once from rows as files have them, with the same values.
 
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use half::f16;
 use memmap2::MmapMut;
 
-use super::format::{Format, LINE_BYTES};
+use super::format::Format;
 use super::plain;
-use crate::kernels::panels::{Error, PANEL_ROWS};
+use crate::kernels::isa::Isa;
+use crate::kernels::panels::{Error, PANEL_ROWS, transpose};
 use crate::kernels::pool;
 use crate::pages::prefer_huge_pages;
 
@@ -20,45 +23,65 @@ pub(crate) struct QuantPanels {
     memory: MmapMut,
 }
 
+thread_local! {
+    /// Rows as stored, and in words, while a thread packs.
+    static STRIPES: Cell<(Vec<u8>, Vec<u8>)> = const { Cell::new((Vec::new(), Vec::new())) };
+}
+
 impl QuantPanels {
     /// A matrix whose rows `read` gives: it is called once for each panel, on any thread, with the panel's index and room
-    /// for its 16 rows as ggml stores them, zero before; rows that there are not stay zero.
+    /// for its rows as ggml stores them, 16 or what the last panel has.
     ///
     /// # Errors
     /// No memory, or what `read` returns.
     ///
     /// # Panics
-    /// Unless the columns divide into the format's blocks.
+    /// Unless the columns divide into the format's blocks, and there are some of both.
     pub(crate) fn pack<E: Send>(
+        isa: Isa,
         format: Format,
         rows: usize,
         columns: usize,
         read: impl Fn(usize, &mut [u8]) -> Result<(), E> + Sync,
     ) -> Result<Self, Error<E>> {
-        assert!(
-            columns > 0 && columns.is_multiple_of(format.block().0),
-            "{columns} columns are no blocks of {format:?}"
-        );
-        let (panels, panel_bytes) = (rows.div_ceil(PANEL_ROWS), format.panel_bytes(columns));
-        let bytes = panels * panel_bytes;
-        // An empty mapping is an error to some systems.
-        let memory = MmapMut::map_anon(bytes.max(1));
-        let mut memory = memory.map_err(|source| Error::Memory { bytes, source })?;
+        assert!(rows > 0 && columns > 0, "a matrix of {rows} rows and {columns} columns");
+        assert!(columns.is_multiple_of(format.block().0), "{columns} columns are no blocks of {format:?}");
+        let panel_bytes = format.panel_bytes(columns);
+        let bytes = rows.div_ceil(PANEL_ROWS) * panel_bytes;
+        let mut memory = MmapMut::map_anon(bytes).map_err(|source| Error::Memory { bytes, source })?;
         prefer_huge_pages(&mut memory[..]);
-        let places: Vec<_> = memory[..bytes].chunks_exact_mut(panel_bytes).map(Mutex::new).collect();
-        let failed = Mutex::new(None);
-        pool::run(panels, |panel| {
-            let mut place = places[panel].lock().unwrap_or_else(PoisonError::into_inner);
-            let mut given = vec![0; PANEL_ROWS * format.row_bytes(columns)];
-            match read(panel, &mut given) {
-                Ok(()) => interleave(format, columns, &given, &mut place),
+        let row_bytes = format.row_bytes(columns);
+        // A lock for each panel, which nobody ever waits for, hands the parts of the memory out.
+        let panels: Vec<_> = memory.chunks_exact_mut(panel_bytes).map(Mutex::new).collect();
+        let failure = Mutex::new(None);
+        let failed = AtomicBool::new(false);
+        pool::run(panels.len(), |index| {
+            if failed.load(Ordering::Relaxed) {
+                return;
+            }
+            let (mut stored, mut words) = STRIPES.take();
+            let present = (rows - index * PANEL_ROWS).min(PANEL_ROWS);
+            stored.resize(present * row_bytes, 0);
+            match read(index, &mut stored) {
+                Ok(()) => {
+                    let row_words = panel_bytes / PANEL_ROWS;
+                    words.resize(panel_bytes, 0);
+                    words[present * row_words..].fill(0);
+                    for (stored, words) in stored.chunks_exact(row_bytes).zip(words.chunks_exact_mut(row_words)) {
+                        in_words(format, stored, words);
+                    }
+                    let mut panel = panels[index].lock().unwrap_or_else(PoisonError::into_inner);
+                    transpose(isa, &words, row_words, &mut panel);
+                }
                 Err(error) => {
-                    failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    failed.store(true, Ordering::Relaxed);
+                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 }
             }
+            STRIPES.set((stored, words));
         });
-        drop(places);
-        match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        drop(panels);
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(Error::Read(error)),
             None => Ok(Self { format, rows, columns, memory }),
         }
@@ -101,43 +124,37 @@ impl QuantPanels {
     }
 }
 
-/// A panel of 16 rows.
-fn interleave(format: Format, columns: usize, rows: &[u8], panel: &mut [u8]) {
-    let row_bytes = format.row_bytes(columns);
-    let (block_columns, block_lines) = format.panel_block();
-    let blocks = panel.chunks_mut(block_lines * LINE_BYTES).zip((0..columns).step_by(block_columns));
-    for (place, first_column) in blocks {
-        let row = |row: usize| &rows[row * row_bytes..][..row_bytes][format.row_bytes(first_column)..];
-        if format == Format::Q8_0 {
-            interleave_q8_0(row, place);
-            continue;
+/// Words of 16 rows in the order in which the formats' panels have them: blocks of ggml's with scales in words of their
+/// own, where they are not in whole words as stored. `stored` and `words` are of whole rows.
+fn in_words(format: Format, stored: &[u8], words: &mut [u8]) {
+    const SCALE: usize = size_of::<f16>();
+    match format {
+        Format::Q4K | Format::Q5K => words.copy_from_slice(stored),
+        Format::Q6K => {
+            let (block, words_block) = (format.block().1, format.panel_block().1 * 4);
+            for (block, words) in stored.chunks_exact(block).zip(words.chunks_exact_mut(words_block)) {
+                let (bits, rest) = block.split_at(192);
+                let (scales, scale) = rest.split_at(16);
+                words[..SCALE].copy_from_slice(scale);
+                words[SCALE..4].fill(0);
+                words[4..20].copy_from_slice(scales);
+                words[20..84].copy_from_slice(&bits[128..]);
+                words[84..].copy_from_slice(&bits[..128]);
+            }
         }
-        for moved in format.moves() {
-            let lines = place[moved.to_line * LINE_BYTES..].chunks_exact_mut(LINE_BYTES).take(moved.count);
-            for (word, line) in lines.enumerate() {
-                for (lane, place) in line.chunks_exact_mut(4).enumerate() {
-                    place.copy_from_slice(&row(lane)[moved.from_byte + word * 4..][..4]);
+        Format::Q8_0 => {
+            // The last may be one block alone.
+            let (pair, words_pair) = (2 * format.block().1, format.panel_block().1 * 4);
+            for (pair, words) in stored.chunks(pair).zip(words.chunks_mut(words_pair)) {
+                let (scales, numbers) = words.split_at_mut(4);
+                scales.fill(0);
+                let scales = scales.chunks_exact_mut(SCALE);
+                for ((block, scale), numbers) in
+                    pair.chunks_exact(SCALE + 32).zip(scales).zip(numbers.chunks_exact_mut(32))
+                {
+                    scale.copy_from_slice(&block[..SCALE]);
+                    numbers.copy_from_slice(&block[SCALE..]);
                 }
-            }
-        }
-        if format == Format::Q6K {
-            for (lane, place) in place[..LINE_BYTES].chunks_exact_mut(4).enumerate() {
-                place[..2].copy_from_slice(&row(lane)[208..210]);
-            }
-        }
-    }
-}
-
-/// Two blocks of q8_0, or the last one: the scales of both in a line, then the bytes.
-fn interleave_q8_0<'a>(row: impl Fn(usize) -> &'a [u8], place: &mut [u8]) {
-    const BLOCK: usize = size_of::<f16>() + 32;
-    let (scales, values) = place.split_at_mut(LINE_BYTES);
-    for (block, lines) in values.chunks_exact_mut(8 * LINE_BYTES).enumerate() {
-        for lane in 0..PANEL_ROWS {
-            let (scale, bytes) = row(lane)[block * BLOCK..][..BLOCK].split_at(size_of::<f16>());
-            scales[lane * 4 + block * 2..][..2].copy_from_slice(scale);
-            for (quad, bytes) in bytes.chunks_exact(4).enumerate() {
-                lines[quad * LINE_BYTES + lane * 4..][..4].copy_from_slice(bytes);
             }
         }
     }

@@ -45,6 +45,7 @@ pub(super) struct Row<'a> {
 impl Rounded {
     /// Rounds rows of so many columns. `offset` is the weights' with the columns of their groups, where they have one.
     pub(super) fn round(&mut self, isa: Isa, x: &[f32], columns: usize, offset: Option<(i32, usize)>) {
+        assert!(offset.is_none_or(|(_, group)| group == SHARED || group == SHARED / 2));
         assert!(columns.is_multiple_of(SHARED) && x.len().is_multiple_of(columns), "{} by {columns}", x.len());
         self.layout = Layout { columns, offset };
         let row_words = self.layout.words();
@@ -111,42 +112,36 @@ fn in_vectors(layout: Layout, x: &[f32], words: &mut [u32]) {
         let (sums, corrections) = rest.split_at_mut(columns / SHARED);
         let (numbers, _) = bytemuck::cast_slice_mut::<u32, i8>(numbers).as_chunks_mut::<SHARED>();
         for (index, x) in x.as_chunks::<SHARED>().0.iter().enumerate() {
-            scales[index] = round(x, &mut numbers[index]).to_bits();
-            sums[index] = (sum(&numbers[index]) as f32).to_bits();
-        }
-        if let Some((offset, group)) = layout.offset {
-            let groups = numbers.as_flattened().chunks_exact(group);
-            for (correction, group) in corrections.iter_mut().zip(groups) {
-                *correction = (-offset * sum(group)).cast_unsigned();
+            let (scale, [first, second]) = round(x, &mut numbers[index]);
+            let both = first.wrapping_add(second);
+            (scales[index], sums[index]) = (scale.to_bits(), (both as f32).to_bits());
+            match layout.offset {
+                Some((offset, SHARED)) => corrections[index] = offset.wrapping_mul(both).wrapping_neg().cast_unsigned(),
+                Some((offset, _)) => {
+                    corrections[index * 2] = offset.wrapping_mul(first).wrapping_neg().cast_unsigned();
+                    corrections[index * 2 + 1] = offset.wrapping_mul(second).wrapping_neg().cast_unsigned();
+                }
+                None => {}
             }
         }
     }
 }
 
+/// Rounds to the nearest multiples of the scale, ties to even. Returns the scale and the sums of both halves' numbers.
 #[inline(always)]
-fn sum(numbers: &[i8]) -> i32 {
-    numbers.iter().map(|&number| i32::from(number)).sum()
-}
-
-/// Rounds to the nearest multiples of the scale, ties to even, and returns it.
-#[inline(always)]
-fn round(x: &[f32; SHARED], numbers: &mut [i8; SHARED]) -> f32 {
-    let mut largest = x.map(f32::abs);
-    let mut half = SHARED / 2;
-    while half > 0 {
-        for index in 0..half {
-            let other = largest[index + half];
-            largest[index] = if other > largest[index] { other } else { largest[index] };
-        }
-        half /= 2;
-    }
-    let scale = largest[0] / 127.0;
+fn round(x: &[f32; SHARED], numbers: &mut [i8; SHARED]) -> (f32, [i32; 2]) {
+    // Sizes compare as their bits do, and NaN is the largest.
+    let largest = x.iter().map(|x| x.abs().to_bits()).fold(0, u32::max);
+    let scale = f32::from_bits(largest) / 127.0;
     // What is smaller has no reciprocal.
     let inverse = if scale >= f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
-    // In a sum of this size the last place is 1, and the lowest byte of the sum's bits is the rounded number.
+    // In a sum of this size the last place is 1, so that its bits count.
     const ROUNDING: f32 = 3.0 * (1 << 22) as f32;
-    for (number, x) in numbers.iter_mut().zip(x) {
-        *number = (x * inverse + ROUNDING).to_bits() as i8;
+    let rounded = x.map(|x| (x * inverse + ROUNDING).to_bits().wrapping_sub(ROUNDING.to_bits()).cast_signed());
+    for (number, rounded) in numbers.iter_mut().zip(rounded) {
+        *number = rounded as i8;
     }
-    scale
+    let (first, second) = rounded.split_at(SHARED / 2);
+    let sum = |half: &[i32]| half.iter().fold(0i32, |sum, &number| sum.wrapping_add(number));
+    (scale, [sum(first), sum(second)])
 }

@@ -8,28 +8,26 @@ use proptest::prelude::*;
 use self::reference::{Bits, dot, groups, int8_dot, random_rows, values};
 use super::{Arithmetic, Format, QuantPanels, step};
 use crate::kernels::isa::Isa;
-use crate::kernels::operands::Operands;
 use crate::kernels::panels::{Element, Error, PANEL_ROWS};
+use crate::kernels::operands::Operands;
 use crate::kernels::product::{Epilogue, Out, Rows, Source, Then, product};
 
 const PLAIN: Epilogue<'_> = Epilogue { bias: None, then: Then::Nothing };
 
-fn pack(format: Format, rows: usize, columns: usize, bytes: &[u8]) -> QuantPanels {
+fn pack(isa: Isa, format: Format, rows: usize, columns: usize, bytes: &[u8]) -> QuantPanels {
     let row_bytes = format.row_bytes(columns);
     let read = |panel: usize, to: &mut [u8]| {
-        let from = &bytes[panel * PANEL_ROWS * row_bytes..];
-        let len = from.len().min(to.len());
-        to[..len].copy_from_slice(&from[..len]);
+        to.copy_from_slice(&bytes[panel * PANEL_ROWS * row_bytes..][..to.len()]);
         Ok::<(), std::convert::Infallible>(())
     };
-    QuantPanels::pack(format, rows, columns, read).expect("memory")
+    QuantPanels::pack(isa, format, rows, columns, read).expect("memory")
 }
 
 /// A matrix, and its rows as ggml has them.
 fn random(format: Format, rows: usize, columns: usize, bits: &mut Bits) -> (QuantPanels, Vec<Vec<u8>>) {
     let bytes = random_rows(format, rows, columns, bits);
     let by_row = bytes.chunks_exact(format.row_bytes(columns)).map(<[u8]>::to_vec).collect();
-    (pack(format, rows, columns, &bytes), by_row)
+    (pack(Isa::Plain, format, rows, columns, &bytes), by_row)
 }
 
 fn steps(isa: Isa, x: &[f32], weights: &QuantPanels, arithmetic: Arithmetic) -> Vec<f32> {
@@ -53,11 +51,14 @@ proptest! {
 
     #[test]
     fn values_are_those_of_the_format((format, rows, columns) in shapes(), seed: u64) {
-        let (weights, by_row) = random(format, rows, columns, &mut Bits(seed));
+        let bytes = random_rows(format, rows, columns, &mut Bits(seed));
         let mut widened = vec![f32::NAN; columns];
-        for (row, bytes) in by_row.iter().enumerate() {
-            weights.widen_row(row, &mut widened);
-            prop_assert_eq!(&widened, &values(format, bytes), "{:?}, row {}", format, row);
+        for isa in Isa::available() {
+            let weights = pack(isa, format, rows, columns, &bytes);
+            for (row, bytes) in bytes.chunks_exact(format.row_bytes(columns)).enumerate() {
+                weights.widen_row(row, &mut widened);
+                prop_assert_eq!(&widened, &values(format, bytes), "{:?} {:?}, row {}", isa, format, row);
+            }
         }
     }
 
@@ -168,13 +169,13 @@ proptest! {
 #[test]
 fn a_failing_read_is_an_error() {
     let read = |panel: usize, _: &mut [u8]| if panel == 3 { Err(panel) } else { Ok(()) };
-    let error = QuantPanels::pack(Format::Q4K, 100, 512, read).expect_err("panel 3 fails");
+    let error = QuantPanels::pack(Isa::Plain, Format::Q4K, 100, 512, read).expect_err("panel 3 fails");
     assert!(matches!(error, Error::Read(3)));
 }
 
 #[test]
 fn memory_is_that_of_the_panels() {
-    let weights = pack(Format::Q4K, 33, 512, &random_rows(Format::Q4K, 33, 512, &mut Bits(1)));
+    let weights = pack(Isa::Plain, Format::Q4K, 33, 512, &random_rows(Format::Q4K, 33, 512, &mut Bits(1)));
     assert_eq!((weights.rows(), weights.columns(), weights.len(), weights.format()), (33, 512, 3, Format::Q4K));
     assert_eq!(weights.bytes(), 3 * 16 * Format::Q4K.row_bytes(512));
 }

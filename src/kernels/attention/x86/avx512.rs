@@ -6,13 +6,15 @@ use super::super::super::operands::Operands;
 use super::super::ahead::Ahead;
 use super::super::kernel::{Kernel, MOST_LANES, Softmax, Tile, UNSEEN};
 use super::super::problem::{OutRow, Rows};
-use super::super::tiles::{tile_methods, tiles};
+use super::super::tiles::{Scores, Sums, tile_methods, tiles};
 use super::band::{Band, fetch_ahead};
 use super::lanes512::*;
+use super::narrow_exact;
 
 const VECTORS: usize = 3;
-const ROWS: usize = 8;
-const PAIR: usize = 1;
+pub(super) const LANES: usize = VECTORS * VECTOR;
+pub(super) const ROWS: usize = 8;
+pub(super) const PAIR: usize = 1;
 
 /// 8 rows by 48 lanes.
 #[derive(Debug, Clone, Copy)]
@@ -130,7 +132,7 @@ fn pack_values<const BF16: bool>(round: bool, values: Band<'_>, into: &mut [f32]
 }
 
 impl Kernel for Avx512 {
-    tile_methods!();
+    tile_methods!(narrow_exact);
 
     fn pack_queries(self, queries: &[&[f32]; MOST_LANES], width: usize, into: &mut [f32]) {
         // SAFETY: a value of this type says that the machine has the instructions.

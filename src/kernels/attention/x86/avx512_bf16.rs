@@ -5,13 +5,15 @@ use std::arch::x86_64::*;
 use super::super::ahead::Ahead;
 use super::super::kernel::{Kernel, MOST_LANES, Softmax, Tile, UNSEEN};
 use super::super::problem::{OutRow, Rows};
-use super::super::tiles::{tile_methods, tiles};
+use super::super::tiles::{Scores, Sums, tile_methods, tiles};
 use super::band::{Band, fetch_ahead};
 use super::lanes512::*;
+use super::narrow_bf16;
 
 const VECTORS: usize = 3;
-const ROWS: usize = 8;
-const PAIR: usize = 2;
+pub(super) const LANES: usize = VECTORS * VECTOR;
+pub(super) const ROWS: usize = 8;
+pub(super) const PAIR: usize = 2;
 
 /// 8 rows by 48 lanes.
 #[derive(Debug, Clone, Copy)]
@@ -191,7 +193,7 @@ fn pack_panels<const BF16: bool, const PANELS: usize>(values: Band<'_>, column: 
 }
 
 impl Kernel for Avx512Bf16 {
-    tile_methods!();
+    tile_methods!(narrow_bf16);
 
     fn pack_queries(self, queries: &[&[f32]; MOST_LANES], width: usize, into: &mut [f32]) {
         // SAFETY: a value of this type says that the machine has the instructions.

@@ -3,4 +3,7 @@
 pub(super) mod avx512;
 pub(super) mod avx512_bf16;
 mod band;
+mod lanes256;
 mod lanes512;
+mod narrow_bf16;
+mod narrow_exact;
