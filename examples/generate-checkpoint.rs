@@ -11,16 +11,16 @@ use std::io::{BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use half::bf16;
+use llava_video::checkpoint::generated::{
+    HALF_B, SEVEN_B, SEVENTY_TWO_B, Shape, Values, config, header, original_tensors,
+};
 use serde_json::{Map, Value, json};
-
-use self::family::random::Random;
-use self::family::{Shape, Size, header, original_tensors};
-
-pub mod family;
 
 /// Most bytes of one shard, as transformers' `save_pretrained` cuts them.
 const SHARD_BYTES: usize = 5_000_000_000;
+
+/// Bytes that are made at a time.
+const BUFFER_BYTES: usize = 1 << 20;
 
 fn main() -> Result<()> {
     generate(std::env::args().skip(1))
@@ -31,9 +31,9 @@ pub fn generate(args: impl IntoIterator<Item = String>) -> Result<()> {
     let mut args = args.into_iter();
     let (name, dir) = (args.next().unwrap_or_default(), PathBuf::from(args.next().context("usage: SIZE DIR")?));
     let mut size = match name.as_str() {
-        "0.5b" => family::HALF_B,
-        "7b" => family::SEVEN_B,
-        "72b" => family::SEVENTY_TWO_B,
+        "0.5b" => HALF_B,
+        "7b" => SEVEN_B,
+        "72b" => SEVENTY_TWO_B,
         other => bail!("unknown size `{other}`, known are 0.5b, 7b and 72b"),
     };
     let mut sparse = false;
@@ -53,50 +53,19 @@ pub fn generate(args: impl IntoIterator<Item = String>) -> Result<()> {
     write_json(&dir.join("generation_config.json"), &generation)?;
     write_tokenizer(&dir)?;
     let tensors = original_tensors(&size);
-    let parameters: usize = tensors.iter().map(values).sum();
+    let parameters: usize = tensors.iter().map(count).sum();
     let shards = write_shards(&dir, tensors, sparse)?;
     eprintln!("{parameters} parameters, {shards} shards in {}", dir.display());
     Ok(())
 }
 
 /// Values of a tensor.
-fn values(tensor: &Shape) -> usize {
+fn count(tensor: &Shape) -> usize {
     tensor.2.iter().product()
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {
     std::fs::write(path, format!("{value:#}\n")).with_context(|| format!("cannot write `{}`", path.display()))
-}
-
-/// The keys that the originals have and this program reads.
-fn config(size: &Size) -> Value {
-    json!({
-        "architectures": ["LlavaQwenForCausalLM"],
-        "model_type": "llava_qwen",
-        "hidden_size": size.hidden,
-        "intermediate_size": size.intermediate,
-        "num_hidden_layers": size.layers,
-        "num_attention_heads": size.heads,
-        "num_key_value_heads": size.kv_heads,
-        "vocab_size": size.rows,
-        "tie_word_embeddings": size.tied,
-        "hidden_act": "silu",
-        "rms_norm_eps": 1e-6,
-        "rope_theta": 1e6,
-        "max_position_embeddings": 32_768,
-        "tokenizer_model_max_length": 32_768,
-        "use_sliding_window": false,
-        "mm_hidden_size": 1152,
-        "mm_newline_position": "grid",
-        "mm_patch_merge_type": "spatial_unpad",
-        "mm_projector_type": "mlp2x_gelu",
-        "mm_spatial_pool_mode": "bilinear",
-        "mm_spatial_pool_stride": 2,
-        "mm_use_im_patch_token": false,
-        "mm_use_im_start_end": false,
-        "mm_vision_tower": "google/siglip-so400m-patch14-384",
-        "torch_dtype": "bfloat16",
-    })
 }
 
 fn write_tokenizer(dir: &Path) -> Result<()> {
@@ -112,7 +81,7 @@ fn write_shards(dir: &Path, tensors: Vec<Shape>, sparse: bool) -> Result<usize> 
     let mut shards: Vec<Vec<Shape>> = vec![Vec::new()];
     let mut shard_bytes = 0;
     for tensor in tensors {
-        let bytes = 2 * values(&tensor);
+        let bytes = 2 * count(&tensor);
         if shard_bytes + bytes > SHARD_BYTES && shard_bytes > 0 {
             shards.push(Vec::new());
             shard_bytes = 0;
@@ -141,45 +110,21 @@ fn write_shards(dir: &Path, tensors: Vec<Shape>, sparse: bool) -> Result<usize> 
 fn write_shard(path: &Path, tensors: &[Shape], sparse: bool) -> Result<()> {
     let (header, data_bytes) = header(tensors);
     let file = File::create(path).with_context(|| format!("cannot create `{}`", path.display()))?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let mut out = BufWriter::with_capacity(BUFFER_BYTES, file);
     out.write_all(&header)?;
     if sparse {
         let total_bytes = (header.len() + data_bytes) as u64;
         out.into_inner().map_err(std::io::IntoInnerError::into_error)?.set_len(total_bytes)?;
         return Ok(());
     }
-    let noise = noise();
+    let mut buffer = vec![0; BUFFER_BYTES];
     for (index, tensor) in tensors.iter().enumerate() {
-        match tensor.0.rsplit_once('.') {
-            Some((name, "weight")) if name.contains("norm") => fill(&mut out, &[1.0], values(tensor))?,
-            Some((_, "bias")) => fill(&mut out, &[0.0], values(tensor))?,
-            _ => fill_bytes(&mut out, &noise, 2 * values(tensor), 2 * (index * 7919 % 100_000))?,
+        let (values, len) = (Values::of(index, &tensor.0), 2 * count(tensor));
+        for start in (0..len).step_by(BUFFER_BYTES) {
+            let part = &mut buffer[..BUFFER_BYTES.min(len - start)];
+            values.fill(start, part);
+            out.write_all(part)?;
         }
     }
     out.flush().with_context(|| format!("cannot write `{}`", path.display()))
-}
-
-fn fill(out: &mut impl Write, values: &[f32], len: usize) -> Result<()> {
-    let bytes: Vec<u8> = values.iter().cycle().take(4096).flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect();
-    fill_bytes(out, &bytes, 2 * len, 0)
-}
-
-/// Writes `len` bytes of `pattern` over and over, the first time from `start` on.
-fn fill_bytes(out: &mut impl Write, pattern: &[u8], mut len: usize, start: usize) -> Result<()> {
-    let mut from = start % pattern.len();
-    while len > 0 {
-        let count = len.min(pattern.len() - from);
-        out.write_all(&pattern[from..from + count])?;
-        len -= count;
-        from = 0;
-    }
-    Ok(())
-}
-
-/// Values of standard deviation 0.02, always the same ones; an odd number of them, so that rows do not repeat.
-fn noise() -> Vec<u8> {
-    let mut random = Random::new(1);
-    // A sum of three uniform values of variance 1/12 each has a deviation of one half.
-    let value = |_| bf16::from_f32((random.centered() + random.centered() + random.centered()) * 0.04).to_le_bytes();
-    (0..2_097_143).flat_map(value).collect()
 }

@@ -11,17 +11,19 @@ use half::vec::HalfBitsVecExt;
 use half::{bf16, f16};
 use rayon::prelude::*;
 
+use super::generated::GeneratedFile;
 use crate::interrupt::Interrupt;
 use crate::pages::prefer_huge_pages;
 
 /// Bytes that one core copies at a time; a few huge pages.
 const PIECE_BYTES: usize = 8 << 20;
 
-/// Bytes to read from: a file, or a part of the program.
+/// Bytes to read from: a file, a part of the program, or what is made of nothing.
 #[derive(Debug)]
 pub(super) enum Data {
     File(File),
     BuiltIn(&'static [u8]),
+    Generated(GeneratedFile),
     /// Bytes that are not on this machine.
     Absent,
 }
@@ -30,6 +32,7 @@ impl Data {
     pub(super) fn read_exact_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<()> {
         match self {
             Self::File(file) => read_exact_at(file, bytes, offset),
+            Self::Generated(file) => file.read_exact_at(bytes, usize::try_from(offset).unwrap_or(usize::MAX)),
             Self::Absent => Err(io::Error::new(io::ErrorKind::NotFound, "the weights were not fetched")),
             Self::BuiltIn(data) => {
                 let start = usize::try_from(offset).unwrap_or(usize::MAX);

@@ -1,4 +1,5 @@
-//! The small text files of a checkpoint: from its directory, out of a GGUF file that carries them, or of the program.
+//! The small text files of a checkpoint: from its directory, out of a GGUF file that carries them, of the program, or
+//! generated.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::document_names::{check_size, max_bytes};
 use super::error::Error;
+use super::generated::{self, Size};
 use super::gguf::header::Header;
 use super::source::{BuiltInFiles, Source};
 
@@ -28,6 +30,13 @@ pub(crate) enum Documents {
         /// The files.
         files: BuiltInFiles,
     },
+    /// The config.json of a generated checkpoint, alone.
+    Generated {
+        /// What to call it.
+        name: &'static str,
+        /// What it describes.
+        size: Size,
+    },
 }
 
 impl Documents {
@@ -40,6 +49,7 @@ impl Documents {
             Source::Path(path) if path.is_file() => Self::of_gguf(&Header::read(path)?),
             Source::Path(dir) | Source::Heads { dir, .. } => Ok(Self::Directory(dir.clone())),
             Source::BuiltIn { name, files } => Ok(Self::BuiltIn { name, files }),
+            &Source::Generated { name, size } => Ok(Self::Generated { name, size }),
         }
     }
 
@@ -56,7 +66,9 @@ impl Documents {
         match self {
             Self::Directory(dir) => dir.join(name),
             Self::Gguf { path, .. } => PathBuf::from(format!("{}:{name}", path.display())),
-            Self::BuiltIn { name: model, .. } => PathBuf::from(format!("{name} of {model}")),
+            Self::BuiltIn { name: model, .. } | Self::Generated { name: model, .. } => {
+                PathBuf::from(format!("{name} of {model}"))
+            }
         }
     }
 
@@ -68,6 +80,9 @@ impl Documents {
         match self {
             Self::Gguf { texts, .. } => Ok(texts.get(name).map(|text| text.clone().into_bytes())),
             Self::BuiltIn { files, .. } => Ok(Source::built_in(files, name).map(<[u8]>::to_vec)),
+            Self::Generated { size, .. } => {
+                Ok((name == "config.json").then(|| generated::config(size).to_string().into_bytes()))
+            }
             Self::Directory(dir) => read_file(&dir.join(name), name),
         }
     }

@@ -39,6 +39,7 @@ impl Identity {
                 let bytes = bytes.ok_or_else(|| Error::NoWeights { dir: name.into() })?;
                 Ok(Self { text: format!("built in: {}", blake3::hash(bytes)), stamps: Vec::new() })
             }
+            Source::Generated { size, .. } => Ok(Self { text: format!("generated: {size:?}"), stamps: Vec::new() }),
             Source::Heads { dir, .. } => Err(Error::NoWeights { dir: dir.clone() }),
             Source::Path(_) => Self::of_files(checkpoint.weights.stamps()),
         }

@@ -10,6 +10,7 @@ mod config;
 mod document_names;
 mod documents;
 mod error;
+pub mod generated;
 mod generation_config;
 pub mod gguf;
 pub(crate) mod head;

@@ -57,6 +57,7 @@ impl Checkpoint {
             (None, Source::Path(dir)) => Weights::open(dir, config.layout)?,
             (None, Source::Heads { heads, .. }) => Weights::of_heads(source.path(), heads, config.layout)?,
             (None, Source::BuiltIn { name, files }) => Weights::of_built_in(name, files, config.layout)?,
+            (None, Source::Generated { name, size }) => Weights::generated(name, size)?,
         };
         config.settle_tying(weights.shape(&Role::Head.tensor("weight")).is_some());
         let manifest = manifest::check(source.path(), &config, &weights.tensor_names())?;

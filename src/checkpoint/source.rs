@@ -1,8 +1,9 @@
-//! Where a checkpoint is: a directory, a GGUF file, this program itself, or for the most part still elsewhere.
+//! Where a checkpoint is: a directory, a GGUF file, this program itself, nowhere, or for the most part still elsewhere.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::generated::Size;
 use super::head::WeightHead;
 
 /// Files that are part of the program, by name.
@@ -27,6 +28,13 @@ pub enum Source {
         /// The files.
         files: BuiltInFiles,
     },
+    /// Random weights that are made when they are read, without a tokenizer.
+    Generated {
+        /// What to call it in messages.
+        name: &'static str,
+        /// Its sizes.
+        size: Size,
+    },
 }
 
 impl Source {
@@ -34,7 +42,7 @@ impl Source {
     pub fn path(&self) -> &Path {
         match self {
             Self::Path(path) | Self::Heads { dir: path, .. } => path,
-            Self::BuiltIn { name, .. } => Path::new(name),
+            Self::BuiltIn { name, .. } | Self::Generated { name, .. } => Path::new(name),
         }
     }
 

@@ -10,6 +10,7 @@ use safetensors::tensor::Metadata;
 
 use super::bulk::{self, Data};
 use super::error::Error;
+use super::generated::{GeneratedFile, Size};
 use super::gguf::header::Header;
 use super::head::{self, WeightHead};
 use super::layout::Layout;
@@ -101,6 +102,17 @@ impl Weights {
         let bytes: &'static [u8] = Box::leak(bytes.into_boxed_slice());
         let files = Box::leak(Box::new([("model.safetensors", bytes)]));
         Self::of_built_in("tensors of a test", files, Layout::Original).expect("weights")
+    }
+
+    /// Tensors of random values, made when they are loaded.
+    pub(super) fn generated(name: &str, size: &Size) -> Result<Self, Error> {
+        let mut weights = Self::default();
+        let (path, file) = (Path::new(name), GeneratedFile::new(size));
+        let damaged = |message: String| Error::DamagedWeights { path: path.to_owned(), message };
+        let (data_start, metadata) = head::parse(file.head(), file.len() as u64).map_err(damaged)?;
+        weights.add_entries(path, data_start, &metadata, Layout::Original)?;
+        weights.files.push(Data::Generated(file));
+        Ok(weights)
     }
 
     /// The tensors of weight files of `dir` that are not here: everything but their data.

@@ -25,8 +25,7 @@ pub(crate) struct Input {
 impl Input {
     /// `video`, read as `args` say; a stream is read to its end.
     pub(crate) fn new(video: &OsStr, args: &FrameArgs, interrupt: &Interrupt, printer: &mut Printer) -> Result<Self> {
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let launcher = Launcher { program, args: vec![DECODE_WORKER.into()] };
+        let launcher = launcher()?;
         let options = ClipOptions { strict: args.strict, image_fps: args.image_fps, ..ClipOptions::default() };
         let selection = args.selection()?;
         let path = file_url::local_path(video)?;
@@ -38,6 +37,12 @@ impl Input {
         let request = ClipRequest { path, place, name, selection, options, timeout, launcher };
         Ok(Self { request, _spool: spool })
     }
+}
+
+/// The process that decodes: this program again.
+pub(crate) fn launcher() -> Result<Launcher> {
+    let program = std::env::current_exe().context("cannot find this program's own file")?;
+    Ok(Launcher { program, args: vec![DECODE_WORKER.into()] })
 }
 
 /// The question as given, or standard input where it is `-` (one final newline removed, nothing else).

@@ -4,6 +4,7 @@ mod announce;
 mod answers;
 mod args;
 mod ask;
+mod bench;
 mod cache;
 mod chat;
 mod completions;
@@ -61,6 +62,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Model(command) => model::run(&command, &mut printer),
         Command::Cache(command) => cache::run(&command, &mut printer),
         Command::Score(args) => score::run(&args, &mut printer),
+        Command::Bench(args) => bench::run(&args, &mut printer),
         Command::Completions { shell } => {
             completions::script(shell).and_then(|script| printer.file(&script)).map(|()| Exit::Done)
         }

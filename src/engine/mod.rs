@@ -33,6 +33,7 @@ pub use events::{Event, Observer, Stage, Stopwatch, Timings, Watch};
 pub use look::{Seen, Visual};
 pub use media::Media;
 pub use pictures::CutPicture;
+pub(crate) use placement::Budget;
 pub use placement::DeviceOptions;
 pub use plan::{AskOptions, Exchange, SizedPrompt, Views};
 pub use session::{Session, VisualTokens};

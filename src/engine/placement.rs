@@ -21,15 +21,15 @@ pub struct DeviceOptions {
 }
 
 /// What does not change between the requests that are compared.
-pub(super) struct Budget<'a> {
-    pub(super) options: &'a DeviceOptions,
-    pub(super) checkpoint: &'a Checkpoint,
-    pub(super) vocab_len: usize,
-    pub(super) placements: &'a [Placement],
+pub(crate) struct Budget<'a> {
+    pub(crate) options: &'a DeviceOptions,
+    pub(crate) checkpoint: &'a Checkpoint,
+    pub(crate) vocab_len: usize,
+    pub(crate) placements: &'a [Placement],
     /// Those of the checkpoint's config, for opening it again.
-    pub(super) overrides: &'a [ConfigOverride],
+    pub(crate) overrides: &'a [ConfigOverride],
     /// In how many bits weights are held.
-    pub(super) scheme: Option<Scheme>,
+    pub(crate) scheme: Option<Scheme>,
 }
 
 impl Budget<'_> {
@@ -37,7 +37,7 @@ impl Budget<'_> {
     ///
     /// # Errors
     /// GPU layers without a GPU.
-    pub(super) fn place(&self, demand: Demand) -> Result<(DeviceMap, MemoryPlan), Error> {
+    pub(crate) fn place(&self, demand: Demand) -> Result<(DeviceMap, MemoryPlan), Error> {
         match self.options.gpu_layers {
             Some(layers) => self.place_on_gpus(layers, demand),
             None if self.options.device == DeviceRequest::Auto => {
@@ -84,7 +84,7 @@ impl Budget<'_> {
     /// The error for a plan that does not fit, with what would: fewer frames, fewer bits, both where neither is enough,
     /// other devices. `frames` is the number that is asked for, if frames are sampled, and `demand_of` what another
     /// number takes.
-    pub(super) fn refusal(
+    pub(crate) fn refusal(
         &self,
         plan: &MemoryPlan,
         frames: Option<usize>,

@@ -7,6 +7,7 @@ pub(super) mod heading {
     pub(in super::super) const PROMPT: &str = "Prompt";
     pub(in super::super) const ANSWER: &str = "Answer";
     pub(in super::super) const DEVICES: &str = "Devices and memory";
+    pub(in super::super) const MEASUREMENT: &str = "Measurement";
     pub(in super::super) const OUTPUT: &str = "Output";
 }
 
@@ -79,6 +80,13 @@ pub(super) const SCORE: &str = with_exit_codes!(
   zcat book.txt.gz | llava-video score --text-only - --json"#
 );
 
+pub(super) const BENCH: &str = with_exit_codes!(
+    r#"
+  llava-video bench
+  llava-video bench --size 7b-4-layers --prompt-tokens 443 --quantize q4_k
+  llava-video bench --model demo --stages prefill,decode --json | jq .stages"#
+);
+
 pub(super) const CACHE: &str = with_exit_codes!(
     r#"
   llava-video cache info
@@ -110,13 +118,13 @@ mod tests {
     #[test]
     fn every_example_is_a_command_that_parses() {
         let mut count = 0;
-        for help in [PROGRAM, ASK, CHAT, FRAMES, PROBE, SCORE, CACHE] {
+        for help in [PROGRAM, ASK, CHAT, FRAMES, PROBE, SCORE, BENCH, CACHE] {
             for line in help.lines().filter(|line| line.starts_with("  ")) {
                 let ours = line.split(" | ").map(str::trim).find(|part| part.starts_with("llava-video ")).expect(line);
                 assert!(Cli::try_parse_from(words(ours)).is_ok(), "{ours}");
                 count += 1;
             }
         }
-        assert!(count >= 14, "{count}");
+        assert!(count >= 17, "{count}");
     }
 }

@@ -1,6 +1,7 @@
 //! What can be typed: commands and flags, checked for range here and for nothing else.
 
 mod ask;
+mod bench;
 mod cache;
 mod chat;
 mod clip;
@@ -26,6 +27,7 @@ use help::heading::{DEVICES, MODEL, OUTPUT};
 use named::one_of;
 
 pub(crate) use ask::{AnswerArgs, AskArgs, QuantizeArgs};
+pub(crate) use bench::BenchArgs;
 pub(crate) use cache::{CacheCommand, CacheInfoArgs, KeepArgs};
 pub(crate) use chat::ChatArgs;
 pub(crate) use clip::{ClipArgs, FrameArgs};
@@ -95,6 +97,9 @@ pub(crate) enum Command {
     /// Print the perplexity of a text under a checkpoint's language model.
     #[command(after_help = help::SCORE)]
     Score(ScoreArgs),
+    /// Measure how fast each stage is on this machine, with a checkpoint or with random weights.
+    #[command(after_help = help::BENCH)]
+    Bench(Box<BenchArgs>),
     /// Print a completion script for a shell.
     #[command(after_help = COMPLETIONS_HELP)]
     Completions {

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
+use llava_video::bench::{Preset, Stage};
 use llava_video::device::DtypeRequest;
 use llava_video::prompt::TimeInstruction;
 use llava_video::quantization::Quantization;
@@ -76,6 +77,60 @@ impl ValueEnum for Named<TimeInstruction> {
     }
 }
 
+impl ValueEnum for Named<Preset> {
+    fn value_variants<'a>() -> &'a [Self] {
+        const {
+            &[
+                Self(Preset::HalfB),
+                Self(Preset::SevenB),
+                Self(Preset::SevenBFourLayers),
+                Self(Preset::SeventyTwoBLayer),
+                Self(Preset::Tower),
+            ]
+        }
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            Preset::HalfB => "the 0.5B model, 1.8 GB",
+            Preset::SevenB => "the 7B model, 16.1 GB",
+            Preset::SevenBFourLayers => "the 7B model with 4 of its 28 decoder layers, 4.9 GB",
+            Preset::SeventyTwoBLayer => "one decoder layer of the 72B model, without an output head, 2.7 GB",
+            Preset::Tower => "the vision tower and the projector alone, 1.3 GB",
+        };
+        Some(PossibleValue::new(self.0.name()).help(help))
+    }
+}
+
+impl ValueEnum for Named<Stage> {
+    fn value_variants<'a>() -> &'a [Self] {
+        const {
+            &[
+                Self(Stage::Load),
+                Self(Stage::VideoDecode),
+                Self(Stage::Preprocess),
+                Self(Stage::Tower),
+                Self(Stage::Projector),
+                Self(Stage::Prefill),
+                Self(Stage::Decode),
+            ]
+        }
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            Stage::Load => "weights, from where they are stored",
+            Stage::VideoDecode => "frames of the clip that --video names, opening it included",
+            Stage::Preprocess => "frames of 1280x720 pixels, resized and normalised",
+            Stage::Tower => "pixels to patch features",
+            Stage::Projector => "patch features to visual tokens",
+            Stage::Prefill => "the prompt",
+            Stage::Decode => "new tokens, one by one",
+        };
+        Some(PossibleValue::new(self.0.name()).help(help))
+    }
+}
+
 /// Where the model is told the times of its frames, by the name that `--time-instruction` takes.
 pub(crate) fn time_instruction(name: &str) -> Result<TimeInstruction, String> {
     let names = || Named::<TimeInstruction>::value_variants().iter().map(|named| time_instruction_name(named.0));
@@ -102,6 +157,8 @@ mod tests {
             .map(|named| named.to_possible_value().expect("not hidden").get_name().to_owned())
             .collect();
         assert_eq!(names, Quantization::ALL.map(Quantization::name));
+        assert_eq!(Named::<Preset>::value_variants().iter().map(|named| named.0).collect::<Vec<_>>(), Preset::ALL);
+        assert_eq!(Named::<Stage>::value_variants().iter().map(|named| named.0).collect::<Vec<_>>(), Stage::ALL);
     }
 
     #[test]

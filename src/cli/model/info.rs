@@ -95,7 +95,7 @@ fn record(name: &str, checkpoint: &Checkpoint, facts: &Facts, fits: &[Fit], warn
     let language = &config.language;
     let path = match &checkpoint.source {
         Source::Path(path) | Source::Heads { dir: path, .. } => Some(path),
-        Source::BuiltIn { .. } => None,
+        Source::BuiltIn { .. } | Source::Generated { .. } => None,
     };
     let bytes = facts.bytes_by_quantization.iter().map(|(quantization, bytes)| (quantization.name(), *bytes));
     let can_be_quantized = !facts.bytes_by_quantization.is_empty();

@@ -149,6 +149,13 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
         let score = ["score", "--text-only", &text, "--model", &tiny_checkpoint_arg(), "--device", device(), "--json"];
         schema.check("score --json", &llava_video(score.iter().chain(extra)).json());
     }
+    let bench = ["bench", "-m", "demo", "--device", device(), "-n", "1", "--prompt-tokens", "8", "--new-tokens", "2"];
+    for extra in [&["--video", &clip][..], &["--quantize", "q8_0", "--stages", "decode"]] {
+        let bench = bench.iter().chain(&["--repeat", "1", "--json"]).chain(extra);
+        schema.check("bench --json", &llava_video(bench).json());
+    }
+    let random = ["bench", "--size", "0.5b", "--stages", "preprocess", "-n", "1", "--repeat", "1", "--json"];
+    schema.check("bench --json", &llava_video(random).json());
 
     let all = schema.tables.iter().flat_map(|(table, keys)| keys.keys().map(move |key| (table.clone(), key.clone())));
     let never: Vec<_> = all.filter(|key| !schema.seen.contains(key)).collect();

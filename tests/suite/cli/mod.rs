@@ -2,6 +2,7 @@
 
 mod ask;
 mod bad_input;
+mod bench;
 mod chat;
 mod chat_terminal;
 mod completions;

@@ -307,9 +307,9 @@ fn perplexity_is_that_of_predicting_each_token_in_its_window() {
     assert!((record["perplexity"].as_f64().unwrap() - expected.exp()).abs() < 1e-2);
 
     // The same language model inside a model that sees, and as one number.
-    let seeing = score(&golden_checkpoint(SINGLE), text.path(), &["--context", "7"]);
+    let seeing = score(&golden_checkpoint(SINGLE), text.path(), &["--context", "7", "--dtype", "f32"]);
     assert_eq!(seeing.stdout_of_success(), format!("{:.4}\n", record["perplexity"].as_f64().unwrap()));
-    let quantized = score(plain.path(), text.path(), &["--context", "7", "--quantize", "q8_0"]);
+    let quantized = score(plain.path(), text.path(), &["--context", "7", "--dtype", "f32", "--quantize", "q8_0"]);
     let quantized: f64 = quantized.stdout_of_success().trim().parse().unwrap();
     assert!((quantized / expected.exp() - 1.0).abs() < 0.05, "{quantized} is not near {}", expected.exp());
 }

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-pub(crate) use super::generate_checkpoint::family::{HALF_B, SEVEN_B, SEVENTY_TWO_B, Shape, Size, original_tensors};
-use super::generate_checkpoint::family::{TOWER, header};
+pub(crate) use llava_video::checkpoint::generated::{HALF_B, SEVEN_B, SEVENTY_TWO_B, Shape, Size, original_tensors};
+use llava_video::checkpoint::generated::{TOWER, header};
 
 /// Which names transformers gives the tensors.
 #[derive(Clone, Copy)]

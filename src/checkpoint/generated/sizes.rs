@@ -1,27 +1,31 @@
-//! Names and shapes of the published models' tensors, the header of a weight file, and random numbers: what the
-//! generator of checkpoints and the tests share.
-
-pub(crate) mod random;
-
-use serde_json::{Map, Value, json};
+//! Sizes of the published models, and the names and shapes of their tensors.
 
 /// A tensor's name, dtype as safetensors writes it, and shape.
-pub(crate) type Shape = (String, &'static str, Vec<usize>);
+pub type Shape = (String, &'static str, Vec<usize>);
 
 /// Sizes of one member of the family; its tower is SigLIP-SO400M.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Size {
-    pub(crate) hidden: usize,
-    pub(crate) intermediate: usize,
-    pub(crate) layers: usize,
-    pub(crate) heads: usize,
-    pub(crate) kv_heads: usize,
-    pub(crate) rows: usize,
-    pub(crate) tied: bool,
-    pub(crate) tower_layers: usize,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Width of the decoder.
+    pub hidden: usize,
+    /// Width of its feed-forward layers.
+    pub intermediate: usize,
+    /// Decoder layers.
+    pub layers: usize,
+    /// Attention heads of a decoder layer.
+    pub heads: usize,
+    /// Key-value heads of a decoder layer.
+    pub kv_heads: usize,
+    /// Rows of the embedding table.
+    pub rows: usize,
+    /// Whether the embedding table is the output head.
+    pub tied: bool,
+    /// Layers of the vision tower.
+    pub tower_layers: usize,
 }
 
-pub(crate) const HALF_B: Size = Size {
+/// The model of 0.5 billion parameters.
+pub const HALF_B: Size = Size {
     hidden: 896,
     intermediate: 4864,
     layers: 24,
@@ -31,7 +35,8 @@ pub(crate) const HALF_B: Size = Size {
     tied: true,
     tower_layers: 26,
 };
-pub(crate) const SEVEN_B: Size = Size {
+/// The model of 7 billion parameters.
+pub const SEVEN_B: Size = Size {
     hidden: 3584,
     intermediate: 18_944,
     layers: 28,
@@ -41,7 +46,8 @@ pub(crate) const SEVEN_B: Size = Size {
     tied: false,
     tower_layers: 26,
 };
-pub(crate) const SEVENTY_TWO_B: Size = Size {
+/// The model of 72 billion parameters.
+pub const SEVENTY_TWO_B: Size = Size {
     hidden: 8192,
     intermediate: 29_568,
     layers: 80,
@@ -53,10 +59,10 @@ pub(crate) const SEVENTY_TWO_B: Size = Size {
 };
 
 /// What the names of the tower's tensors begin with.
-pub(crate) const TOWER: &str = "model.vision_tower.vision_tower.vision_model";
+pub const TOWER: &str = "model.vision_tower.vision_tower.vision_model";
 
 /// All tensors of the original layout, in the order in which PyTorch's modules list them.
-pub(crate) fn original_tensors(size: &Size) -> Vec<Shape> {
+pub fn original_tensors(size: &Size) -> Vec<Shape> {
     let mut out = Vec::new();
     let mut add = |name: String, shape: &[usize]| out.push((name, "BF16", shape.to_vec()));
     let (hidden, kv) = (size.hidden, size.kv_heads * size.hidden / size.heads);
@@ -103,25 +109,4 @@ pub(crate) fn original_tensors(size: &Size) -> Vec<Shape> {
         add("lm_head.weight".to_owned(), &[size.rows, hidden]);
     }
     out
-}
-
-/// The beginning of a safetensors file that holds these tensors one after the other, and the bytes that follow it.
-pub(crate) fn header(tensors: &[Shape]) -> (Vec<u8>, usize) {
-    let mut entries = Map::new();
-    let mut offset = 0;
-    for (name, dtype, shape) in tensors {
-        let width = match *dtype {
-            "I64" => 8,
-            "F32" => 4,
-            _ => 2,
-        };
-        let end = offset + width * shape.iter().product::<usize>();
-        entries.insert(name.clone(), json!({ "dtype": dtype, "shape": shape, "data_offsets": [offset, end] }));
-        offset = end;
-    }
-    let mut text = Value::Object(entries).to_string();
-    while !text.len().is_multiple_of(8) {
-        text.push(' ');
-    }
-    ([&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat(), offset)
 }

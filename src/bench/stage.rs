@@ -1,0 +1,49 @@
+//! What is measured, by name.
+
+/// A stage of an answer that is measured by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// Weights from where they are stored to where they are used.
+    Load,
+    /// A clip's frames, decoded and resized, its opening included.
+    VideoDecode,
+    /// Frames of 1280x720 pixels, resized and normalised.
+    Preprocess,
+    /// Pixels to patch features.
+    Tower,
+    /// Patch features to visual tokens: the projector, and pooling.
+    Projector,
+    /// A prompt.
+    Prefill,
+    /// New tokens after a prompt, one by one.
+    Decode,
+}
+
+impl Stage {
+    /// All of them, in the order in which they are measured.
+    pub const ALL: [Self; 7] =
+        [Self::Load, Self::VideoDecode, Self::Preprocess, Self::Tower, Self::Projector, Self::Prefill, Self::Decode];
+
+    /// Its name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Load => "load",
+            Self::VideoDecode => "video-decode",
+            Self::Preprocess => "preprocess",
+            Self::Tower => "tower",
+            Self::Projector => "projector",
+            Self::Prefill => "prefill",
+            Self::Decode => "decode",
+        }
+    }
+
+    /// Whether it takes the weights of the vision tower or of the projector.
+    pub(super) fn needs_vision(self) -> bool {
+        matches!(self, Self::Tower | Self::Projector)
+    }
+
+    /// Whether it takes the weights of the language model.
+    pub(super) fn needs_language(self) -> bool {
+        matches!(self, Self::Prefill | Self::Decode)
+    }
+}
