@@ -23,7 +23,7 @@ TABLE = """\
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 SCALED = """
-Rows that are "scaled" took the 7B model's real shapes with fewer layers: prefill times 28/4, which counts the head seven
+Rows that are "scaled" took the 7B model's real shapes with fewer layers: prefill times 28/4, which counts the head 7
 times on both sides; decode steps by the bytes and quantizing by the weights that the whole model has.
 """
 
@@ -101,9 +101,9 @@ def section(rows: list[Row], records: list[dict], place: dict[str, object]) -> s
 def insert(document: Path, text: str) -> None:
     """Replaces the section of an earlier run, or puts the first one at the end."""
     whole = document.read_text()
-    block = f"{BEGIN}\n{text}{END}\n"
+    block = f"{BEGIN}\n\n{text}\n{END}\n"
     if BEGIN in whole and END in whole:
         before, rest = whole.split(BEGIN, 1)
-        document.write_text(before + block + rest.split(END, 1)[1].lstrip("\n"))
+        document.write_text(before + block + rest.split(END, 1)[1].removeprefix("\n"))
     else:
         document.write_text(whole.rstrip("\n") + "\n\n" + block)

@@ -16,7 +16,7 @@ from transformers.models.siglip.modeling_siglip import SiglipVisionModel
 
 from torch_common import DTYPES, arguments, build, language_config, parse, report, tower_config
 
-TOWER = "model.vision_tower.vision_tower."
+TOWER = "model.vision_tower.vision_tower.vision_model."
 PROJECTOR = "model.mm_projector."
 NEWLINE = "model.image_newline"
 BEFORE = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
@@ -45,6 +45,11 @@ def preprocess(frames: list[Image.Image], dtype: torch.dtype) -> torch.Tensor:
     return (torch.from_numpy(resized).permute(0, 3, 1, 2).float() / 255 * 2 - 1).to(dtype)
 
 
+def part(tensors: dict[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:
+    """The tensors whose names begin like this, named by the rest."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
 def load(args: argparse.Namespace) -> tuple[SiglipVisionModel, torch.nn.Module, torch.Tensor, Qwen2ForCausalLM]:
     """Tower, projector, newline token and language model; the weights stay in the mapped files."""
     tensors = {}
@@ -58,19 +63,17 @@ def load(args: argparse.Namespace) -> tuple[SiglipVisionModel, torch.nn.Module, 
     tower_layers = 1 + max(int(name.split(".")[6]) for name in tensors if ".encoder.layers." in name)
     with torch.device("meta"):
         tower = build(SiglipVisionModel, tower_config(tower_layers), dtype)
-    tower_names = {name.removeprefix("vision_model."): name for name, _ in tower.named_parameters()}
-    tower_tensors = {name.removeprefix(TOWER + "vision_model."): tensors[name] for name in tensors if TOWER in name}
-    tower.load_state_dict({tower_names[name]: tensor for name, tensor in tower_tensors.items()}, assign=True)
-    embeddings = tower.get_submodule(next(name for name, _ in tower.named_modules() if name.endswith("embeddings")))
-    embeddings.position_ids = torch.arange(PATCHES * PATCHES)[None]
+    tower.load_state_dict(part(tensors, TOWER), assign=True)
+    tower.embeddings.position_ids = torch.arange(tower.embeddings.num_positions)[None]
+    # The projector takes what the last layer gives.
+    tower.post_layernorm = torch.nn.Identity()
     hidden = config["hidden_size"]
     projector = torch.nn.Sequential(
         torch.nn.Linear(1152, hidden, device="meta"),
         torch.nn.GELU(),
         torch.nn.Linear(hidden, hidden, device="meta"),
     )
-    parts = {name.removeprefix(PROJECTOR): tensors[name] for name in tensors if name.startswith(PROJECTOR)}
-    projector.load_state_dict(parts, assign=True)
+    projector.load_state_dict(part(tensors, PROJECTOR), assign=True)
     # Not on "meta": its table of rotary frequencies is computed, not loaded.
     language = build(Qwen2ForCausalLM, language_config(size, config["num_hidden_layers"]), dtype)
     language_tensors = {
