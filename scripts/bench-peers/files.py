@@ -50,16 +50,17 @@ class Files:
     def gguf(self, size: str, kind: str) -> Path:
         """The same language model for llama.cpp, in bf16 or q4_k.
 
-        The q4_k file has the formats of ours: q4_k, the head and the embeddings q6_k, and what llama.cpp falls back to
-        where rows do not divide into blocks of 256.
+        The q4_k file has the formats of ours, head and embeddings in q6_k, or q8_0 where rows do not divide into blocks
+        of 256. In other matrices with such rows llama.cpp falls back to q5_0, which is smaller than our q8_0.
         """
+        table = "q8_0" if size.startswith("0.5b") else "q6_k"
 
         def make(part: Path) -> None:
             if kind == "bf16":
                 subprocess.run([self.python, self.script("write_gguf.py"), self.model(size), part], check=True)
             else:
-                command = [self.llama("llama-quantize"), "--pure", "--output-tensor-type", "q6_k"]
-                command += ["--token-embedding-type", "q6_k", str(self.gguf(size, "bf16")), str(part), "Q4_K_S"]
+                command = [self.llama("llama-quantize"), "--pure", "--output-tensor-type", table]
+                command += ["--token-embedding-type", table, str(self.gguf(size, "bf16")), str(part), "Q4_K_S"]
                 subprocess.run([*command, str(self.threads)], check=True, stdout=subprocess.DEVNULL)
 
         return made(self.work / "gguf" / f"{size}-{kind}.gguf", make)

@@ -19,9 +19,9 @@ if ! cmp -s "$here/requirements.txt" venv/requirements.txt; then
 	cp "$here/requirements.txt" venv/requirements.txt
 fi
 
-if [ "$(cat llama.cpp/built 2>/dev/null)" != "$llama_source" ]; then
-	command -v c++ >/dev/null || { echo "error: a C++ compiler is needed to build llama.cpp" >&2; exit 1; }
-	echo "building llama.cpp from $llama_source" >&2
+command -v c++ >/dev/null || { echo "error: a C++ compiler is needed to build llama.cpp" >&2; exit 1; }
+if [ "$(cat llama.cpp/source 2>/dev/null)" != "$llama_source" ]; then
+	echo "fetching llama.cpp from $llama_source" >&2
 	rm -rf llama.cpp
 	mkdir llama.cpp
 	venv/bin/pip download -q --no-deps --no-binary llama-cpp-python -d llama.cpp "$llama_source"
@@ -30,6 +30,11 @@ if [ "$(cat llama.cpp/built 2>/dev/null)" != "$llama_source" ]; then
 	venv/bin/cmake -S llama.cpp/vendor/llama.cpp -B llama.cpp/build -G Ninja -DCMAKE_MAKE_PROGRAM="$PWD/venv/bin/ninja" \
 		-DCMAKE_BUILD_TYPE=Release -DGGML_NATIVE=ON -DBUILD_SHARED_LIBS=OFF -DLLAMA_CURL=OFF -DLLAMA_BUILD_TESTS=OFF \
 		-DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF >llama.cpp/build.log
+	echo "$llama_source" >llama.cpp/source
+fi
+
+if [ "$(cat llama.cpp/built 2>/dev/null)" != "$llama_source" ]; then
+	echo "building llama.cpp" >&2
 	venv/bin/cmake --build llama.cpp/build -j "$jobs" --target llama-bench llama-quantize >>llama.cpp/build.log
 	echo "$llama_source" >llama.cpp/built
 fi
