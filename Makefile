@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the tool at work, `make test` checks everything. Both install what is missing first.
 
-.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real test-cuda
+.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real test-cuda bench-peers
 
 DEMO_CLIP := tests/fixtures/demo/clip1-h264.mp4
 
@@ -32,6 +32,12 @@ check-cuda-real: setup
 # process, the announcement of long work.
 test-cuda: setup
 	LLAVA_VIDEO_TEST_DEVICE=$${LLAVA_VIDEO_TEST_DEVICE:-cuda} cargo test --release --locked --features cuda
+
+# Speed on this machine's processor, beside PyTorch and llama.cpp, which are fetched from PyPI: an hour or two with nothing
+# else running, and 25 GB in target/bench-peers. The table goes to docs/performance.md. BENCH_FLAGS="--only decode-bf16"
+# takes one row; scripts/bench-peers/run.sh --list names them.
+bench-peers: setup
+	scripts/bench-peers/run.sh --docs docs/performance.md $(BENCH_FLAGS)
 
 # With the examples, so that dependencies get the same features as in tests and are compiled once for both.
 build: setup
