@@ -57,7 +57,8 @@ impl Decoder {
         let (query_width, kv_width) = (config.num_heads * head_dim, config.num_kv_heads * head_dim);
         let head_values = vocab_len * hidden;
         let layers = StageBytes::of(checkpoint, vocab_len, devices).layers.iter().sum::<u64>();
-        let kv_bytes = |layer| 2 * kv_width * devices.placement(devices.layer_slot(layer)).dtype.size_in_bytes();
+        let kv_bytes =
+            |layer| 2 * kv_width * devices.placement(devices.layer_slot(layer)).operand_dtype().size_in_bytes();
         Self {
             layers: config.num_layers,
             layer_values: 2 * hidden * query_width + 2 * hidden * kv_width + 3 * hidden * config.intermediate_size,

@@ -16,7 +16,7 @@ mod vision;
 
 use candle_core::DType;
 
-pub use ceilings::{Ceilings, KERNELS};
+pub use ceilings::Ceilings;
 pub use machine::Machine;
 pub use meter::{Event, Onlooker};
 pub use preset::Preset;
@@ -82,6 +82,8 @@ impl<'i> Bench<'i> {
         if let Some(scheme) = options.scheme {
             checkpoint.quantize(scheme)?;
         }
+        let (dtype, stored) = (options.devices.dtype, checkpoint.weights.decoder_dtype());
+        let placements: Vec<_> = placements.into_iter().map(|placement| placement.suited_to(dtype, stored)).collect();
         let vocab_len = match source {
             Source::Generated { .. } => checkpoint.embedding_rows,
             _ => model::vocab_len(&checkpoint, &Tokenizer::open(source)?),
@@ -121,12 +123,12 @@ impl<'i> Bench<'i> {
     /// the probes take counts in no peak of memory.
     ///
     /// # Errors
-    /// A product that fails, or an interrupt.
+    /// An interrupt.
     pub fn ceilings(&self) -> Result<Ceilings, Error> {
         if self.devices.slots().iter().any(|placement| !placement.device.is_cpu()) {
             return Ok(Ceilings::default());
         }
-        let ceilings = Ceilings::probe()?;
+        let ceilings = Ceilings::probe(self.first());
         machine::forget_peak_rss();
         self.interrupt.check()?;
         Ok(ceilings)
@@ -177,9 +179,19 @@ impl<'i> Bench<'i> {
         self.options.frames.iter().copied().max().unwrap_or(1)
     }
 
-    /// The arithmetic of the decoder's first layer.
+    /// Whose kernels multiply.
+    pub fn kernels_name(&self) -> String {
+        self.devices.kernels_name()
+    }
+
+    /// Where the decoder's first layer runs.
+    fn first(&self) -> &Placement {
+        self.devices.placement(self.devices.embedding_slot())
+    }
+
+    /// In what its operands are multiplied.
     fn dtype(&self) -> DType {
-        self.devices.placement(self.devices.embedding_slot()).dtype
+        self.first().operand_dtype()
     }
 
     /// Waits until devices that work by themselves are done.

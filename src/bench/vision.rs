@@ -85,7 +85,7 @@ pub(super) fn tower(bench: &Bench, vision: &Vision, meter: &mut Meter<'_, '_>) -
     for &frames in &bench.options.frames {
         let (seconds, ()) = meter.time(Stage::Tower, || run(frames))?;
         let work = work(Stage::Tower, frames, Some(tower_flops(&bench.checkpoint)));
-        meter.report(work, seconds, placement.dtype)?;
+        meter.report(work, seconds, placement.operand_dtype())?;
     }
     Ok(())
 }
@@ -110,7 +110,7 @@ pub(super) fn projector(bench: &Bench, vision: &Vision, meter: &mut Meter<'_, '_
     for &frames in &bench.options.frames {
         let (seconds, ()) = meter.time(Stage::Projector, || run(frames))?;
         let work = work(Stage::Projector, frames, Some(projector_flops(&bench.checkpoint)));
-        meter.report(work, seconds, placement.dtype)?;
+        meter.report(work, seconds, placement.operand_dtype())?;
     }
     Ok(())
 }

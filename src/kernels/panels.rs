@@ -148,11 +148,6 @@ impl Panels {
         self.columns
     }
 
-    /// Panels, the last of which may have rows of zeros.
-    pub(crate) fn len(&self) -> usize {
-        self.rows.div_ceil(PANEL_ROWS)
-    }
-
     /// The bytes of `count` panels from `first` on.
     pub(crate) fn bytes(&self, first: usize, count: usize) -> &[u8] {
         let panel = self.element.panel_bytes(self.columns);
@@ -200,7 +195,7 @@ mod tests {
             let stored = stored(element, rows, columns);
             for isa in Isa::available() {
                 let panels = pack(isa, element, rows, columns, &stored);
-                let bytes = panels.bytes(0, panels.len());
+                let bytes = panels.bytes(0, panels.rows().div_ceil(PANEL_ROWS));
                 let size = element.bytes();
                 let (per_word, lines) = (4 / size, columns.div_ceil(4 / size));
                 let mut seen = vec![0u8; bytes.len()];

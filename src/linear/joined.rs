@@ -53,7 +53,10 @@ impl Joint {
 
 /// The gated half of a feed-forward part: `silu(gate(x)) * up(x)`, without biases.
 #[derive(Debug)]
-pub(crate) enum Gated {
+pub(crate) struct Gated(Held);
+
+#[derive(Debug)]
+enum Held {
     /// Both in one matrix, for the CPU's kernels.
     Paired {
         packed: Packed,
@@ -80,28 +83,28 @@ impl Gated {
             let names = [gate, up].map(|name| format!("{name}.weight"));
             let width = weights.shape(&names[0]).and_then(|shape| shape.first().copied()).unwrap_or(0);
             if let Some(packed) = Packed::load(weights, &names, usize::MAX, Arrangement::Paired, placement)? {
-                return Ok(Self::Paired { packed, width });
+                return Ok(Self(Held::Paired { packed, width }));
             }
         }
         let part = |name| Linear::load(weights, name, false, placement);
-        Ok(Self::Two { gate: part(gate)?, up: part(up)? })
+        Ok(Self(Held::Two { gate: part(gate)?, up: part(up)? }))
     }
 
     pub(crate) fn steps_differ(&self) -> bool {
-        match self {
-            Self::Paired { packed, .. } => packed.steps_differ(),
-            Self::Two { gate, up } => gate.steps_differ() || up.steps_differ(),
+        match &self.0 {
+            Held::Paired { packed, .. } => packed.steps_differ(),
+            Held::Two { gate, up } => gate.steps_differ() || up.steps_differ(),
         }
     }
 
     /// `[..., in]` -> `[..., out]`
     pub(crate) fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
-        match self {
-            Self::Paired { packed, width } => {
+        match &self.0 {
+            Held::Paired { packed, width } => {
                 let epilogue = Epilogue { bias: None, then: KernelThen::SiluTimes };
                 packed.product(x, pass, &epilogue, *width, packed.placement().operand_dtype())
             }
-            Self::Two { gate, up } => gate.forward_then(x, pass, Then::Nothing)?.silu()? * up.forward(x, pass)?,
+            Held::Two { gate, up } => gate.forward_then(x, pass, Then::Nothing)?.silu()? * up.forward(x, pass)?,
         }
     }
 }

@@ -70,7 +70,7 @@ impl Packed {
             }
             None => {
                 let Some(blocks) = quant_format(format) else { return Ok(None) };
-                let panels = QuantPanels::pack(blocks, total, columns, read);
+                let panels = QuantPanels::pack(placement.isa(), blocks, total, columns, read);
                 Held::Blocks(Arc::new(panels.map_err(|error| failed(cause(error)))?))
             }
         };

@@ -1,8 +1,7 @@
-//! A matrix in blocks on the CPU: quantized by rows in parallel, multiplied as it is, or widened a few rows at a time.
+//! A matrix in ggml's blocks, row by row, as files and GPUs take it: quantized by rows in parallel.
 //!
-//! Reading and multiplying blocks is candle's (`candle_core::quantized::k_quants`). Its `QTensor` is not used here: on
-//! x86 that keeps a second, unpacked copy of each matrix once it has been multiplied. Its quantizer is not used either:
-//! it is older than ggml's, leaves larger errors in q4_k and q5_k, and makes zeros of equal values (`encode`).
+//! candle's quantizer is not used: it is older than ggml's, leaves larger errors in q4_k and q5_k, and makes zeros of
+//! equal values (`encode`). Products are the kernels' (`kernels::quant`), which read blocks in panels of their own.
 
 use std::ops::Range;
 
@@ -14,7 +13,7 @@ use super::encode::encode;
 use super::format::Format;
 use crate::pages::prefer_huge_pages;
 
-/// Weights that one task of a product or a conversion handles, enough to outweigh handing it out.
+/// Weights that one task of a conversion handles, enough to outweigh handing it out.
 const TASK_VALUES: usize = 1 << 15;
 
 /// `[rows, columns]` in blocks along the columns.
@@ -127,7 +126,8 @@ impl Blocks {
         })
     }
 
-    /// The values of some rows.
+    /// The values of some rows, by candle.
+    #[cfg(test)]
     pub(crate) fn widen(&self, rows: Range<usize>) -> Vec<f32> {
         fn widen<T: GgmlType>(blocks: &[T], columns: usize, out: &mut [f32]) {
             let rows_per_task = TASK_VALUES.div_ceil(columns);
@@ -141,33 +141,6 @@ impl Blocks {
             widen(&blocks[rows.start * row_blocks..rows.end * row_blocks], self.columns, &mut out);
         });
         out
-    }
-
-    /// The product of `x: [positions, columns]` with the first `rows` rows: `[positions, rows]`. Each row of `x` is
-    /// rounded to 8 bits in blocks of its own first; the weights are read once for all positions.
-    pub(crate) fn product(&self, x: &[f32], rows: usize) -> Vec<f32> {
-        fn product<T: GgmlType>(blocks: &[T], columns: usize, rows: usize, x: &[f32]) -> Vec<f32> {
-            let row_blocks = columns / T::BLCK_SIZE;
-            let positions = x.len() / columns;
-            let mut rounded = vec![T::VecDotType::zeros(); positions * row_blocks];
-            T::VecDotType::from_float(x, &mut rounded);
-            let mut by_row = vec![0f32; rows * positions];
-            let rows_per_task = TASK_VALUES.div_ceil(columns);
-            by_row.par_chunks_mut(rows_per_task * positions).enumerate().for_each(|(task, out)| {
-                let blocks = &blocks[task * rows_per_task * row_blocks..];
-                for (out, row) in out.chunks_exact_mut(positions).zip(blocks.chunks_exact(row_blocks)) {
-                    for (out, x) in out.iter_mut().zip(rounded.chunks_exact(row_blocks)) {
-                        *out = T::vec_dot(columns, row, x);
-                    }
-                }
-            });
-            if positions == 1 {
-                return by_row;
-            }
-            let places = (0..positions).flat_map(|position| (0..rows).map(move |row| row * positions + position));
-            places.map(|place| by_row[place]).collect()
-        }
-        typed!(&self.data, blocks => product(blocks, self.columns, rows.min(self.rows), x))
     }
 }
 
@@ -232,25 +205,6 @@ mod tests {
             let error: f64 = values.iter().zip(&widened).map(|(a, b)| square(a - b)).sum();
             let relative = (error / values.iter().map(|&a| square(a)).sum::<f64>()).sqrt();
             assert!(relative < bound && relative > bound / 10.0, "{}: {relative}", format.name());
-        }
-    }
-
-    #[test]
-    fn products_of_blocks_are_near_those_of_the_widened_matrix() {
-        for format in FORMATS {
-            let (rows, columns) = (130, 256);
-            let blocks = quantized(format, rows, columns, &random(rows, columns));
-            let widened = blocks.widen(0..rows);
-            let x = random(3, columns);
-            let got = blocks.product(&x, rows - 1);
-            assert_eq!(got.len(), 3 * (rows - 1));
-            for (index, got) in got.iter().enumerate() {
-                let (position, row) = (index / (rows - 1), index % (rows - 1));
-                let (x, row) = (&x[position * columns..][..columns], &widened[row * columns..][..columns]);
-                let expected: f32 = x.iter().zip(row).map(|(a, b)| a * b).sum();
-                // 256 products of deviation 4e-4, each off by at most a part of 8 bits.
-                assert!((got - expected).abs() < 2e-4, "{}: {got} is not {expected}", format.name());
-            }
         }
     }
 

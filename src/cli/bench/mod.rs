@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use anyhow::Result;
 use llava_video::Error;
-use llava_video::bench::{Bench, Event, KERNELS, Machine, Row, Stage};
+use llava_video::bench::{Bench, Event, Machine, Row, Stage};
 use llava_video::engine::{self, ClipRequest};
 use llava_video::model_name::locate_by_name;
 
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &BenchArgs, printer: &mut Printer) -> Result<Exit> {
         printer.note("video decode is not measured; `--video` names a clip for it");
     }
     let (machine, ceilings) = (Machine::look(), bench.ceilings().map_err(surface)?);
-    let report = Report { args, bench: &bench, machine, ceilings, kernels: KERNELS };
+    let report = Report { args, bench: &bench, machine, ceilings, kernels: bench.kernels_name() };
     if !args.json {
         table::head(&report).iter().try_for_each(|line| printer.line(line))?;
     }

@@ -12,7 +12,7 @@ pub(super) struct Report<'a> {
     pub(super) machine: Machine,
     pub(super) ceilings: Ceilings,
     /// What products are computed with.
-    pub(super) kernels: &'static str,
+    pub(super) kernels: String,
 }
 
 impl Report<'_> {
@@ -39,6 +39,7 @@ impl Report<'_> {
                 "threads": machine.threads,
                 "memory_bytes": machine.memory_bytes,
                 "peak_flops_per_sec": self.peak_flops_per_sec(),
+                "peak_int8_ops_per_sec": self.ceilings.int8_ops_per_sec,
                 "read_bytes_per_sec": self.ceilings.read_bytes_per_sec,
             },
             "stages": rows.iter().map(measurement).collect::<Vec<_>>(),

@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn lines_stand_under_their_headings() {
-        let work = |stage, amount, unit, depth| {
+        let work = |stage, amount, unit, depth: Option<usize>| {
             let read_bytes = depth.map(|_| 20_000_000_000);
             Work { stage, amount, unit, depth, flops: Some(40_000_000_000), read_bytes }
         };

@@ -107,7 +107,8 @@ impl QuantPanels {
     }
 
     /// Bytes of memory.
-    pub(crate) fn bytes(&self) -> usize {
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
         self.memory.len()
     }
 
