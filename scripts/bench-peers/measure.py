@@ -60,7 +60,7 @@ def measure(row: Row, side: Side, files: Files) -> dict[str, object]:
         "amount": amount,
         "others_share": round(finished.others_share, 3),
         # Of ours the one without the probes of the machine, where it says so.
-        "peak_rss_bytes": reading.facts.get("peak_rss_bytes") or finished.peak_rss_bytes,
+        "peak_rss_bytes": reading.facts.get("rss_bytes") or finished.peak_rss_bytes,
         "version": side.version(files) if side.version else reading.version,
         "facts": reading.facts,
         "command": [part.replace(str(files.work), "WORKDIR").replace(str(files.root), ".") for part in command],

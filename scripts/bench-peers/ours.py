@@ -22,14 +22,12 @@ def bench_flags(stage: str, frames: int, prompt_tokens: int, new_tokens: int) ->
 
 
 def stage_reading(output: str, stage: str, key: str | None, value: int) -> Reading:
-    """The last pass of a stage: the only place that knows what `bench --json` prints.
-
-    `{"stages": [{"stage": "prefill", "tokens": 512, "seconds": [...], ...}, ...]}`, where `seconds` has the time of the
-    whole stage for each pass; the tower has `frames` and decode steps `depth` instead of `tokens`.
-    """
-    for entry in json.loads(output)["stages"]:
-        if entry["stage"] == stage and (key is None or entry.get(key) == value):
-            return Reading(entry["seconds"][-1], facts=entry)
+    """The last pass of a stage: the only place that knows what `bench --json` prints; docs/json.md has its keys."""
+    printed = json.loads(output)
+    for entry in printed["stages"]:
+        if entry["stage"] == stage and (key is None or entry[key] == value):
+            how = {name: printed[name] for name in ("arithmetic", "kernels")}
+            return Reading(entry["seconds"][-1], facts={**entry, **how})
     raise Failed(f"bench printed no stage {stage}" + (f" with {key} {value}" if key else ""))
 
 
@@ -45,7 +43,7 @@ def bench(
 ) -> Side:
     """One stage of `bench`, on generated weights or on a checkpoint's files."""
     key, value = {
-        "tower": ("frames", frames),
+        "tower": ("sampled_frames", frames),
         "prefill": ("tokens", prompt_tokens),
         "decode": ("depth", prompt_tokens),
     }.get(stage, (None, 0))

@@ -69,7 +69,7 @@ def load(args: argparse.Namespace) -> tuple[SiglipVisionModel, torch.nn.Module, 
     tower.post_layernorm = torch.nn.Identity()
     hidden = config["hidden_size"]
     projector = torch.nn.Sequential(
-        torch.nn.Linear(1152, hidden, device="meta"),
+        torch.nn.Linear(tower.config.hidden_size, hidden, device="meta"),
         torch.nn.GELU(),
         torch.nn.Linear(hidden, hidden, device="meta"),
     )
