@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use candle_core::Device;
+use llava_video::device::Isa;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -280,13 +281,20 @@ fn the_json_record_holds_everything() {
         "model",
         "device",
         "dtype",
+        "kernels",
         "quantize",
         "warnings",
     ];
     assert_eq!(keys, expected);
+    let best = *Isa::available().last().unwrap();
+    let (dtype, kernels) = match device() {
+        "cpu" => (if best.multiplies_bf16() { "bf16" } else { "f32" }, best.name()),
+        _ => ("bf16", "candle"),
+    };
+    assert_eq!((&record["dtype"], &record["kernels"]), (&json!(dtype), &json!(kernels)), "weights in bf16");
     assert_eq!(
-        (&record["device"], &record["dtype"], &record["stop_reason"]),
-        (&json!(device()), &json!(if device() == "cpu" { "f32" } else { "bf16" }), &json!("length"))
+        (&record["device"], &record["stop_reason"]),
+        (&json!(device()), &json!("length"))
     );
     let video = &record["video"];
     assert_eq!((&video["frame_count"], &video["width"], &video["height"]), (&json!(132), &json!(1280), &json!(720)));
