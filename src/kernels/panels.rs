@@ -1,9 +1,9 @@
 //! Weights as the kernels read them: panels of 16 rows, exact copies of what is stored.
 //!
-//! A weight matrix `[rows, columns]` (a row for each output) lies as `[rows / 16][columns / 2][16][2]` where values have
-//! 16 bits, so that 64 bytes hold one pair of columns of 16 rows: one vector, or one row of a tile in the matrix units
-//! of recent Intel processors. Values of 32 bits lie as `[rows / 16][columns][16]`. What is missing of the last panel, and
-//! the last column of a pair, is zero.
+//! A weight matrix `[rows, columns]` (a row for each output) lies as `[rows / 16][columns / 2][16][2]` where values
+//! have 16 bits, so that 64 bytes hold one pair of columns of 16 rows: one vector, or one row of a tile in the matrix
+//! units of recent Intel processors. Values of 32 bits lie as `[rows / 16][columns][16]`. What is missing of the last
+//! panel, and the last column of a pair, is zero.
 
 mod transpose;
 
@@ -21,6 +21,9 @@ use crate::pages::prefer_huge_pages;
 
 /// Rows of a panel.
 pub(crate) const PANEL_ROWS: usize = 16;
+
+/// Panels start at a multiple of this, so that huge pages hold them from the first byte on.
+pub(super) const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// What the values of a matrix are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +57,8 @@ pub(crate) struct Panels {
     rows: usize,
     columns: usize,
     memory: MmapMut,
+    /// Where the panels begin in the memory: at a huge page.
+    start: usize,
 }
 
 /// Why panels could not be made.
@@ -86,11 +91,14 @@ impl Panels {
         assert!(rows > 0 && columns > 0, "a matrix of {rows} rows and {columns} columns");
         let panel_bytes = element.panel_bytes(columns);
         let bytes = rows.div_ceil(PANEL_ROWS) * panel_bytes;
-        let mut memory = MmapMut::map_anon(bytes).map_err(|source| Error::Memory { bytes, source })?;
-        prefer_huge_pages(&mut memory[..]);
+        let mut memory =
+            MmapMut::map_anon(bytes + HUGE_PAGE_BYTES).map_err(|source| Error::Memory { bytes, source })?;
+        // What lies before the first huge page is never touched, so that it takes up no memory.
+        let start = memory.as_ptr().align_offset(HUGE_PAGE_BYTES).min(HUGE_PAGE_BYTES);
+        prefer_huge_pages(&mut memory[start..start + bytes]);
         let row_bytes = columns * element.bytes();
         // A lock for each panel, which nobody ever waits for, hands the parts of the memory out.
-        let panels: Vec<_> = memory.chunks_exact_mut(panel_bytes).map(Mutex::new).collect();
+        let panels: Vec<_> = memory[start..start + bytes].chunks_exact_mut(panel_bytes).map(Mutex::new).collect();
         let failure = Mutex::new(None);
         let failed = AtomicBool::new(false);
         pool::run(panels.len(), |index| {
@@ -116,7 +124,7 @@ impl Panels {
         drop(panels);
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(Error::Read(error)),
-            None => Ok(Self { element, rows, columns, memory }),
+            None => Ok(Self { element, rows, columns, memory, start }),
         }
     }
 
@@ -151,7 +159,7 @@ impl Panels {
     /// The bytes of `count` panels from `first` on.
     pub(crate) fn bytes(&self, first: usize, count: usize) -> &[u8] {
         let panel = self.element.panel_bytes(self.columns);
-        &self.memory[first * panel..(first + count) * panel]
+        &self.memory[self.start..][first * panel..(first + count) * panel]
     }
 }
 

@@ -11,7 +11,7 @@ pub(crate) enum Values<'a> {
 
 impl Values<'_> {
     /// Without those before `start`.
-    pub(crate) fn from(self, start: usize) -> Self {
+    pub(crate) fn skip(self, start: usize) -> Self {
         match self {
             Self::F32(values) => Self::F32(&values[start..]),
             Self::Bf16(values) => Self::Bf16(&values[start..]),

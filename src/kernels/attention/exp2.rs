@@ -1,10 +1,10 @@
 //! Powers of two by a polynomial, for softmax.
 //!
-//! `2^x = 2^n * 2^r` with `n` the nearest integer, `r` within half of zero, and `2^r` by a polynomial of degree 5 which is
-//! exactly 1 at 0 and off by 1.05 units of the result's last place at most, before it is rounded.
+//! `2^x = 2^n * 2^r` with `n` the nearest integer, `r` within half of zero, and `2^r` by a polynomial of degree 5.
+//! That is exactly 1 at 0, and off by 1.05 units of the result's last place at most, before it is rounded.
 
 /// The polynomial's coefficients, of `r^5` down to `r`.
-pub(super) const COEFFICIENTS: [f32; 5] = [1.322_570_8e-3, 9.671_764e-3, 5.550_891_4e-2, 0.240_222_37, 0.693_146_83];
+pub(super) const COEFFICIENTS: [f32; 5] = [1.322_570_8e-3, 9.671_764e-3, 5.550_891_4e-2, 0.240_222_37, 0.693_146_8];
 
 /// Below this the power is taken for zero: it would not be a normal number.
 pub(super) const LEAST: f32 = -126.0;

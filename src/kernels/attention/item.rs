@@ -152,8 +152,8 @@ impl Item {
         start.min(end)..(start + K::LANES).min(end)
     }
 
-    /// What to fetch during a tile's scores: its share of the next block, in the first block the next tile's queries, in
-    /// the last its outputs.
+    /// What to fetch during a tile's scores: its share of the next block, in the first block the next tile's queries,
+    /// in the last its outputs.
     fn ahead<'a, K: Kernel>(
         self,
         problem: &'a Problem<'a>,

@@ -1,7 +1,7 @@
 //! What the walk over tiles and blocks asks of a set of instructions.
 //!
-//! Buffers hold words of 32 bits: an f32, or, where [`Kernel::PAIR`] is 2, two neighbouring bf16 of the direction that is
-//! summed over, the first in the lower half.
+//! Buffers hold words of 32 bits: an f32, or, where [`Kernel::PAIR`] is 2, two neighbouring bf16 of the direction that
+//! is summed over, the first in the lower half.
 
 use super::ahead::Ahead;
 use super::problem::{OutRow, Rows};
@@ -86,8 +86,8 @@ pub(super) trait Kernel: Copy + Send + Sync {
     /// score the exponent of a power of two. Says whether sums of earlier blocks have to be rescaled.
     fn weights(self, tile: Tile, scale: f32, scores: &mut [f32], softmax: &mut Softmax<'_>) -> bool;
 
-    /// Adds the weighted values to `sums`, `[dims][LANES]`, which are first rescaled if `rescale` is given. In the first
-    /// block they are set. Fetches what is ahead.
+    /// Adds the weighted values to `sums`, `[dims][LANES]`, which are first rescaled if `rescale` is given. In the
+    /// first block they are set. Fetches what is ahead.
     fn accumulate(
         self,
         tile: Tile,

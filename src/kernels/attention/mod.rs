@@ -9,6 +9,7 @@ mod ahead;
 mod exp2;
 mod item;
 mod kernel;
+mod pack;
 mod plain;
 mod problem;
 mod scratch;
@@ -127,6 +128,9 @@ fn attend(isa: Isa, operands: Operands, problem: &Problem<'_>, out: Out<'_>) {
         (Isa::Avx512 | Isa::Avx512Bf16, _) => {
             attend_with(unsafe { x86::avx512::Avx512::new(operands) }, problem, out);
         }
+        // SAFETY: the same.
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2, _) => attend_with(unsafe { x86::avx2::Avx2::new(operands) }, problem, out),
         _ => attend_with(Plain::new(operands), problem, out),
     }
 }

@@ -1,11 +1,10 @@
 //! The kernel in plain Rust.
 
-use half::bf16;
-
 use super::super::operands::Operands;
 use super::ahead::Ahead;
 use super::exp2::exp2;
 use super::kernel::{Kernel, MOST_LANES, Softmax, Tile, UNSEEN};
+use super::pack;
 use super::problem::{OutRow, Rows};
 
 const LANES: usize = 8;
@@ -20,13 +19,6 @@ pub(super) struct Plain {
 impl Plain {
     pub(super) fn new(operands: Operands) -> Self {
         Self { operands }
-    }
-
-    fn rounded(self, value: f32) -> f32 {
-        match self.operands {
-            Operands::Exact | Operands::Bytes => value,
-            Operands::Bf16 => bf16::from_f32(value).to_f32(),
-        }
     }
 }
 
@@ -44,33 +36,15 @@ impl Kernel for Plain {
     const PAIR: usize = 1;
 
     fn pack_queries(self, queries: &[&[f32]; MOST_LANES], width: usize, into: &mut [f32]) {
-        for (column, into) in into.chunks_exact_mut(LANES).take(width).enumerate() {
-            for (into, query) in into.iter_mut().zip(queries) {
-                *into = self.rounded(query.get(column).copied().unwrap_or(0.0));
-            }
-        }
+        pack::queries::<LANES>(self.operands, &queries[..LANES], width, into);
     }
 
     fn pack_keys(self, keys: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
-        let (there, spare) = into[..count.next_multiple_of(ROWS) * width].split_at_mut(count * width);
-        for (row, into) in (first..).zip(there.chunks_exact_mut(width)) {
-            keys.copy_row(row, into);
-            into.iter_mut().for_each(|value| *value = self.rounded(*value));
-        }
-        spare.fill(0.0);
+        pack::keys::<ROWS>(self.operands, keys, first, count, width, into);
     }
 
     fn pack_values(self, values: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
-        let packed = count.next_multiple_of(ROWS) * ROWS;
-        for (panel, into) in into.chunks_exact_mut(packed).take(width.div_ceil(ROWS)).enumerate() {
-            into.fill(0.0);
-            let columns = ROWS.min(width - panel * ROWS);
-            let values = values.from_column(panel * ROWS);
-            for (row, into) in (first..first + count).zip(into.chunks_exact_mut(ROWS)) {
-                values.copy_row(row, &mut into[..columns]);
-                into.iter_mut().for_each(|value| *value = self.rounded(*value));
-            }
-        }
+        pack::values::<ROWS>(self.operands, values, first, count, width, into);
     }
 
     fn scores(
@@ -111,14 +85,14 @@ impl Kernel for Plain {
         }
         let mut sums = [0.0; LANES];
         for scores in scores.chunks_exact_mut(LANES).take(tile.keys) {
-            for lane in 0..LANES {
-                let weight = exp2(scores[lane] * scale - softmax.level[lane]);
-                sums[lane] += weight;
-                scores[lane] = self.rounded(weight);
+            for ((score, sum), level) in scores.iter_mut().zip(&mut sums).zip(&*softmax.level) {
+                let weight = exp2(*score * scale - level);
+                *sum += weight;
+                *score = pack::rounded(self.operands, weight);
             }
         }
-        for lane in 0..LANES {
-            softmax.total[lane] = softmax.total[lane] * softmax.rescale[lane] + sums[lane];
+        for ((total, rescale), sum) in softmax.total.iter_mut().zip(&*softmax.rescale).zip(sums) {
+            *total = *total * rescale + sum;
         }
         moved
     }
@@ -151,15 +125,6 @@ impl Kernel for Plain {
     }
 
     fn finish(self, sums: &[f32], totals: &[f32], rows: &mut [Option<OutRow<'_>>; MOST_LANES]) {
-        for (lane, row) in rows.iter_mut().enumerate() {
-            let Some(row) = row else { continue };
-            let output = sums[lane..].iter().step_by(LANES).map(|sum| sum / totals[lane]);
-            match row {
-                OutRow::F32(row) => row.iter_mut().zip(output).for_each(|(into, value)| *into = value),
-                OutRow::Bf16(row) => {
-                    row.iter_mut().zip(output).for_each(|(into, value)| *into = bf16::from_f32(value));
-                }
-            }
-        }
+        pack::finish::<LANES>(sums, totals, rows);
     }
 }

@@ -50,8 +50,8 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     /// The same rows without their first values.
-    pub(super) fn from_column(&self, column: usize) -> Self {
-        Self { values: self.values.from(column), stride: self.stride }
+    pub(super) fn skip_columns(&self, column: usize) -> Self {
+        Self { values: self.values.skip(column), stride: self.stride }
     }
 
     /// Fetches a row into the cache; there need not be one.
@@ -138,7 +138,7 @@ impl<'a> Problem<'a> {
 
     fn rows_of(&self, (values, layout): (Values<'a>, Layout), part: usize) -> Rows<'a> {
         let start = layout.first + part / self.kv_heads * layout.frame + part % self.kv_heads * layout.head;
-        Rows { values: values.from(start), stride: layout.row }
+        Rows { values: values.skip(start), stride: layout.row }
     }
 
     /// The frame, query head and row of a lane.

@@ -9,7 +9,7 @@ thread_local! {
     static MEMORY: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Hands `work` slices of the given lengths, each at the start of a cache line. What they hold is left over from before.
+/// Hands `work` slices of the given lengths, each at the start of a cache line. They hold what was left there.
 pub(super) fn with<const N: usize, T>(lengths: [usize; N], work: impl FnOnce([&mut [f32]; N]) -> T) -> T {
     let total = LINE + lengths.iter().map(|length| length.next_multiple_of(LINE)).sum::<usize>();
     MEMORY.with_borrow_mut(|memory| {

@@ -123,13 +123,15 @@ macro_rules! tiles {
                     store(softmax.rescale.as_mut_ptr().add(vector * VECTOR), exp2(subtract(before, *level)));
                 }
                 // Not multiplied and subtracted in one: the level is rounded, too, and none may come out above it.
-                for key in (0..tile.keys).step_by(2) {
+                for word in 0..tile.keys / PAIR {
                     for vector in 0..N {
-                        let first = scores.add(key * LANES + vector * VECTOR);
-                        let power = |score: *const f32| exp2(subtract(multiply(load(score), scale), levels[vector]));
-                        let pair = [power(first), power(first.add(LANES))];
-                        sums[vector] = add(add(sums[vector], pair[0]), pair[1]);
-                        store_weights::<ROUND>(scores.add(key / PAIR * LANES + vector * VECTOR), LANES, pair);
+                        let mut weights = [splat(0.0); PAIR];
+                        for (row, weight) in weights.iter_mut().enumerate() {
+                            let score = load(scores.add((word * PAIR + row) * LANES + vector * VECTOR));
+                            *weight = exp2(subtract(multiply(score, scale), levels[vector]));
+                            sums[vector] = add(sums[vector], *weight);
+                        }
+                        store_weights::<ROUND>(scores.add(word * LANES + vector * VECTOR), weights);
                     }
                 }
                 for (vector, sum) in sums.into_iter().enumerate() {
@@ -205,8 +207,8 @@ macro_rules! tiles {
     };
 }
 
-/// The methods of a [`super::kernel::Kernel`] that run what `tiles!` defines, here and, for tiles whose lanes fill no more
-/// than half a vector, in a module of narrower vectors.
+/// The methods of a [`super::kernel::Kernel`] that run what `tiles!` defines, here and, for tiles whose lanes fill no
+/// more than half a vector, in a module of narrower vectors.
 macro_rules! tile_methods {
     ($($narrow:ident)?) => {
         const VECTOR: usize = VECTOR;
@@ -235,8 +237,8 @@ macro_rules! tile_methods {
             unsafe {
                 match tile.lanes.div_ceil(VECTOR) {
                     $(1 if tile.lanes <= VECTOR / 2 => $narrow::scores::<1>(tile, operands),)?
-                     1 => self::scores::<1>(tile, operands),
-                     2 => self::scores::<2>(tile, operands),
+                    1 => self::scores::<1>(tile, operands),
+                    2 => self::scores::<2>(tile, operands),
                     _ => self::scores::<VECTORS>(tile, operands),
                 }
             }
@@ -250,8 +252,12 @@ macro_rules! tile_methods {
             // SAFETY: a value of this type says that the machine has the instructions; the lengths are asserted.
             unsafe {
                 match (tile.lanes.div_ceil(VECTOR), self.rounds()) {
-                    $((1, false) if tile.lanes <= VECTOR / 2 => $narrow::weights::<1, false>(tile, scale, scores, softmax),
-                    (1, true) if tile.lanes <= VECTOR / 2 => $narrow::weights::<1, true>(tile, scale, scores, softmax),)?
+                    $((1, false) if tile.lanes <= VECTOR / 2 => {
+                        $narrow::weights::<1, false>(tile, scale, scores, softmax)
+                    }
+                    (1, true) if tile.lanes <= VECTOR / 2 => {
+                        $narrow::weights::<1, true>(tile, scale, scores, softmax)
+                    })?
                     (1, false) => self::weights::<1, false>(tile, scale, scores, softmax),
                     (2, false) => self::weights::<2, false>(tile, scale, scores, softmax),
                     (_, false) => self::weights::<VECTORS, false>(tile, scale, scores, softmax),
@@ -280,8 +286,8 @@ macro_rules! tile_methods {
             unsafe {
                 match tile.lanes.div_ceil(VECTOR) {
                     $(1 if tile.lanes <= VECTOR / 2 => $narrow::accumulate::<1>(tile, operands),)?
-                     1 => self::accumulate::<1>(tile, operands),
-                     2 => self::accumulate::<2>(tile, operands),
+                    1 => self::accumulate::<1>(tile, operands),
+                    2 => self::accumulate::<2>(tile, operands),
                     _ => self::accumulate::<VECTORS>(tile, operands),
                 }
             }

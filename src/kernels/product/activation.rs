@@ -7,7 +7,7 @@
 #[inline(always)]
 pub(super) fn gelu_tanh(x: f32) -> f32 {
     /// 2 sqrt(2 / pi), and that times 0.044715.
-    const LINEAR: f32 = 1.595_769_1;
+    const LINEAR: f32 = 1.595_769_2;
     const CUBIC: f32 = 0.071_354_814;
     x / (1.0 + exp(-x * (LINEAR + CUBIC * (x * x))))
 }
@@ -25,7 +25,7 @@ pub(super) fn silu(x: f32) -> f32 {
 #[inline(always)]
 pub(super) fn gelu_erf(x: f32) -> f32 {
     const TAIL: [f32; 7] =
-        [0.098_245_384, 0.117_210_75, 0.006_979_486, 0.314_235_45, -0.300_857_5, 0.359_799_35, -0.095_612_94];
+        [0.098_245_38, 0.117_210_75, 0.006_979_486, 0.314_235_45, -0.300_857_5, 0.359_799_35, -0.095_612_94];
     let t = 1.0 / (1.0 + 0.25 * x.abs());
     let mut sum = TAIL[TAIL.len() - 1];
     for &coefficient in TAIL.iter().rev().skip(1) {
@@ -35,8 +35,8 @@ pub(super) fn gelu_erf(x: f32) -> f32 {
     if x < 0.0 { below } else { x - below }
 }
 
-/// e^x to about one unit in the last place: 2^n times a polynomial on half an octave around 0. Below -87 and above 88 it
-/// stays at the last normal numbers. NaN stays NaN.
+/// e^x to about one unit in the last place: 2^n times a polynomial on half an octave around 0. Below -87 and above 88
+/// it stays at the last normal numbers. NaN stays NaN.
 #[inline(always)]
 fn exp(x: f32) -> f32 {
     /// Adding this rounds to a whole number, which the last bits then hold.

@@ -37,13 +37,18 @@ pub(super) unsafe fn multiply(
 ) {
     macro_rules! tiles {
         ($($rows:literal x $panels:literal)*) => {
-            match (element, shape.rows, shape.panels) {
-                // SAFETY: the caller's.
-                $((Element::Bf16, $rows, $panels) => unsafe { tile::<BF16, $rows, $panels>(shape, x, stride, panels, sums) },)*
-                // SAFETY: as above.
-                $((Element::F16, $rows, $panels) => unsafe { tile::<F16, $rows, $panels>(shape, x, stride, panels, sums) },)*
-                // SAFETY: as above.
-                $((Element::F32, $rows, $panels) => unsafe { tile::<F32, $rows, $panels>(shape, x, stride, panels, sums) },)*
+            match (element, shape.rows, shape.panels) {$(
+                // SAFETY: the caller's, here and below.
+                (Element::Bf16, $rows, $panels) => unsafe {
+                    tile::<BF16, $rows, $panels>(shape, x, stride, panels, sums);
+                },
+                (Element::F16, $rows, $panels) => unsafe {
+                    tile::<F16, $rows, $panels>(shape, x, stride, panels, sums);
+                },
+                (Element::F32, $rows, $panels) => unsafe {
+                    tile::<F32, $rows, $panels>(shape, x, stride, panels, sums);
+                },
+            )*
                 (_, rows, panels) => unreachable!("a tile of {rows} rows by {panels} panels"),
             }
         };
@@ -75,7 +80,7 @@ unsafe fn tile<const KIND: u8, const R: usize, const P: usize>(
             }
         }
     }
-    if shape.columns % per_line != 0 {
+    if !shape.columns.is_multiple_of(per_line) {
         // SAFETY: as above, for the even half of the last line.
         unsafe {
             let (x, panel) = (x.add(shape.columns - 1), panels.add(panel_bytes - 64));

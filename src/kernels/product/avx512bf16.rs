@@ -10,8 +10,8 @@ use crate::kernels::panels::PANEL_ROWS;
 /// Multiplies a tile.
 ///
 /// # Safety
-/// For each of the shape's rows r, `x` has `columns`, rounded up to an even number, values from `r * stride` on, and `sums`
-/// room for 16 from `r * sum_stride` on for each panel; `panels` has as many panels of bf16 as the shape says.
+/// For each of the shape's rows r, `x` has `columns`, rounded up to an even number, values from `r * stride` on, and
+/// `sums` room for 16 from `r * sum_stride` on for each panel; `panels` has as many panels of bf16 as the shape says.
 #[target_feature(enable = "avx512f,avx512bf16")]
 pub(super) unsafe fn multiply(shape: &Shape, x: &[bf16], stride: usize, panels: &[u8], sums: &mut [f32]) {
     macro_rules! tiles {

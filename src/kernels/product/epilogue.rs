@@ -39,8 +39,8 @@ impl Sink {
     /// Stores `count` outputs from `start` on.
     ///
     /// # Safety
-    /// The memory that the sink was made of is still lent, nobody else uses this part of it, and the caller has the features
-    /// of `V`.
+    /// The memory that the sink was made of is still lent, nobody else uses this part of it, and the caller has the
+    /// features of `V`.
     #[inline(always)]
     unsafe fn store<'a, V: Vectors>(
         &self,

@@ -2,8 +2,8 @@
 //!
 //! Work is cut into items of up to some hundred rows of activations by a few panels of weights. An item asks its
 //! [`Source`] for the panels once, then runs over all its row tiles with each panel or two, which stay in the cache
-//! meanwhile. A tile keeps its sums in registers over all columns, in order: each output is one chain of additions that no
-//! tile's shape changes, so that a row's results are the same to the bit whatever rows are computed with it.
+//! meanwhile. A tile keeps its sums in registers over all columns, in order: each output is one chain of additions
+//! that no tile's shape changes, so that a row's results are the same to the bit whatever rows are computed with it.
 
 mod activation;
 #[cfg(target_arch = "x86_64")]

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use half::bf16;
 
 use super::Rows;
+use super::tile::MOST_ROWS;
 use super::vectors::{self, round};
 use crate::kernels::isa::Isa;
 use crate::kernels::pool;
@@ -52,74 +53,58 @@ thread_local! {
 
 /// Calls `multiply` with the rows as they are wanted.
 pub(super) fn with_ready(isa: Isa, x: Rows<'_>, columns: usize, wanted: Wanted, multiply: impl FnOnce(Ready<'_>)) {
+    let few = |len: usize| len / columns <= MOST_ROWS;
+    let pairs = columns.is_multiple_of(2);
     match (x, wanted) {
-        (Rows::F32(x), Wanted::F32) => multiply(Ready::F32(x, columns)),
-        (Rows::Bf16(x), Wanted::Bf16) if columns.is_multiple_of(2) => multiply(Ready::Bf16(x, columns)),
+        (Rows::F32(x), Wanted::F32) if few(x.len()) || !collides::<f32>(columns) => multiply(Ready::F32(x, columns)),
+        (Rows::Bf16(x), Wanted::Bf16) if pairs && (few(x.len()) || !collides::<bf16>(columns)) => {
+            multiply(Ready::Bf16(x, columns))
+        }
+        (Rows::F32(x), Wanted::F32) => with_buffer(&WIDE, 0.0, x, columns, copy, |x, stride| {
+            multiply(Ready::F32(x, stride));
+        }),
         (Rows::F32(x), Wanted::F32OfBf16) => {
-            with_buffer(
-                &WIDE,
-                0.0,
-                x,
-                columns,
-                columns,
-                |to, x| narrow_and_widen(isa, to, x),
-                |x| {
-                    multiply(Ready::F32(x, columns));
-                },
-            );
+            let convert = |to: &mut [f32], x: &[f32]| narrow_and_widen(isa, to, x);
+            with_buffer(&WIDE, 0.0, x, columns, convert, |x, stride| multiply(Ready::F32(x, stride)));
         }
         (Rows::Bf16(x), Wanted::F32 | Wanted::F32OfBf16) => {
-            with_buffer(
-                &WIDE,
-                0.0,
-                x,
-                columns,
-                columns,
-                |to, x| widen(isa, to, x),
-                |x| multiply(Ready::F32(x, columns)),
-            );
+            let convert = |to: &mut [f32], x: &[bf16]| widen(isa, to, x);
+            with_buffer(&WIDE, 0.0, x, columns, convert, |x, stride| multiply(Ready::F32(x, stride)));
         }
         (Rows::F32(x), Wanted::Bf16) => {
-            let stride = columns.next_multiple_of(2);
-            with_buffer(
-                &NARROW,
-                bf16::ZERO,
-                x,
-                columns,
-                stride,
-                |to, x| narrow(isa, to, x),
-                |x| {
-                    multiply(Ready::Bf16(x, stride));
-                },
-            );
+            let convert = |to: &mut [bf16], x: &[f32]| narrow(isa, to, x);
+            with_buffer(&NARROW, bf16::ZERO, x, columns, convert, |x, stride| multiply(Ready::Bf16(x, stride)));
         }
-        (Rows::Bf16(x), Wanted::Bf16) => {
-            let stride = columns + 1;
-            with_buffer(
-                &NARROW,
-                bf16::ZERO,
-                x,
-                columns,
-                stride,
-                |to, x| to.copy_from_slice(x),
-                |x| {
-                    multiply(Ready::Bf16(x, stride));
-                },
-            );
-        }
+        (Rows::Bf16(x), Wanted::Bf16) => with_buffer(&NARROW, bf16::ZERO, x, columns, copy, |x, stride| {
+            multiply(Ready::Bf16(x, stride));
+        }),
     }
 }
 
-/// Writes each row of `x` by `convert` to a thread's buffer, rows `stride` apart with zeros between, and lends it.
+fn copy<T: Copy>(to: &mut [T], from: &[T]) {
+    to.copy_from_slice(from);
+}
+
+/// Whether rows so far apart fall on the same few places of the first cache, which then cannot hold those of a tile.
+fn collides<T>(stride: usize) -> bool {
+    (stride * size_of::<T>()).is_multiple_of(4096)
+}
+
+/// Writes each row of `x` by `convert` to a thread's buffer, with zeros between the rows, and lends it with how far
+/// apart they are.
 fn with_buffer<X: Copy + Sync, T: Copy + Send + Sync>(
     buffer: &'static std::thread::LocalKey<Cell<Vec<T>>>,
     zero: T,
     x: &[X],
     columns: usize,
-    stride: usize,
     convert: impl Fn(&mut [T], &[X]) + Sync,
-    multiply: impl FnOnce(&[T]),
+    multiply: impl FnOnce(&[T], usize),
 ) {
+    const LINE: usize = 64;
+    let mut stride = columns.next_multiple_of(2);
+    if collides::<T>(stride) {
+        stride += LINE / size_of::<T>();
+    }
     let mut values = buffer.take();
     values.resize(x.len() / columns * stride, zero);
     let rows_per_task = VALUES_PER_TASK.div_ceil(columns);
@@ -134,7 +119,7 @@ fn with_buffer<X: Copy + Sync, T: Copy + Send + Sync>(
             pad.fill(zero);
         }
     });
-    multiply(&values);
+    multiply(&values, stride);
     if size_of_val(values.as_slice()) <= KEPT_BYTES {
         buffer.set(values);
     }
@@ -178,7 +163,10 @@ macro_rules! in_vectors {
         fn $name(isa: Isa, to: &mut [$to], from: &[$from]) {
             #[inline(always)]
             fn each(to: &mut [$to], from: &[$from]) {
-                to.iter_mut().zip(from).for_each(|(to, from)| *to = $each(*from));
+                // Not `for_each`, whose closure is not compiled for the features of the caller.
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = $each(*from);
+                }
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]

@@ -24,9 +24,9 @@ pub(crate) trait Source: Sync {
     /// Inputs.
     fn columns(&self) -> usize;
 
-    /// Panels `first` to `first + count - 1`, one after another in the layout of [`Panels`]: either memory of the source's
-    /// own, or what it writes to `scratch`, which it may resize and whose contents mean nothing before. Asked for once for
-    /// each part of the work, a few panels at a time, on any thread.
+    /// Panels `first` to `first + count - 1`, one after another in the layout of [`Panels`]: either memory of the
+    /// source's own, or what it writes to `scratch`, which it may resize and whose contents mean nothing before. Asked
+    /// for once for each part of the work, a few panels at a time, on any thread.
     fn panels<'a>(&'a self, isa: Isa, first: usize, count: usize, scratch: &'a mut Vec<Line>) -> &'a [u8];
 
     /// Panels, the last of which may have rows of zeros.

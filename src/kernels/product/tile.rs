@@ -86,6 +86,8 @@ impl Kernel {
                 // machine has them; the lengths were checked above.
                 unsafe { avx512bf16::multiply(shape, x, stride, panels, sums) }
             }
+            #[cfg(not(target_arch = "x86_64"))]
+            Ready::Bf16(..) => unreachable!("no set of instructions here wants bf16"),
             Ready::F32(x, stride) => {
                 let x = &x[first_row * stride..][..(rows - 1) * stride + columns];
                 match self.isa {
@@ -98,7 +100,7 @@ impl Kernel {
                     // SAFETY: as above.
                     #[cfg(target_arch = "x86_64")]
                     Isa::Avx2 => unsafe { avx2::multiply(self.element, shape, x, stride, panels, sums) },
-                    _ => plain::exact(self.element, shape, x, stride, panels, sums),
+                    _ => plain::multiply(self.element, shape, x, stride, panels, sums),
                 }
             }
         }

@@ -4,39 +4,20 @@
 use super::blocks::{Blocks, Q4K, Q5K, Q6K, Q8_0, Scales, Visit, walk};
 use super::format::Format;
 use super::lanes::{Avx2, Avx512, Lanes};
-use super::rounded::{Row as Rounded, SHARED};
+use super::rounded::{Pointers, SHARED};
 use super::tile::{Tile, Tiles, define_tiles, for_format};
 use super::unpacked::{Unpack, Unpacked, unpack};
 use crate::kernels::isa::Isa;
 
-/// One row of activations.
-#[derive(Clone, Copy)]
-pub(super) struct Row {
-    numbers: *const i8,
-    scales: *const f32,
-    sums: *const f32,
-    corrections: *const i32,
-}
-
-impl From<Rounded<'_>> for Row {
-    fn from(row: Rounded<'_>) -> Self {
-        Self {
-            numbers: row.numbers.as_ptr(),
-            scales: row.scales.as_ptr(),
-            sums: row.sums.as_ptr(),
-            corrections: row.corrections.as_ptr(),
-        }
-    }
-}
-
 /// The sums of `M` rows and `P` panels.
 struct Sums<S: Lanes, const M: usize, const P: usize> {
-    x: [Row; M],
+    x: [Pointers; M],
     sums: [[S::Floats; P]; M],
 }
 
 impl<S: Lanes, F: Blocks<S>, const M: usize, const P: usize> Visit<S, F, P> for Sums<S, M, P> {
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "iterators' closures might not be inlined, and loops look alike")]
     unsafe fn group(
         &mut self,
         blocks: &[*const u8; P],
@@ -88,13 +69,13 @@ impl<S: Lanes, F: Blocks<S>, const M: usize, const P: usize> Visit<S, F, P> for 
 /// The sums of `M` rows and `P` panels, `[M, P, 16]`.
 ///
 /// # Safety
-/// `S`'s instructions are there; each of `panels` is a whole one of `columns` columns, 64-byte aligned, and each of `x` a
-/// row of as many, rounded for `F`.
+/// `S`'s instructions are there; each of `panels` is a whole one of `columns` columns, 64-byte aligned, and each of `x`
+/// a row of as many, rounded for `F`.
 #[inline(always)]
 unsafe fn tile<S: Lanes, F: Blocks<S>, const M: usize, const P: usize>(
     panels: &[*const u8; P],
     columns: usize,
-    x: [Row; M],
+    x: [Pointers; M],
 ) -> [[S::Floats; P]; M] {
     // SAFETY: the caller's.
     unsafe {
@@ -104,10 +85,10 @@ unsafe fn tile<S: Lanes, F: Blocks<S>, const M: usize, const P: usize>(
     }
 }
 
-define_tiles!(avx2, "avx2,fma,f16c", Avx2, Row);
-define_tiles!(avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", Avx512, Row);
+define_tiles!(avx2, "avx2,fma,f16c", Avx2, Pointers);
+define_tiles!(avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", Avx512, Pointers);
 
-fn tile_avx512<F: Blocks<Avx512>>(rows: usize) -> Tile<Row> {
+fn tile_avx512<F: Blocks<Avx512>>(rows: usize) -> Tile<Pointers> {
     match rows {
         0..2 => Tile { rows: 1, panels: 2, run: avx512::<F, 1, 2> },
         2..4 => Tile { rows: 2, panels: 2, run: avx512::<F, 2, 2> },
@@ -116,7 +97,7 @@ fn tile_avx512<F: Blocks<Avx512>>(rows: usize) -> Tile<Row> {
     }
 }
 
-fn tile_avx2<F: Blocks<Avx2>>(rows: usize) -> Tile<Row> {
+fn tile_avx2<F: Blocks<Avx2>>(rows: usize) -> Tile<Pointers> {
     match rows {
         0..2 => Tile { rows: 1, panels: 1, run: avx2::<F, 1, 1> },
         2..4 => Tile { rows: 2, panels: 1, run: avx2::<F, 2, 1> },
@@ -125,7 +106,7 @@ fn tile_avx2<F: Blocks<Avx2>>(rows: usize) -> Tile<Row> {
 }
 
 /// The tiles of a set of instructions above the plain one.
-pub(super) fn tiles(isa: Isa, format: Format) -> Tiles<Row> {
+pub(super) fn tiles(isa: Isa, format: Format) -> Tiles<Pointers> {
     assert_ne!(isa, Isa::Plain);
     if isa >= Isa::Avx512Bf16 { for_format!(format, tile_avx512) } else { for_format!(format, tile_avx2) }
 }
@@ -134,13 +115,14 @@ pub(super) fn tiles(isa: Isa, format: Format) -> Tiles<Row> {
 const MANY_ROWS: usize = 12;
 
 /// How to unpack panels, and the tiles for what comes out, where that is faster for so many rows.
-pub(super) fn unpacked_tiles(isa: Isa, format: Format, rows: usize) -> Option<(Unpack, Tiles<Row>)> {
-    fn of<F: Blocks<Avx512>>() -> (Unpack, Tiles<Row>) {
+pub(super) fn unpacked_tiles(isa: Isa, format: Format, rows: usize) -> Option<(Unpack, Tiles<Pointers>)> {
+    fn of<F: Blocks<Avx512>>() -> (Unpack, Tiles<Pointers>) {
         (unpack::<F>(), |rows| match rows {
             0..2 => Tile { rows: 1, panels: 2, run: avx512::<Unpacked<F>, 1, 2> },
             2..4 => Tile { rows: 2, panels: 2, run: avx512::<Unpacked<F>, 2, 2> },
             4..6 => Tile { rows: 4, panels: 2, run: avx512::<Unpacked<F>, 4, 2> },
-            _ => Tile { rows: 6, panels: 2, run: avx512::<Unpacked<F>, 6, 2> },
+            6..12 => Tile { rows: 6, panels: 2, run: avx512::<Unpacked<F>, 6, 2> },
+            _ => Tile { rows: 12, panels: 1, run: avx512::<Unpacked<F>, 12, 1> },
         })
     }
     (isa >= Isa::Avx512Bf16 && rows >= MANY_ROWS).then(|| (for_format!(format, of))())

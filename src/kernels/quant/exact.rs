@@ -1,5 +1,6 @@
-//! A few rows of activations by a few panels, exactly: weights are widened in registers, nothing is rounded before it is
-//! multiplied. Each output is one chain of additions over the columns in order, as in [`product`](crate::kernels::product).
+//! A few rows of activations by a few panels, exactly: weights are widened in registers, nothing is rounded before it
+//! is multiplied. Each output is one chain of additions over the columns in order, as in
+//! [`product`](crate::kernels::product).
 
 use super::blocks::{Blocks, Q4K, Q5K, Q6K, Q8_0, Scales, Visit, byte, walk};
 use super::format::Format;
@@ -15,6 +16,7 @@ struct Sums<S: Lanes, const M: usize, const P: usize> {
 
 impl<S: Lanes, F: Blocks<S>, const M: usize, const P: usize> Visit<S, F, P> for Sums<S, M, P> {
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "iterators' closures might not be inlined, and loops look alike")]
     unsafe fn group(
         &mut self,
         blocks: &[*const u8; P],

@@ -1,9 +1,9 @@
 //! The formats, and where each dword of a row's block lies in a panel.
 //!
 //! ggml stores a row as a run of blocks. A panel takes the blocks of 16 rows that hold the same columns, reads each as
-//! 32-bit words, and transposes: 64 bytes hold one word of 16 rows. So four bytes of every row, which ggml's order makes
-//! four columns in a row (or eight, by nibbles), are one vector, and no value changes. What does not fill a word (the
-//! scale of q6_k, that of q8_0) gets one of its own, or shares it with the next block's.
+//! 32-bit words, and transposes: 64 bytes hold one word of 16 rows. So four bytes of every row, which ggml's order
+//! makes four columns in a row (or eight, by nibbles), are one vector, and no value changes. What does not fill a word
+//! (the scale of q6_k, that of q8_0) gets one of its own, or shares it with the next block's.
 
 use crate::kernels::panels::PANEL_ROWS;
 

@@ -10,7 +10,7 @@ use memmap2::MmapMut;
 use super::format::Format;
 use super::plain;
 use crate::kernels::isa::Isa;
-use crate::kernels::panels::{Error, PANEL_ROWS, transpose};
+use crate::kernels::panels::{Error, HUGE_PAGE_BYTES, PANEL_ROWS, transpose};
 use crate::kernels::pool;
 use crate::pages::prefer_huge_pages;
 
@@ -21,6 +21,8 @@ pub(crate) struct QuantPanels {
     rows: usize,
     columns: usize,
     memory: MmapMut,
+    /// Where the panels begin in the memory: at a huge page.
+    start: usize,
 }
 
 thread_local! {
@@ -29,8 +31,8 @@ thread_local! {
 }
 
 impl QuantPanels {
-    /// A matrix whose rows `read` gives: it is called once for each panel, on any thread, with the panel's index and room
-    /// for its rows as ggml stores them, 16 or what the last panel has.
+    /// A matrix whose rows `read` gives: it is called once for each panel, on any thread, with the panel's index and
+    /// room for its rows as ggml stores them, 16 or what the last panel has.
     ///
     /// # Errors
     /// No memory, or what `read` returns.
@@ -48,11 +50,14 @@ impl QuantPanels {
         assert!(columns.is_multiple_of(format.block().0), "{columns} columns are no blocks of {format:?}");
         let panel_bytes = format.panel_bytes(columns);
         let bytes = rows.div_ceil(PANEL_ROWS) * panel_bytes;
-        let mut memory = MmapMut::map_anon(bytes).map_err(|source| Error::Memory { bytes, source })?;
-        prefer_huge_pages(&mut memory[..]);
+        let mut memory =
+            MmapMut::map_anon(bytes + HUGE_PAGE_BYTES).map_err(|source| Error::Memory { bytes, source })?;
+        // What lies before the first huge page is never touched, so that it takes up no memory.
+        let start = memory.as_ptr().align_offset(HUGE_PAGE_BYTES).min(HUGE_PAGE_BYTES);
+        prefer_huge_pages(&mut memory[start..start + bytes]);
         let row_bytes = format.row_bytes(columns);
         // A lock for each panel, which nobody ever waits for, hands the parts of the memory out.
-        let panels: Vec<_> = memory.chunks_exact_mut(panel_bytes).map(Mutex::new).collect();
+        let panels: Vec<_> = memory[start..start + bytes].chunks_exact_mut(panel_bytes).map(Mutex::new).collect();
         let failure = Mutex::new(None);
         let failed = AtomicBool::new(false);
         pool::run(panels.len(), |index| {
@@ -83,7 +88,7 @@ impl QuantPanels {
         drop(panels);
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(Error::Read(error)),
-            None => Ok(Self { format, rows, columns, memory }),
+            None => Ok(Self { format, rows, columns, memory, start }),
         }
     }
 
@@ -109,13 +114,13 @@ impl QuantPanels {
     /// Bytes of memory.
     #[cfg(test)]
     pub(super) fn bytes(&self) -> usize {
-        self.memory.len()
+        self.len() * self.format.panel_bytes(self.columns)
     }
 
     /// The bytes of one panel.
     pub(super) fn panel(&self, index: usize) -> &[u8] {
         let bytes = self.format.panel_bytes(self.columns);
-        &self.memory[index * bytes..][..bytes]
+        &self.memory[self.start + index * bytes..][..bytes]
     }
 
     /// The values of one row, the very ones that the format defines.

@@ -12,8 +12,8 @@ pub(super) const SHARED: usize = 32;
 const TASK_VALUES: usize = 1 << 15;
 
 /// Rows of activations, rounded. The numbers of a row, from -127 to 127, are followed by the scales, by the sums of the
-/// numbers that share one, as f32, and by corrections, as i32: sums of the numbers of each group of the weights times the
-/// weights' offset, negated.
+/// numbers that share one, as f32, and by corrections, as i32: sums of the numbers of each group of the weights times
+/// the weights' offset, negated.
 #[derive(Debug, Default)]
 pub(super) struct Rounded {
     words: Vec<u32>,
@@ -39,7 +39,16 @@ pub(super) struct Row<'a> {
     pub(super) numbers: &'a [i8],
     pub(super) scales: &'a [f32],
     pub(super) sums: &'a [f32],
-    pub(super) corrections: &'a [i32],
+}
+
+/// The same in pointers, for tiles.
+#[cfg(target_arch = "x86_64")]
+#[derive(Clone, Copy)]
+pub(super) struct Pointers {
+    pub(super) numbers: *const i8,
+    pub(super) scales: *const f32,
+    pub(super) sums: *const f32,
+    pub(super) corrections: *const i32,
 }
 
 impl Rounded {
@@ -64,17 +73,34 @@ impl Rounded {
         });
     }
 
+    /// Where the parts of a row start.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn pointers(&self, index: usize) -> Pointers {
+        let Layout { columns, .. } = self.layout;
+        let words = self.layout.words();
+        let row = self.words[index * words..][..words].as_ptr();
+        let (scales, shared) = (columns / 4, columns / SHARED);
+        // SAFETY: all parts lie inside the row, one after another.
+        unsafe {
+            Pointers {
+                numbers: row.cast(),
+                scales: row.add(scales).cast(),
+                sums: row.add(scales + shared).cast(),
+                corrections: row.add(scales + 2 * shared).cast(),
+            }
+        }
+    }
+
     pub(super) fn row(&self, index: usize) -> Row<'_> {
         let words = self.layout.words();
         let Layout { columns, .. } = self.layout;
         let (numbers, rest) = self.words[index * words..][..words].split_at(columns / 4);
         let (scales, rest) = rest.split_at(columns / SHARED);
-        let (sums, corrections) = rest.split_at(columns / SHARED);
+        let sums = &rest[..columns / SHARED];
         Row {
             numbers: bytemuck::cast_slice(numbers),
             scales: bytemuck::cast_slice(scales),
             sums: bytemuck::cast_slice(sums),
-            corrections: bytemuck::cast_slice(corrections),
         }
     }
 }
@@ -113,13 +139,13 @@ fn in_vectors(layout: Layout, x: &[f32], words: &mut [u32]) {
         let (numbers, _) = bytemuck::cast_slice_mut::<u32, i8>(numbers).as_chunks_mut::<SHARED>();
         for (index, x) in x.as_chunks::<SHARED>().0.iter().enumerate() {
             let (scale, [first, second]) = round(x, &mut numbers[index]);
-            let both = first.wrapping_add(second);
+            let both = first + second;
             (scales[index], sums[index]) = (scale.to_bits(), (both as f32).to_bits());
             match layout.offset {
-                Some((offset, SHARED)) => corrections[index] = offset.wrapping_mul(both).wrapping_neg().cast_unsigned(),
+                Some((offset, SHARED)) => corrections[index] = (-offset * both).cast_unsigned(),
                 Some((offset, _)) => {
-                    corrections[index * 2] = offset.wrapping_mul(first).wrapping_neg().cast_unsigned();
-                    corrections[index * 2 + 1] = offset.wrapping_mul(second).wrapping_neg().cast_unsigned();
+                    corrections[index * 2] = (-offset * first).cast_unsigned();
+                    corrections[index * 2 + 1] = (-offset * second).cast_unsigned();
                 }
                 None => {}
             }
@@ -135,13 +161,12 @@ fn round(x: &[f32; SHARED], numbers: &mut [i8; SHARED]) -> (f32, [i32; 2]) {
     let scale = f32::from_bits(largest) / 127.0;
     // What is smaller has no reciprocal.
     let inverse = if scale >= f32::MIN_POSITIVE { 1.0 / scale } else { 0.0 };
-    // In a sum of this size the last place is 1, so that its bits count.
+    // In a sum of this size the last place is 1, and the lowest byte of its bits counts.
     const ROUNDING: f32 = 3.0 * (1 << 22) as f32;
-    let rounded = x.map(|x| (x * inverse + ROUNDING).to_bits().wrapping_sub(ROUNDING.to_bits()).cast_signed());
-    for (number, rounded) in numbers.iter_mut().zip(rounded) {
-        *number = rounded as i8;
+    for (number, x) in numbers.iter_mut().zip(x) {
+        *number = (x * inverse + ROUNDING).to_bits() as i8;
     }
-    let (first, second) = rounded.split_at(SHARED / 2);
-    let sum = |half: &[i32]| half.iter().fold(0i32, |sum, &number| sum.wrapping_add(number));
+    let (first, second) = numbers.split_at(SHARED / 2);
+    let sum = |half: &[i8]| i32::from(half.iter().map(|&number| i16::from(number)).sum::<i16>());
     (scale, [sum(first), sum(second)])
 }

@@ -11,7 +11,7 @@ use crate::kernels::isa::Isa;
 use crate::kernels::panels::{Element, PANEL_ROWS};
 use crate::kernels::pool;
 use crate::kernels::product::epilogue::{self, MOST_PANELS, Sink};
-use crate::kernels::product::{Epilogue, Line, Out, check};
+use crate::kernels::product::{Epilogue, Out, check};
 
 /// How to multiply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub(crate) enum Arithmetic {
 }
 
 /// Most rows of a tile.
-pub(super) const MOST_ROWS: usize = 8;
+pub(super) const MOST_ROWS: usize = 12;
 /// A task reads so much at least, if there are tasks enough then.
 const TASK_BYTES: usize = 128 << 10;
 /// So many tasks keep the threads equally busy.
@@ -33,7 +33,8 @@ const ENOUGH_TASKS: usize = 32;
 thread_local! {
     static ROUNDED: Cell<Rounded> = Cell::default();
     /// Where panels are unpacked.
-    static SCRATCH: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+    #[cfg(target_arch = "x86_64")]
+    static SCRATCH: Cell<Vec<crate::kernels::product::Line>> = const { Cell::new(Vec::new()) };
 }
 
 /// Multiplies `x`, `[m, columns]`, by the weights and finishes the sums. Meant for few rows, right for any number. The

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use self::reference::{Bits, dot, groups, int8_dot, random_rows, values};
 use super::{Arithmetic, Format, QuantPanels, step};
 use crate::kernels::isa::Isa;
-use crate::kernels::operands::Operands;
 use crate::kernels::panels::{Element, Error, PANEL_ROWS};
+use crate::kernels::operands::Operands;
 use crate::kernels::product::{Epilogue, Out, Rows, Source, Then, product};
 
 const PLAIN: Epilogue<'_> = Epilogue { bias: None, then: Then::Nothing };
@@ -178,4 +178,21 @@ fn memory_is_that_of_the_panels() {
     let weights = pack(Isa::Plain, Format::Q4K, 33, 512, &random_rows(Format::Q4K, 33, 512, &mut Bits(1)));
     assert_eq!((weights.rows(), weights.columns(), weights.len(), weights.format()), (33, 512, 3, Format::Q4K));
     assert_eq!(weights.bytes(), 3 * 16 * Format::Q4K.row_bytes(512));
+}
+
+#[test]
+fn what_is_no_number_stays_none_and_what_is_tiny_counts_as_zero() {
+    let mut bits = Bits(3);
+    for format in Format::ALL {
+        let (weights, _) = random(format, 20, 256, &mut bits);
+        for isa in Isa::available() {
+            let mut x = vec![f32::MIN_POSITIVE; 256];
+            assert!(steps(isa, &x, &weights, Arithmetic::Int8).iter().all(|&sum| sum == 0.0), "{isa:?} {format:?}");
+            for bad in [f32::NAN, f32::INFINITY] {
+                x[40] = bad;
+                let sums = steps(isa, &x, &weights, Arithmetic::Int8);
+                assert!(sums.iter().all(|sum| sum.is_nan()), "{isa:?} {format:?}: {sums:?} for {bad}");
+            }
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! What tiles in vectors are called with, whatever multiplies in them.
 
-/// Multiplies rows, as many as the tile has, by at least one panel and at most as many as the tile has: takes panels, their
-/// columns and rows; writes the sums `[panels, 16]` of each row, and those of the next row so many floats further.
+/// Multiplies rows, as many as the tile has, by at least one panel and at most as many as the tile has: takes panels,
+/// their columns and rows; writes the sums `[panels, 16]` of each row, and those of the next row so many floats
+/// further.
 pub(super) type Run<X> = unsafe fn(&[*const u8], usize, &[X], *mut f32, usize);
 
 /// The largest tile of at most so many rows.
@@ -12,8 +13,8 @@ pub(super) struct Tile<X> {
     pub(super) rows: usize,
     pub(super) panels: usize,
     /// # Safety
-    /// The instructions are there; panels are whole, of the tile's format and 64-byte aligned; rows are whole and rounded
-    /// for the format, if at all; there is room for the sums.
+    /// The instructions are there; panels are whole, of the tile's format and 64-byte aligned; rows are whole and
+    /// rounded for the format, if at all; there is room for the sums.
     pub(super) run: Run<X>,
 }
 

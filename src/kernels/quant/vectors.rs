@@ -6,6 +6,7 @@ use std::ops::Range;
 use bytemuck::Zeroable;
 
 use super::panels::QuantPanels;
+use super::rounded::{Pointers, Rounded};
 use super::step::{Activations, MOST_ROWS};
 use super::unpacked::Unpack;
 use super::{bytes, exact, tile};
@@ -27,7 +28,7 @@ pub(super) struct Tiles<'a> {
 
 enum Which<'a> {
     Exact(tile::Tiles<*const f32>, &'a [f32]),
-    Int8(tile::Tiles<bytes::Row>, &'a super::rounded::Rounded),
+    Int8(tile::Tiles<Pointers>, &'a Rounded),
 }
 
 /// Whole panels, as the tiles read them.
@@ -78,7 +79,7 @@ impl<'a> Tiles<'a> {
             if let Some(unpack) = &self.unpack {
                 let to = scratch[index * lines..][..lines].as_mut_ptr().cast();
                 // SAFETY: the instructions are there, as for the tiles; the panel is whole; there are as many lines as
-                // it takes; and both are aligned, the panel as a multiple of 64 bytes from the start of a mapping.
+                // it takes; and both are aligned, the panel as a multiple of 64 bytes from the start of a page.
                 unsafe { (unpack.run)(ready.panels[index], columns, to) };
                 ready.panels[index] = to;
             }
@@ -95,7 +96,7 @@ impl<'a> Tiles<'a> {
                 run(&tiles(rows), &panels.panels[..panels.len], columns, row, sums)
             }
             Which::Int8(tiles, x) => {
-                let row = |row: usize| bytes::Row::from(x.row(first_row + row));
+                let row = |row: usize| x.pointers(first_row + row);
                 run(&tiles(rows), &panels.panels[..panels.len], columns, row, sums)
             }
         }
@@ -112,7 +113,10 @@ fn run<X: Copy>(
 ) -> usize {
     let (rows, stride) = (tile.rows, panels.len() * PANEL_ROWS);
     let sums = &mut sums[..rows * stride];
-    let x: [_; MOST_ROWS] = std::array::from_fn(|index| row(index.min(rows - 1)));
+    let mut x = [row(0); MOST_ROWS];
+    for (index, x) in x[..rows].iter_mut().enumerate() {
+        *x = row(index);
+    }
     for (index, panels) in panels.chunks(tile.panels).enumerate() {
         let sums = sums[index * tile.panels * PANEL_ROWS..].as_mut_ptr();
         // SAFETY: an `Isa` other than the plain one is only made where the machine has it. `Ready` has whole, aligned

@@ -1,6 +1,8 @@
 //! Panels of floats out of quantized ones, in vectors.
 
-use std::arch::x86_64::{_mm512_cvtne2ps_pbh, _mm512_load_si512, _mm512_permutexvar_epi16, _mm512_store_si512};
+use std::arch::x86_64::{
+    __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_load_si512, _mm512_permutexvar_epi16, _mm512_store_si512,
+};
 use std::marker::PhantomData;
 
 use super::blocks::{Blocks, Q4K, Q5K, Q6K, Q8_0, Scales, Visit, byte, walk};
@@ -29,6 +31,7 @@ impl<S: Lanes> Put<S> for F32 {
     const COLUMN_BYTES: usize = 64;
 
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "iterators' closures might not be inlined")]
     unsafe fn put(columns: [S::Floats; 4], to: *mut u8) {
         for index in 0..4 {
             // SAFETY: the caller's.
@@ -96,7 +99,7 @@ impl Put<Avx512> for Bf16Instruction {
             let order = _mm512_load_si512(PAIRS.0.as_ptr().cast());
             for pair in 0..2 {
                 let both = _mm512_cvtne2ps_pbh(columns[pair * 2 + 1], columns[pair * 2]);
-                let words = _mm512_permutexvar_epi16(order, std::mem::transmute::<_, <Avx512 as Lanes>::Words>(both));
+                let words = _mm512_permutexvar_epi16(order, std::mem::transmute::<__m512bh, __m512i>(both));
                 _mm512_store_si512(to.add(pair * 64).cast(), words);
             }
         }
@@ -111,6 +114,7 @@ struct To<W> {
 
 impl<S: Lanes, F: Blocks<S>, W: Put<S>> Visit<S, F, 1> for To<W> {
     #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "iterators' closures might not be inlined")]
     unsafe fn group(
         &mut self,
         blocks: &[*const u8; 1],

@@ -49,9 +49,9 @@ impl Source for Widened<'_> {
             let panel = self.weights.panel(first + panel);
             #[cfg(target_arch = "x86_64")]
             if let Some(widen) = widen::best(isa, self.weights.format(), self.element) {
-                // SAFETY: an `Isa` other than the plain one is only made where the machine has it. The panel is whole and
-                // aligned as a multiple of 64 bytes from the start of a mapping; lines are aligned, and as many as a panel
-                // takes.
+                // SAFETY: an `Isa` other than the plain one is only made where the machine has it. The panel is whole
+                // and aligned as a multiple of 64 bytes from the start of a page; lines are aligned, and as many as
+                // a panel takes.
                 unsafe { widen(panel.as_ptr(), columns, lines.as_mut_ptr().cast()) };
                 continue;
             }

@@ -69,7 +69,7 @@ fn order(distance: i32) -> __m512i {
 /// A row of words can be written.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn store_weights<const ROUND: bool>(into: *mut f32, _lanes: usize, [low, high]: [Vector; 2]) {
+unsafe fn store_weights<const ROUND: bool>(into: *mut f32, [low, high]: [Vector; 2]) {
     // SAFETY: as the caller says.
     unsafe { _mm512_storeu_si512(into.cast(), pair_up(in_order(low, high))) }
 }

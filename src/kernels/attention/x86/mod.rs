@@ -1,5 +1,6 @@
 //! The kernels in the vector instructions of x86-64.
 
+pub(super) mod avx2;
 pub(super) mod avx512;
 pub(super) mod avx512_bf16;
 mod band;

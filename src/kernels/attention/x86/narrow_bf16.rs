@@ -19,7 +19,7 @@ fn add_products(sum: Vector, number: Vector, lanes: Vector) -> Vector {
 /// A row of words can be written.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn store_weights<const ROUND: bool>(into: *mut f32, _lanes: usize, [low, high]: [Vector; 2]) {
+unsafe fn store_weights<const ROUND: bool>(into: *mut f32, [low, high]: [Vector; 2]) {
     // SAFETY: both types are 32 bytes of which any bits are valid.
     let halves = unsafe { std::mem::transmute::<__m256bh, __m256i>(_mm256_cvtne2ps_pbh(high, low)) };
     let order = _mm256_setr_epi16(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15);

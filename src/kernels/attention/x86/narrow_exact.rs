@@ -15,16 +15,12 @@ fn add_products(sum: Vector, number: Vector, lanes: Vector) -> Vector {
 }
 
 /// # Safety
-/// Two rows of weights can be written, `lanes` apart.
+/// A row of words can be written.
 #[inline]
 #[target_feature(enable = "avx2")]
-unsafe fn store_weights<const ROUND: bool>(into: *mut f32, lanes: usize, pair: [Vector; 2]) {
+unsafe fn store_weights<const ROUND: bool>(into: *mut f32, [weights]: [Vector; 1]) {
     // SAFETY: as the caller says.
-    unsafe {
-        for (row, weights) in pair.into_iter().enumerate() {
-            store(into.add(row * lanes), if ROUND { round_to_bf16(weights) } else { weights });
-        }
-    }
+    unsafe { store(into, if ROUND { round_to_bf16(weights) } else { weights }) }
 }
 
 tiles!("fma,avx512f,avx512bw,avx512dq,avx512vl");

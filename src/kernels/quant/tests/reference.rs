@@ -1,5 +1,5 @@
-//! What the tests compare with: ggml's blocks decoded one value at a time from the formats' definition, and models of the
-//! products in f64 and in integers.
+//! What the tests compare with: ggml's blocks decoded one value at a time from the formats' definition, and models of
+//! the products in f64 and in integers.
 
 use half::f16;
 
