@@ -4,10 +4,10 @@
 //! them on the way into each product (`kernels`). What the operands are rounded to is the placement's: not at all under
 //! f32 arithmetic. On GPUs products are candle's.
 //!
-//! Quantized weights are widened for prefill; a decode step's position is rounded to 8 bits in blocks and multiplied in
-//! integers, as llama.cpp does, unless the arithmetic is exact. Which way is taken follows the stage, never the number of
-//! positions: a prompt whose end alone is computed, the rest being in the KV cache, must give what the whole prompt
-//! gives.
+//! Before quantized weights, positions are rounded to 8 bits in blocks and multiplied in integers, as llama.cpp does,
+//! unless the arithmetic is exact; where the CPU does not multiply bf16 natively, only those of decode steps, which are
+//! bound by memory. Which way is taken follows the stage, never the number of positions: a prompt whose end alone is
+//! computed, the rest being in the KV cache, must give what the whole prompt gives.
 
 mod joined;
 mod matrix;

@@ -109,7 +109,7 @@ impl Packed {
 
     /// Whether a decode step's positions come out otherwise than by prefill, beyond the last bits.
     pub(super) fn steps_differ(&self) -> bool {
-        matches!(self.panels, Held::Blocks(_)) && self.placement.operands != Operands::Exact
+        matches!(self.panels, Held::Blocks(_)) && self.placement.operands == Operands::Bytes
     }
 
     /// The rows of these ids: `[ids]` -> `[ids, columns]`.
@@ -152,14 +152,10 @@ impl Packed {
             host::written(shape, dtype, |out| {
                 match &self.panels {
                     Held::Floats(panels) => product(isa, x, &**panels, operands, epilogue, width, out),
-                    Held::Blocks(panels) if pass == Pass::Step => {
-                        let x = widened(x);
-                        quant::step(isa, &x, panels, step_arithmetic(operands), epilogue, width, out);
-                    }
-                    Held::Blocks(panels) => {
-                        let panels = panels.widened(panel_element(operands));
-                        product(isa, x, &panels, operands, epilogue, width, out);
-                    }
+                    Held::Blocks(panels) => match block_arithmetic(operands, pass) {
+                        Some(arithmetic) => quant::step(isa, &widened(x), panels, arithmetic, epilogue, width, out),
+                        None => product(isa, x, &panels.widened(Element::F32), operands, epilogue, width, out),
+                    },
                 }
                 Ok(())
             })
@@ -183,19 +179,12 @@ fn widened(values: Values<'_>) -> Cow<'_, [f32]> {
     }
 }
 
-/// How a decode step multiplies blocks.
-fn step_arithmetic(operands: Operands) -> quant::Arithmetic {
-    match operands {
-        Operands::Exact => quant::Arithmetic::Exact,
-        Operands::Bytes | Operands::Bf16 => quant::Arithmetic::Int8,
-    }
-}
-
-/// To what prefill widens blocks.
-fn panel_element(operands: Operands) -> Element {
-    match operands {
-        Operands::Exact | Operands::Bytes => Element::F32,
-        Operands::Bf16 => Element::Bf16,
+/// How blocks are multiplied as they are; `None` where they are widened to f32 for a product of many rows.
+fn block_arithmetic(operands: Operands, pass: Pass) -> Option<quant::Arithmetic> {
+    match (operands, pass) {
+        (Operands::Exact | Operands::Bytes, Pass::Prefill) => None,
+        (Operands::Exact, Pass::Step) => Some(quant::Arithmetic::Exact),
+        (Operands::Bytes, Pass::Step) | (Operands::Bf16, _) => Some(quant::Arithmetic::Int8),
     }
 }
 

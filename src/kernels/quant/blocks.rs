@@ -8,6 +8,9 @@ use super::lanes::Lanes;
 /// Most groups of a block.
 const GROUPS: usize = 16;
 
+/// How far ahead of a block its like is asked for: the time that memory takes.
+const FETCHED_AHEAD_BYTES: usize = 6 << 10;
+
 /// Scales of each group of a block, and minima where the format stores them.
 pub(super) struct Scales<S: Lanes> {
     scales: [MaybeUninit<S::Floats>; GROUPS],
@@ -80,6 +83,9 @@ pub(super) trait Blocks<S: Lanes> {
     const PHASES: usize;
     /// What numbers exceed ggml's signed ones by; `None` where groups have minima instead.
     const OFFSET: Option<u32>;
+    /// Whether to ask for what is read later. A block has more than one thing, and what reads them in turns is no
+    /// stream that the processor would foresee: without asking, q6_k comes from memory at half the speed or less.
+    const FETCHED: bool = true;
 
     /// Reads scales of the whole block, minima only if there are.
     unsafe fn scales(block: *const u8, scales: &mut Scales<S>);
@@ -127,17 +133,17 @@ pub(super) unsafe fn walk<S: Lanes, F: Blocks<S>, const P: usize>(
             let groups = F::COLUMNS.min(columns - start) / F::GROUP;
             let mut first = 0;
             while first < groups {
-                visit.group(&blocks, &scales, first, 0, start + first * F::GROUP);
+                one::<S, F, P>(&blocks, &scales, first, 0, start, visit);
                 if F::PHASES > 1 {
-                    visit.group(&blocks, &scales, first + 1, 1, start + (first + 1) * F::GROUP);
+                    one::<S, F, P>(&blocks, &scales, first, 1, start, visit);
                 }
                 if F::PHASES > 2 {
-                    visit.group(&blocks, &scales, first + 2, 2, start + (first + 2) * F::GROUP);
-                    visit.group(&blocks, &scales, first + 3, 3, start + (first + 3) * F::GROUP);
-                    visit.group(&blocks, &scales, first + 4, 4, start + (first + 4) * F::GROUP);
-                    visit.group(&blocks, &scales, first + 5, 5, start + (first + 5) * F::GROUP);
-                    visit.group(&blocks, &scales, first + 6, 6, start + (first + 6) * F::GROUP);
-                    visit.group(&blocks, &scales, first + 7, 7, start + (first + 7) * F::GROUP);
+                    one::<S, F, P>(&blocks, &scales, first, 2, start, visit);
+                    one::<S, F, P>(&blocks, &scales, first, 3, start, visit);
+                    one::<S, F, P>(&blocks, &scales, first, 4, start, visit);
+                    one::<S, F, P>(&blocks, &scales, first, 5, start, visit);
+                    one::<S, F, P>(&blocks, &scales, first, 6, start, visit);
+                    one::<S, F, P>(&blocks, &scales, first, 7, start, visit);
                 }
                 first += F::PHASES;
             }
@@ -147,6 +153,31 @@ pub(super) unsafe fn walk<S: Lanes, F: Blocks<S>, const P: usize>(
             start += F::COLUMNS;
         }
     }
+}
+
+/// Visits group `first + phase` of blocks that start at column `start`.
+#[inline(always)]
+unsafe fn one<S: Lanes, F: Blocks<S>, const P: usize>(
+    blocks: &[*const u8; P],
+    scales: &[Scales<S>; P],
+    first: usize,
+    phase: usize,
+    start: usize,
+    visit: &mut impl Visit<S, F, P>,
+) {
+    let group = first + phase;
+    if F::FETCHED {
+        let lines = (F::BYTES / LINE_BYTES).div_ceil(F::COLUMNS / F::GROUP);
+        for block in blocks {
+            let ahead = block.wrapping_add(FETCHED_AHEAD_BYTES + group * lines * LINE_BYTES);
+            for line in 0..lines {
+                // SAFETY: fetching reads nothing; any address will do.
+                unsafe { S::fetch(ahead.wrapping_add(line * LINE_BYTES)) };
+            }
+        }
+    }
+    // SAFETY: the caller's.
+    unsafe { visit.group(blocks, scales, group, phase, start + group * F::GROUP) };
 }
 
 pub(super) struct Q4K;

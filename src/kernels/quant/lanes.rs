@@ -20,6 +20,8 @@ pub(super) trait Lanes {
     /// Whether [`dot_wide`](Self::dot_wide) takes 128 from each byte.
     const WIDE_IS_SIGNED: bool;
 
+    /// Asks for the cache line at any address, into the second cache.
+    unsafe fn fetch(at: *const u8);
     unsafe fn splat(value: f32) -> Self::Floats;
     unsafe fn words(value: u32) -> Self::Words;
     /// The 64 bytes at an aligned place.

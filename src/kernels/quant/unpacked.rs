@@ -18,6 +18,7 @@ impl<S: Lanes, F: Blocks<S>> Blocks<S> for Unpacked<F> {
     const BYTES: usize = (first_quad::<S, F>() + F::GROUP / 4) * LINE_BYTES;
     const PHASES: usize = 1;
     const OFFSET: Option<u32> = F::OFFSET;
+    const FETCHED: bool = false;
 
     #[inline(always)]
     unsafe fn scales(block: *const u8, scales: &mut Scales<S>) {
