@@ -54,6 +54,7 @@ fn measurement(row: &Row) -> Value {
     let amount_in = |unit: Unit| (work.unit == unit).then_some(work.amount);
     json!({
         "stage": work.stage.name(),
+        "bytes": amount_in(Unit::Bytes),
         "sampled_frames": amount_in(Unit::Frames),
         "tokens": amount_in(Unit::Tokens),
         "depth": work.depth,
