@@ -14,10 +14,11 @@ test: setup
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps
 
 # Every clip of the fixtures read 20 times in each way, beside other work: the frames are the same each time. Takes a
-# quarter of an hour on two cores.
+# quarter of an hour on two cores. Then the kernels under the address sanitizer.
 test-long: setup
 	cargo test --release --locked --test suite -- --ignored --exact --nocapture \
 		video::steady::every_clip_reads_the_same_each_time
+	scripts/sanitize-kernels.sh
 
 # The cuda and flash-attn features, type-checked without a CUDA toolkit.
 check-cuda: setup
