@@ -155,7 +155,7 @@ impl Placement {
     }
 
     /// In what tensors are kept that go into products or attention next and nowhere else.
-    pub(crate) fn operand_dtype(&self) -> DType {
+    pub fn operand_dtype(&self) -> DType {
         match self.operands {
             Operands::Bf16 => DType::BF16,
             Operands::Exact | Operands::Bytes => self.dtype,

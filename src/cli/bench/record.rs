@@ -19,7 +19,7 @@ impl Report<'_> {
     /// Operations a second that the machine is capable of in the arithmetic of the tower, where all begins.
     pub(super) fn peak_flops_per_sec(&self) -> Option<f64> {
         let devices = self.bench.devices();
-        self.ceilings.flops_per_sec(devices.placement(devices.vision_slot()).dtype)
+        self.ceilings.flops_per_sec(devices.placement(devices.vision_slot()).operand_dtype())
     }
 
     pub(super) fn to_json(&self, rows: &[Row], skipped: &[Stage], warnings: &[String]) -> Value {
