@@ -85,7 +85,7 @@ mod tests {
             (Preset::SeventyTwoBLayer, 1_360_399_904),
             (Preset::Tower, 651_463_712),
         ] {
-            let checkpoint = Checkpoint::open(preset.source(), &[]).expect(preset.name());
+            let checkpoint = Checkpoint::open(preset.source(), &[]).expect("a generated checkpoint");
             assert_eq!(checkpoint.weights.total_bytes(), 2 * parameters, "{}", preset.name());
         }
     }
