@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, DType, Device, Result, Storage, Tensor};
 use half::bf16;
 
-use crate::kernels::out::Out;
+use crate::kernels::out::{self, Out};
 use crate::kernels::values::Values;
 
 /// Gives `read` the values of a CPU tensor in f32 or bf16.
@@ -45,12 +45,12 @@ pub(crate) fn written(
     let shape = shape.into();
     match dtype {
         DType::F32 => {
-            let mut values = vec![0f32; shape.elem_count()];
+            let mut values = out::zeros::<f32>(shape.elem_count());
             write(Out::F32(&mut values))?;
             Tensor::from_vec(values, shape, &Device::Cpu)
         }
         DType::BF16 => {
-            let mut values = vec![bf16::ZERO; shape.elem_count()];
+            let mut values = out::zeros::<bf16>(shape.elem_count());
             write(Out::Bf16(&mut values))?;
             Tensor::from_vec(values, shape, &Device::Cpu)
         }

@@ -52,7 +52,7 @@ impl Work {
 }
 
 /// Share of a plain matrix product's speed that whole stages reach: attention, norms and the like take the rest.
-const SUSTAINED_SHARE: f64 = 0.8;
+const SUSTAINED_SHARE: f64 = 0.9;
 
 /// The speed that long stages reach on this machine, in floating-point operations per second: a product as the tower
 /// has it measured for about 50 ms, less what is lost between products.

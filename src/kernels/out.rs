@@ -1,8 +1,11 @@
 //! Where kernels write values: f32 as computed, or bf16 rounded to nearest, ties to even.
 
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use half::bf16;
+
+use super::pool;
 
 /// Room for a kernel's result.
 #[derive(Debug)]
@@ -65,9 +68,37 @@ impl<'a, T> Disjoint<'a, T> {
     }
 }
 
+/// Bytes that one task of [`zeros`] clears.
+const ZEROS_TASK_BYTES: usize = 256 << 10;
+
+/// Zeros for a result, cleared by all threads: one alone takes a twentieth of the time of the product that follows.
+pub(crate) fn zeros<T: bytemuck::Zeroable + Copy + Send>(len: usize) -> Vec<T> {
+    let task_len = ZEROS_TASK_BYTES / size_of::<T>();
+    let mut values = Vec::with_capacity(len);
+    let spare = Disjoint::new(&mut values.spare_capacity_mut()[..len]);
+    pool::run(len.div_ceil(task_len), |task| {
+        let start = task * task_len;
+        // SAFETY: each task runs once and takes its own part.
+        let part = unsafe { spare.part(start, task_len.min(len - start)) };
+        part.fill(MaybeUninit::new(T::zeroed()));
+    });
+    // SAFETY: the tasks have written all of them.
+    unsafe { values.set_len(len) };
+    values
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn zeros_are_as_many_as_asked_for() {
+        for len in [0, 1, ZEROS_TASK_BYTES / 4, ZEROS_TASK_BYTES / 4 + 1, 1_000_003] {
+            drop(vec![1f32; len]);
+            let zeros = zeros::<f32>(len);
+            assert!(zeros.len() == len && zeros.iter().all(|&zero| zero == 0.0), "{len}");
+        }
+    }
 
     #[test]
     fn bf16_is_rounded_as_half_does() {

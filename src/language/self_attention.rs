@@ -9,6 +9,7 @@ use crate::checkpoint::LanguageConfig;
 use crate::device::Placement;
 use crate::host;
 use crate::kernels::attention::{self, Cache, Causal};
+use crate::kernels::out;
 use crate::kernels::rope::{self, CacheMut, Heads, Rotation};
 
 /// What all layers on one slot share about the positions of one chunk.
@@ -81,7 +82,7 @@ impl SelfAttention {
         let (isa, operands) = (placement.isa(), placement.operands);
         let is_bf16 = placement.operand_dtype() == DType::BF16;
         let rows = cache.rows(layer, count, (kv_heads, width), is_bf16)?;
-        let mut queries = vec![0f32; count * heads * width];
+        let mut queries = out::zeros::<f32>(count * heads * width);
         angles.floats(|cos, sin| {
             host::floats(qkv, |qkv| {
                 let (shape, rotation) = (Heads { queries: heads, keys: kv_heads, width }, Rotation { cos, sin });

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use self::reference::{Bits, dot, groups, int8_dot, random_rows, values};
 use super::{Arithmetic, Format, QuantPanels, step};
 use crate::kernels::isa::Isa;
-use crate::kernels::panels::{Element, Error, PANEL_ROWS};
 use crate::kernels::operands::Operands;
+use crate::kernels::panels::{Element, Error, PANEL_ROWS};
 use crate::kernels::product::{Epilogue, Out, Rows, Source, Then, product};
 
 const PLAIN: Epilogue<'_> = Epilogue { bias: None, then: Then::Nothing };

@@ -292,10 +292,7 @@ fn the_json_record_holds_everything() {
         _ => ("bf16", "candle"),
     };
     assert_eq!((&record["dtype"], &record["kernels"]), (&json!(dtype), &json!(kernels)), "weights in bf16");
-    assert_eq!(
-        (&record["device"], &record["stop_reason"]),
-        (&json!(device()), &json!("length"))
-    );
+    assert_eq!((&record["device"], &record["stop_reason"]), (&json!(device()), &json!("length")));
     let video = &record["video"];
     assert_eq!((&video["frame_count"], &video["width"], &video["height"]), (&json!(132), &json!(1280), &json!(720)));
     let duration = video["frame_count"].as_f64().unwrap() / video["avg_fps"].as_f64().unwrap();

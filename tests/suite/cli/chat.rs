@@ -208,7 +208,9 @@ fn a_context_that_fills_up_is_refused_with_what_helps() {
 #[test]
 fn memory_is_planned_for_the_conversation() {
     let (model, clip) = (tiny_checkpoint_arg(), clip_arg("plain_h264.mp4"));
-    let args = |limit| [clip.as_str(), "--model", &model, "-n", "2", "--device", "cpu", "--dtype", "f32", "--memory-limit", limit];
+    let args = |limit| {
+        [clip.as_str(), "--model", &model, "-n", "2", "--device", "cpu", "--dtype", "f32", "--memory-limit", limit]
+    };
     chat(args("1MB"), b"What?\n").fails_with(&["not enough memory"]);
     // Enough for the first turns, and not for an answer that long.
     let lines = b"What?\n/set max-new-tokens 20000\nWhat?\n/set max-new-tokens 4\nWhat?\n";
