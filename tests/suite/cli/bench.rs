@@ -63,8 +63,9 @@ fn every_stage_is_measured_and_its_figures_agree() {
         }
         if cfg!(target_os = "linux") {
             let rss = row["rss_bytes"].as_u64().unwrap();
-            assert!(rss >= peak && rss > 5_000_000, "{row}");
-            peak = rss;
+            // A peak only grows, but the system counts pages in batches.
+            assert!(rss + 2_000_000 > peak && rss > 5_000_000, "{row}");
+            peak = peak.max(rss);
         }
     }
 }
