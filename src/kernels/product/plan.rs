@@ -9,6 +9,7 @@ use super::vectors;
 use super::{Epilogue, Source, Then};
 use crate::kernels::isa::Isa;
 use crate::kernels::panels::PANEL_ROWS;
+use crate::kernels::pool;
 
 /// The most rows of an item: what a source does to make panels is done once for them, and they stay in the cache.
 const MOST_ITEM_ROWS: usize = 512;
@@ -19,8 +20,8 @@ const ITEM_PANEL_BYTES: usize = 512 << 10;
 const MOST_ITEM_PANELS: usize = 8;
 /// With few rows an item is a stretch of memory to read, and should not be too short.
 const FEW_ROWS_ITEM_BYTES: usize = 1 << 20;
-/// So many items keep the threads equally busy.
-const ENOUGH_ITEMS: usize = 32;
+/// So many items for each thread keep all of them equally busy.
+const ENOUGH_ITEMS: usize = 16;
 
 /// The cuts.
 #[derive(Debug)]
@@ -52,11 +53,12 @@ impl Plan {
         item_panels = (item_panels / unit * unit).max(unit);
         let blocks = m.div_ceil(MOST_ITEM_ROWS);
         let mut item_rows = m.div_ceil(blocks);
+        let enough = ENOUGH_ITEMS * pool::threads();
         let items = |rows: usize, item_panels: usize| m.div_ceil(rows) * panels.div_ceil(item_panels);
-        while items(item_rows, item_panels) < ENOUGH_ITEMS && item_panels > unit.max(if few { 4 } else { 1 }) {
+        while items(item_rows, item_panels) < enough && item_panels > unit.max(if few { 4 } else { 1 }) {
             item_panels = (item_panels / 2 / unit * unit).max(unit);
         }
-        while items(item_rows, item_panels) < ENOUGH_ITEMS && item_rows >= 2 * FEWEST_ITEM_ROWS {
+        while items(item_rows, item_panels) < enough && item_rows >= 2 * FEWEST_ITEM_ROWS {
             item_rows = item_rows.div_ceil(2);
         }
         item_rows = item_rows.next_multiple_of(kernel.rows());

@@ -27,8 +27,8 @@ pub(crate) enum Arithmetic {
 pub(super) const MOST_ROWS: usize = 12;
 /// A task reads so much at least, if there are tasks enough then.
 const TASK_BYTES: usize = 128 << 10;
-/// So many tasks keep the threads equally busy.
-const ENOUGH_TASKS: usize = 32;
+/// So many tasks for each thread keep all of them equally busy.
+const ENOUGH_TASKS: usize = 16;
 
 thread_local! {
     static ROUNDED: Cell<Rounded> = Cell::default();
@@ -101,7 +101,7 @@ impl Work<'_> {
     /// Panels of a task: a multiple of those that are finished at once.
     fn task_panels(&self) -> usize {
         let mut units = (TASK_BYTES / (MOST_PANELS * self.weights.panel(0).len())).max(1);
-        while units > 1 && self.weights.len() < units * MOST_PANELS * ENOUGH_TASKS {
+        while units > 1 && self.weights.len() < units * MOST_PANELS * ENOUGH_TASKS * pool::threads() {
             units /= 2;
         }
         units * MOST_PANELS
