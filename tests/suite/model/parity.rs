@@ -460,7 +460,6 @@ fn bf16_is_nearer_to_f32_than_the_reference_is() {
         ratios.push(ratio);
     }
     let mean = (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp();
-    println!("RMS against f32, as shares of the reference's: {mean:.3} in the mean, {ratios:.2?}");
     assert!(mean <= 1.0, "{mean}: {ratios:.2?}");
 }
 
