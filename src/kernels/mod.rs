@@ -1,8 +1,8 @@
 //! Arithmetic on the CPU: matrix products, attention and what runs over rows, on every core, in the widest
 //! instructions that the machine has.
 //!
-//! Slices in, slices out: nothing here knows candle, checkpoints or the model. Weights lie in [`panels`], one layout for
-//! every kernel; work is handed out by [`pool`]; [`choice`] says with which instructions. A kernel has a plain twin
+//! Slices in, slices out: nothing here knows candle, checkpoints or the model. Weights lie in [`panels`], one layout
+//! for every kernel; work is handed out by [`pool`]; [`choice`] says with which instructions. A kernel has a plain twin
 //! in safe Rust, which its tests compare it with and which runs where nothing better is known.
 
 pub(crate) mod attention;

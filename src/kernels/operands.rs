@@ -8,6 +8,7 @@ pub enum Operands {
     Exact,
     /// Only a decode step's activations before quantized weights, to 8 bits in blocks of 32.
     Bytes,
-    /// To bf16, the nearest, before weights in bf16 and in attention; before quantized weights to 8 bits in blocks of 32.
+    /// To bf16, the nearest, before weights in bf16 and in attention; before quantized weights to 8 bits in blocks of
+    /// 32.
     Bf16,
 }
