@@ -1,8 +1,8 @@
 //! Linear layers, alone and joined, with what follows them: the same to the model on every device.
 //!
-//! On the CPU weights lie in panels as they are stored, in 16-bit floats or in blocks of few bits, and the kernels widen
-//! them on the way into each product (`kernels`). What the operands are rounded to is the placement's: not at all under
-//! f32 arithmetic. On GPUs products are candle's.
+//! On the CPU weights lie in panels as they are stored, in floats or in blocks of few bits, and the kernels widen them
+//! on the way into each product (`kernels`). What the operands are rounded to is the placement's: not at all under f32
+//! arithmetic. On GPUs products are candle's.
 //!
 //! Before quantized weights, positions are rounded to 8 bits in blocks and multiplied in integers, as llama.cpp does,
 //! unless the arithmetic is exact; where the CPU does not multiply bf16 natively, only those of decode steps, which are

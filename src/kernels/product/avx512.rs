@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::tile::Shape;
+use super::shape::Shape;
 use crate::kernels::panels::{Element, PANEL_ROWS};
 
 const BF16: u8 = 0;

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
-use super::tile::Shape;
+use super::shape::Shape;
 use crate::kernels::panels::PANEL_ROWS;
 
 /// Multiplies a tile.

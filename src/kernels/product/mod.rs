@@ -16,6 +16,7 @@ pub(in crate::kernels) mod epilogue;
 mod operands;
 mod plain;
 mod plan;
+mod shape;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -63,8 +64,8 @@ thread_local! {
     static SCRATCH: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
 }
 
-/// Multiplies activations `[m, columns]` by the weights and finishes the sums, `[m, width]`. The width is the number of the weights' rows, or, for
-/// [`Then::SiluTimes`], that of the outputs.
+/// Multiplies activations `[m, columns]` by the weights and finishes the sums, `[m, width]`. The width is the number of
+/// the weights' rows, or, for [`Then::SiluTimes`], that of the outputs.
 pub(crate) fn product(
     isa: Isa,
     x: Rows<'_>,

@@ -6,7 +6,7 @@ use std::cell::Cell;
 use half::bf16;
 
 use super::Rows;
-use super::tile::MOST_ROWS;
+use super::shape::MOST_ROWS;
 use super::vectors::{self, round};
 use crate::kernels::isa::Isa;
 use crate::kernels::pool;

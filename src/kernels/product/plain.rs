@@ -1,6 +1,6 @@
 //! Tiles in plain Rust: the twin of the others, and what runs where the machine has nothing better.
 
-use super::tile::Shape;
+use super::shape::Shape;
 use crate::kernels::panels::{Element, PANEL_ROWS};
 
 /// The most rows of a tile.

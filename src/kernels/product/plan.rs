@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::epilogue::{self, MOST_PANELS, Sink};
 use super::operands::Ready;
-use super::tile::{Kernel, MOST_ROWS, Shape};
+use super::shape::{MOST_ROWS, Shape};
+use super::tile::Kernel;
 use super::vectors;
 use super::{Epilogue, Source, Then};
 use crate::kernels::isa::Isa;

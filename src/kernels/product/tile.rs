@@ -1,23 +1,12 @@
 //! Which tile multiplies what, how large it is, and the one place from which they are called.
 
 use super::operands::{Ready, Wanted};
+use super::shape::Shape;
 use super::{Operands, plain};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512, avx512bf16};
 use crate::kernels::isa::Isa;
 use crate::kernels::panels::{Element, PANEL_ROWS};
-
-/// The most rows of any tile.
-pub(super) const MOST_ROWS: usize = 12;
-
-/// The extent of a tile. The sums of row r, 16 for each panel, start at `r * sum_stride`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Shape {
-    pub(super) rows: usize,
-    pub(super) panels: usize,
-    pub(super) columns: usize,
-    pub(super) sum_stride: usize,
-}
 
 /// The tiles that multiply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -433,8 +433,8 @@ fn storage_dtype_and_tying_do_not_change_the_answer() {
     }
 }
 
-/// Everything computed in bf16 or f16, as a GPU does it, stays near the f32 logits: a wrong cast or a table in the wrong
-/// dtype would not.
+/// Everything computed in bf16 or f16, as a GPU does it, stays near the f32 logits: a wrong cast or a table in the
+/// wrong dtype would not.
 #[test]
 fn half_precision_stays_near_the_reference() {
     let case = Case::load("grid_bilinear_s2_a");
