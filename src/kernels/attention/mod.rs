@@ -7,6 +7,7 @@
 
 mod ahead;
 mod exp2;
+mod fetch;
 mod item;
 mod kernel;
 mod pack;

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use half::bf16;
 
-use super::ahead::fetch;
+use super::fetch::fetch;
 use super::{Out, Values};
 
 /// Where the rows of a head lie, in values.

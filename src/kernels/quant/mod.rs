@@ -3,6 +3,7 @@
 //! Many rows of activations go through [`product`](super::product), for which [`Widened`] makes panels of floats in the
 //! cache, a few at a time. A few rows go through [`step`], which multiplies the blocks themselves.
 
+mod activations;
 #[cfg(target_arch = "x86_64")]
 mod blocks;
 #[cfg(target_arch = "x86_64")]

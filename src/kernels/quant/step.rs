@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::activations::{Activations, MOST_ROWS};
 use super::panels::QuantPanels;
 use super::plain::tiles as plain;
 use super::rounded::Rounded;
@@ -23,8 +24,6 @@ pub(crate) enum Arithmetic {
     Int8,
 }
 
-/// Most rows of a tile.
-pub(super) const MOST_ROWS: usize = 12;
 /// A task reads so much at least, if there are tasks enough then.
 const TASK_BYTES: usize = 128 << 10;
 /// So many tasks for each thread keep all of them equally busy.
@@ -75,13 +74,6 @@ pub(crate) fn step(
             ROUNDED.set(rounded);
         }
     }
-}
-
-/// Rows as they are multiplied.
-#[derive(Clone, Copy)]
-pub(super) enum Activations<'a> {
-    Exact(&'a [f32]),
-    Int8(&'a Rounded),
 }
 
 struct Work<'a> {

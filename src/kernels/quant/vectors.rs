@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use bytemuck::Zeroable;
 
+use super::activations::{Activations, MOST_ROWS};
 use super::panels::QuantPanels;
 use super::rounded::{Pointers, Rounded};
-use super::step::{Activations, MOST_ROWS};
 use super::unpacked::Unpack;
 use super::{bytes, exact, tile};
 use crate::kernels::isa::Isa;

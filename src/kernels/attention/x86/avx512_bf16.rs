@@ -7,13 +7,9 @@ use super::super::kernel::{Kernel, MOST_LANES, Softmax, Tile, UNSEEN};
 use super::super::problem::{OutRow, Rows};
 use super::super::tiles::{Scores, Sums, tile_methods, tiles};
 use super::band::{Band, fetch_ahead};
+use super::extent::{BF16_PAIR as PAIR, LANES, ROWS, VECTORS};
 use super::lanes512::*;
 use super::narrow_bf16;
-
-const VECTORS: usize = 3;
-pub(super) const LANES: usize = VECTORS * VECTOR;
-pub(super) const ROWS: usize = 8;
-pub(super) const PAIR: usize = 2;
 
 /// 8 rows by 48 lanes.
 #[derive(Debug, Clone, Copy)]

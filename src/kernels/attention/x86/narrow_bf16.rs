@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::super::kernel::{Softmax, Tile, UNSEEN};
 use super::super::tiles::{Scores, Sums, tiles};
-use super::avx512_bf16::{LANES, PAIR, ROWS};
+use super::extent::{BF16_PAIR as PAIR, LANES, ROWS};
 use super::lanes256::{exp2_as_with_16_lanes as exp2, *};
 
 #[inline]

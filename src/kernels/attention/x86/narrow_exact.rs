@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::super::kernel::{Softmax, Tile, UNSEEN};
 use super::super::tiles::{Scores, Sums, tiles};
-use super::avx512::{LANES, PAIR, ROWS};
+use super::extent::{EXACT_PAIR as PAIR, LANES, ROWS};
 use super::lanes256::{exp2_as_with_16_lanes as exp2, *};
 
 #[inline]

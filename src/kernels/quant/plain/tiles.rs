@@ -3,8 +3,8 @@
 use super::{Row, blocks};
 use crate::kernels::panels::PANEL_ROWS;
 use crate::kernels::quant::QuantPanels;
+use crate::kernels::quant::activations::Activations;
 use crate::kernels::quant::rounded::{Row as Rounded, SHARED};
-use crate::kernels::quant::step::Activations;
 
 /// The sums of one row by one panel.
 pub(in super::super) fn row(weights: &QuantPanels, panel: usize, x: Activations<'_>, row: usize) -> [f32; PANEL_ROWS] {
