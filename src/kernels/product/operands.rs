@@ -9,6 +9,7 @@ use super::Rows;
 use super::shape::MOST_ROWS;
 use super::vectors::{self, round};
 use crate::kernels::isa::Isa;
+use crate::kernels::out::Disjoint;
 use crate::kernels::pool;
 
 /// Rows ready for the tiles, and how far apart they start.
@@ -108,10 +109,12 @@ fn with_buffer<X: Copy + Sync, T: Copy + Send + Sync>(
     let mut values = buffer.take();
     values.resize(x.len() / columns * stride, zero);
     let rows_per_task = VALUES_PER_TASK.div_ceil(columns);
-    let parts = Parts::new(&mut values, rows_per_task * stride);
-    pool::run(parts.len(), |task| {
+    let (len, part) = (values.len(), rows_per_task * stride);
+    let parts = Disjoint::new(&mut values);
+    pool::run(len.div_ceil(part), |task| {
+        let start = task * part;
         // SAFETY: each task runs once and takes its own part.
-        let to = unsafe { parts.part(task) };
+        let to = unsafe { parts.part(start, part.min(len - start)) };
         let from = x[task * rows_per_task * columns..].chunks_exact(columns);
         for (to, from) in to.chunks_exact_mut(stride).zip(from) {
             let (to, pad) = to.split_at_mut(columns);
@@ -122,37 +125,6 @@ fn with_buffer<X: Copy + Sync, T: Copy + Send + Sync>(
     multiply(&values, stride);
     if size_of_val(values.as_slice()) <= KEPT_BYTES {
         buffer.set(values);
-    }
-}
-
-/// A slice in parts, for tasks of which each takes one.
-struct Parts<'a, T> {
-    values: *mut T,
-    len: usize,
-    part: usize,
-    lent: std::marker::PhantomData<&'a mut [T]>,
-}
-
-// SAFETY: it stands for a mutable slice of which each thread takes other parts.
-unsafe impl<T: Send> Sync for Parts<'_, T> {}
-
-impl<'a, T> Parts<'a, T> {
-    fn new(values: &'a mut [T], part: usize) -> Self {
-        Self { values: values.as_mut_ptr(), len: values.len(), part, lent: std::marker::PhantomData }
-    }
-
-    fn len(&self) -> usize {
-        self.len.div_ceil(self.part)
-    }
-
-    /// # Safety
-    /// Nobody else takes the same part.
-    #[expect(clippy::mut_from_ref, reason = "the parts do not overlap")]
-    unsafe fn part(&self, index: usize) -> &mut [T] {
-        let start = index * self.part;
-        assert!(start < self.len);
-        // SAFETY: inside the slice, which is lent for as long as `self` lives; the caller answers for the rest.
-        unsafe { std::slice::from_raw_parts_mut(self.values.add(start), self.part.min(self.len - start)) }
     }
 }
 

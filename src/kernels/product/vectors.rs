@@ -6,6 +6,7 @@ use std::arch::x86_64::*;
 
 use half::bf16;
 
+use crate::kernels::out::Value;
 use crate::kernels::panels::PANEL_ROWS;
 
 /// Asks for `count` values from `first` on to be brought into the first cache.
@@ -48,10 +49,7 @@ pub(super) trait Vectors {
 /// To the nearest bf16, ties to even; NaN stays NaN.
 #[inline(always)]
 pub(super) fn round(x: f32) -> bf16 {
-    let bits = x.to_bits();
-    let rounded = (bits.wrapping_add(0x7fff + ((bits >> 16) & 1))) >> 16;
-    let quiet = (bits >> 16) | 0x40;
-    bf16::from_bits(if x.is_nan() { quiet } else { rounded } as u16)
+    Value::of(x)
 }
 
 /// Those of plain Rust.
