@@ -22,10 +22,12 @@
 //! [`model_name`] says which checkpoint is meant, [`hub`] brings it here, [`demo`] is one inside the program,
 //! [`checkpoint`] knows what is on disk, [`quantization`] in how many bits weights are held, [`device`] where things
 //! run, [`memory`] whether they fit, [`model`] puts the stages together, [`engine`] tells the story of an answer with
-//! them, [`score`] measures how well text is predicted, [`mod@bench`] how fast each stage is. The library never prints
+//! them, [`batch`] asks about thousands of clips, [`score`] measures how well text is predicted, [`mod@bench`] how fast
+//! each stage is. The library never prints
 //! and never exits; the binary's `cli` does.
 
 mod attention;
+pub mod batch;
 pub mod bench;
 mod cgroup;
 pub mod checkpoint;
