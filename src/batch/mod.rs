@@ -2,8 +2,10 @@
 
 mod job;
 mod record;
+mod schedule;
 mod shard;
 
 pub use job::{Job, JobFrames};
 pub use record::{Failure, Head, Record, Run, Status};
+pub use schedule::{Answerer, Desk, Finished, Next, Pace, Piece, Scout, Stop, run};
 pub use shard::{NoShard, Shard};

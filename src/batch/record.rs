@@ -35,6 +35,13 @@ pub struct Failure {
     pub retryable: bool,
 }
 
+impl Failure {
+    /// A failure of a sort, in words.
+    pub fn new(kind: &str, message: impl Into<String>, retryable: bool) -> Self {
+        Self { kind: kind.to_owned(), message: message.into(), retryable }
+    }
+}
+
 /// Which of several runs a record belongs to: its digest, and its share of the inputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
