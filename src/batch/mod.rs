@@ -1,5 +1,5 @@
-//! Many clips, killed at any moment, each answered exactly once: inputs, their division among processes, and the output.
 
+pub mod inputs;
 mod job;
 mod record;
 mod shard;
