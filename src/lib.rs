@@ -48,6 +48,7 @@ mod linear;
 pub mod memory;
 pub mod model;
 pub mod model_name;
+pub mod moment;
 mod norm;
 mod pages;
 pub mod prompt;

@@ -20,6 +20,7 @@ mod index;
 mod info;
 pub mod isolated;
 mod media;
+pub(crate) mod names;
 mod options;
 mod read;
 pub mod sample;

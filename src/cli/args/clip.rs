@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use llava_video::engine::Selection;
+use llava_video::moment;
 
 use super::help::heading::FRAMES;
-use super::values::{at_least_one, moment, positive};
+use super::values::{at_least_one, positive};
 use crate::cli::exit::UsageError;
 
 /// Which clip, and which of its frames are taken.
@@ -34,15 +35,15 @@ pub(crate) struct FrameArgs {
     fps: Option<f64>,
 
     /// Start at this time of the clip: 90, 1:30 or 1m30s.
-    #[arg(long, value_name = "TIME", value_parser = moment, help_heading = FRAMES)]
+    #[arg(long, value_name = "TIME", value_parser = moment::parse, help_heading = FRAMES)]
     start: Option<f64>,
 
     /// End before this time of the clip.
-    #[arg(long, value_name = "TIME", value_parser = moment, help_heading = FRAMES)]
+    #[arg(long, value_name = "TIME", value_parser = moment::parse, help_heading = FRAMES)]
     end: Option<f64>,
 
     /// Take the frames shown at these times instead.
-    #[arg(long, value_name = "TIME,...", value_parser = moment, value_delimiter = ',', help_heading = FRAMES)]
+    #[arg(long, value_name = "TIME,...", value_parser = moment::parse, value_delimiter = ',', help_heading = FRAMES)]
     #[arg(conflicts_with_all = ["frames", "fps", "start", "end"])]
     at: Vec<f64>,
 

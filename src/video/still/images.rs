@@ -15,19 +15,10 @@ use crate::video::frame::Frame;
 use crate::video::index::entries::CountSource;
 use crate::video::index::rate::RateSource;
 use crate::video::info::{Access, ClipInfo, DIRECTORY, SINGLE_IMAGE};
+use crate::video::names::{is_hidden, is_picture, is_video};
 use crate::video::options::ClipOptions;
 use crate::video::sample::distinct;
 use crate::video::view::View;
-
-/// Endings of the files that count as pictures, in lower case.
-const ENDINGS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "bmp"];
-
-/// Endings of files that are likely videos, in lower case: among pictures they make it unclear what is meant.
-const VIDEO_ENDINGS: [&str; 36] = [
-    "3g2", "3gp", "apng", "asf", "avi", "divx", "dv", "f4v", "flv", "gif", "h264", "h265", "hevc", "ivf", "m1v",
-    "m2ts", "m2v", "m4v", "mj2", "mkv", "mov", "mp4", "mpeg", "mpg", "mts", "mxf", "nut", "obu", "ogm", "ogv", "rm",
-    "ts", "vob", "webm", "wmv", "y4m",
-];
 
 /// Pictures in order.
 #[derive(Debug)]
@@ -52,8 +43,9 @@ impl ImageClip {
             Ok(entries.into_iter().map(|entry| entry.path()).filter(|file| !is_hidden(file)).collect())
         };
         let files: Vec<PathBuf> = read().map_err(|source| Error::Io { path: path.to_owned(), source })?;
-        let (mut pictures, others): (Vec<_>, Vec<_>) = files.into_iter().partition(|file| is_named(file, &ENDINGS));
-        let videos = others.iter().filter(|file| is_named(file, &VIDEO_ENDINGS));
+        let (mut pictures, others): (Vec<_>, Vec<_>) =
+            files.into_iter().partition(|file| is_picture(file) && file.is_file());
+        let videos = others.iter().filter(|file| is_video(file) && file.is_file());
         if let Some(video) = videos.clone().min() {
             let name = video.file_name().unwrap_or_default().to_owned();
             let (videos, pictures) = (videos.count(), pictures.len());
@@ -197,16 +189,6 @@ fn to_rgb(picture: DynamicImage) -> Vec<u8> {
         DynamicImage::ImageRgba16(rgba) => rgba.pixels().flat_map(|p| [p.0[0], p.0[1], p.0[2]].map(upper)).collect(),
         other => other.into_rgb8().into_raw(),
     }
-}
-
-fn is_hidden(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."))
-}
-
-/// Whether this is a file whose name has one of `endings`.
-fn is_named(path: &Path, endings: &[&str]) -> bool {
-    let ending = path.extension().and_then(|ending| ending.to_str()).map(str::to_ascii_lowercase);
-    path.is_file() && ending.is_some_and(|ending| endings.contains(&ending.as_str()))
 }
 
 fn name_of(path: &Path) -> std::path::Display<'_> {
