@@ -1,6 +1,7 @@
 //! Many clips, killed at any moment, each answered exactly once: inputs, their division among processes, and the output.
 
 mod job;
+pub mod journal;
 mod record;
 mod shard;
 
