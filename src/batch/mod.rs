@@ -2,6 +2,7 @@
 
 mod job;
 pub mod journal;
+pub mod merge;
 mod record;
 mod shard;
 

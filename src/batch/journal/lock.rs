@@ -72,10 +72,11 @@ impl Lock {
     }
 
     fn signed(mut self) -> io::Result<Self> {
-        let holder = serde_json::to_string(&Holder::this_process())?;
-        self.file.set_len(0)?;
+        let holder = serde_json::to_string(&Holder::this_process())? + "\n";
         self.file.rewind()?;
-        self.file.write_all(format!("{holder}\n").as_bytes())?;
+        self.file.write_all(holder.as_bytes())?;
+        // Not emptied before: some file systems flush what is written to an emptied file, and take milliseconds for it.
+        self.file.set_len(holder.len() as u64)?;
         Ok(self)
     }
 }

@@ -21,11 +21,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value};
 
 pub use error::Error;
+pub(super) use error::shown_digests;
 pub use holder::Holder;
 pub(super) use lock::Lock;
 use output::Output;
 pub use output::same_file;
-pub(super) use output::{check, read_line};
+pub(super) use output::{check, identity, read_line, sync_folder};
 pub use policy::{Fsync, Policy};
 pub use standing::{JobState, Standing, Survey};
 

@@ -99,16 +99,20 @@ pub(crate) fn check(path: &Path) -> Result<(), Error> {
 
 /// Whether two paths lead to one file; not if either leads nowhere.
 pub fn same_file(a: &Path, b: &Path) -> bool {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let id = |path: &Path| path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()));
-        id(a).is_some() && id(a) == id(b)
-    }
-    #[cfg(not(unix))]
-    {
-        matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
-    }
+    matches!((identity(a), identity(b)), (Some(a), Some(b)) if a == b)
+}
+
+/// What the paths that lead to a file have in common: its device and its number there.
+#[cfg(unix)]
+pub(crate) fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    path.metadata().ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+/// What the paths that lead to a file have in common.
+#[cfg(not(unix))]
+pub(crate) fn identity(path: &Path) -> Option<PathBuf> {
+    path.canonicalize().ok()
 }
 
 /// Makes the making or renaming of a file last.
