@@ -63,7 +63,7 @@ pub struct Standing {
 #[derive(Debug)]
 struct Last {
     place: Place,
-    /// `None` of what cannot be the digest of a job.
+    /// `None` of what is no digest of a job, and equals none.
     job: Option<u64>,
     status: Status,
     retryable: bool,
@@ -120,7 +120,7 @@ impl Standing {
     pub fn of(&self, job: &Job) -> JobState {
         match self.last.get(job.id.as_str()) {
             None => JobState::ToDo,
-            Some(last) if last.job.is_none() || last.job != job_number(&job.digest()) => JobState::Changed,
+            Some(last) if last.job != job_number(&job.digest()) => JobState::Changed,
             Some(last) if last.status.is_done() => JobState::Done { status: last.status },
             Some(last) => JobState::Failed { retryable: last.retryable },
         }
