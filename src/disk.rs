@@ -1,4 +1,4 @@
-//! Room on the disk, asked before a large file is begun.
+//! Room on the disk: asked before a large file is begun, and told when there was none.
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +24,12 @@ pub(crate) fn check(dir: &Path, needed_bytes: u64) -> Result<(), NoSpace> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a file cannot grow: a full disk, a quota, a limit of the process.
+pub(crate) fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
 
 /// What this user can still write where `dir` is or will be; `None` where the system does not tell.

@@ -4,6 +4,8 @@ mod answered;
 mod forgiven;
 pub mod inputs;
 mod job;
+pub mod journal;
+pub mod merge;
 mod record;
 mod schedule;
 mod shard;

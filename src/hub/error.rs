@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::digest::Digest;
 use super::known::likely_meant;
 use crate::checkpoint;
-use crate::disk::NoSpace;
+use crate::disk::{NoSpace, is_full};
 use crate::interrupt::Interrupted;
 
 /// Getting, checking and removing cached checkpoints.
@@ -247,10 +247,4 @@ impl Error {
     pub(super) fn is_about_connection(&self) -> bool {
         matches!(self, Self::Unreachable { .. } | Self::RateLimited { .. })
     }
-}
-
-/// Whether a file cannot grow: a full disk, a quota, a limit of the process.
-fn is_full(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge)
 }
