@@ -3,7 +3,9 @@
 mod job;
 mod record;
 mod shard;
+mod shard_auto;
 
 pub use job::{Job, JobFrames};
 pub use record::{Failure, Head, Record, Run, Status};
 pub use shard::{NoShard, Shard};
+pub use shard_auto::{NoAutoShard, NoShardChoice, ShardChoice};
