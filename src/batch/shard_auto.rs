@@ -118,7 +118,8 @@ pub enum NoAutoShard {
     },
     /// A count that was given and is not the engine's.
     #[error(
-        "--shard auto/{given}, but {engine} says {found} shards; where that is meant, write --shard {index}/{given} ({variable} is {index})"
+        "--shard auto/{given}, but {engine} says {found} shards; where {given} is meant, write --shard \
+         ${variable}/{given} (here {index}/{given})"
     )]
     OtherCount {
         /// What was given.
@@ -193,8 +194,8 @@ fn auto(given: Option<usize>, variable: Variable<'_>) -> Result<Shard, NoAutoSha
     if index < count { Ok(Shard { index, count }) } else { Err(NoAutoShard::Beyond { variable, index, count }) }
 }
 
-/// The count of a Slurm array is that of the tasks submitted: redoing two shards with `--array=3,7` makes it 2. So it is
-/// taken only of a whole array from 0, and of others only where the user says the count.
+/// The count of a Slurm array is that of the tasks submitted: redoing two shards with `--array=3,7` makes it 2. So only
+/// that of a whole array from 0 is taken; of others the user says it.
 fn slurm(given: Option<usize>, variable: Variable<'_>) -> Result<Option<Said>, NoAutoShard> {
     let Some(id) = value(SLURM_ID, variable)? else { return Ok(None) };
     let beside = |missing| value(missing, variable)?.ok_or(NoAutoShard::Missing { present: SLURM_ID, missing });
