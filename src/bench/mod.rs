@@ -218,6 +218,7 @@ fn demand(checkpoint: &Checkpoint, options: &BenchOptions) -> Result<Demand, Err
         visual_tokens,
         prompt_tokens,
         cache_positions: prompt_tokens + options.new_tokens,
+        kv_caches: 1,
     })
 }
 
