@@ -24,7 +24,7 @@ use anyhow::{Context, Result, bail};
 use llava_video::checkpoint::{Checkpoint, Source, TensorPlan};
 use llava_video::device::{DeviceMap, DeviceName, DeviceRequest, DtypeRequest, Operands, Placement};
 use llava_video::engine::session::{Session, VisualId, VisualTokens};
-use llava_video::generate::{Decoder, Sampler, SamplingParams, StopRule, TextStream, generate};
+use llava_video::generate::{Decoder, Generation, Sampler, SamplingParams, StopRule, TextStream, generate};
 use llava_video::interrupt::Interrupt;
 use llava_video::model::{ClipFrames, LlavaVideo, penalized_prompt_ids, vocab_len};
 use llava_video::prompt::{self, Conversation, DEFAULT_SYSTEM, Prompt, TimeInstruction, Tokenizer, Turn, user_message};
@@ -238,13 +238,13 @@ impl<'c> Loaded<'c> {
         let generation = &self.checkpoint.generation;
         let rule = StopRule::new(generation.eos_token_ids.iter().copied(), self.compare.max_new_tokens, 0, None);
         let prompt_ids = penalized_prompt_ids(&self.checkpoint.config, &asked.prompt, false);
-        let mut sampler = Sampler::new(&SamplingParams::greedy(generation.repetition_penalty), prompt_ids);
+        let sampler = Sampler::new(&SamplingParams::greedy(generation.repetition_penalty), prompt_ids);
         let (mut stream, mut text) = (TextStream::default(), String::new());
         let mut on_token = |id| {
             text.push_str(&stream.push(id, &self.compare.tokenizer));
             Ok::<(), llava_video::Error>(())
         };
-        let (ids, _) = generate(first, decoder, &mut sampler, &rule, &self.interrupt, &mut on_token)?;
+        let (ids, _) = generate(first, decoder, Generation::new(sampler, rule), &self.interrupt, &mut on_token)?;
         text.push_str(&stream.finish());
         Ok((ids, text))
     }

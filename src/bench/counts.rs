@@ -74,14 +74,15 @@ impl Decoder {
         self.layers_flops(depth, count) + product(1, self.head_values)
     }
 
-    /// Operations of `count` steps from `depth` positions on.
-    pub(super) fn steps_flops(&self, depth: usize, count: usize) -> u64 {
-        self.layers_flops(depth, count) + product(count, self.head_values)
+    /// Operations of `count` steps of `rows` answers each, from `depth` positions on.
+    pub(super) fn steps_flops(&self, depth: usize, count: usize, rows: usize) -> u64 {
+        rows as u64 * (self.layers_flops(depth, count) + product(count, self.head_values))
     }
 
-    /// Bytes that `count` steps from `depth` positions on must read: all weights and the whole KV cache, each time.
-    pub(super) fn steps_bytes(&self, depth: usize, count: usize) -> u64 {
-        count as u64 * self.weight_bytes + self.kv_bytes * seen(depth, count)
+    /// Bytes that `count` steps of `rows` answers each, from `depth` positions on, must read: all weights once and the
+    /// whole KV cache of each answer, each time.
+    pub(super) fn steps_bytes(&self, depth: usize, count: usize, rows: usize) -> u64 {
+        count as u64 * self.weight_bytes + rows as u64 * self.kv_bytes * seen(depth, count)
     }
 
     fn layers_flops(&self, depth: usize, count: usize) -> u64 {
@@ -141,8 +142,8 @@ mod tests {
         // In two parts there is one more row of logits.
         let parts = decoder.prefill_flops(0, 60) + decoder.prefill_flops(60, 40);
         assert_eq!(parts, decoder.prefill_flops(0, 100) + 2 * head);
-        assert_eq!(decoder.steps_flops(100, 1), decoder.prefill_flops(100, 1));
-        assert_eq!(decoder.steps_flops(0, 100), decoder.prefill_flops(0, 100) + 99 * 2 * head);
+        assert_eq!(decoder.steps_flops(100, 1, 1), decoder.prefill_flops(100, 1));
+        assert_eq!(decoder.steps_flops(0, 100, 1), decoder.prefill_flops(0, 100) + 99 * 2 * head);
     }
 
     #[test]
@@ -153,11 +154,13 @@ mod tests {
         let vectors = 24 * (896 + 128 + 128 + 2 * 896) * 4;
         let weights = 2 * (357_826_560 + 151_936 * 896) + vectors;
         let position = 24 * 2 * 128 * 4;
-        assert_eq!(decoder.steps_bytes(0, 1), weights + position);
-        assert_eq!(decoder.steps_bytes(10, 2), 2 * weights + (11 + 12) * position);
+        assert_eq!(decoder.steps_bytes(0, 1, 1), weights + position);
+        assert_eq!(decoder.steps_bytes(10, 2, 1), 2 * weights + (11 + 12) * position);
+        assert_eq!(decoder.steps_bytes(10, 2, 8), 2 * weights + 8 * (11 + 12) * position);
+        assert_eq!(decoder.steps_flops(10, 2, 8), 8 * decoder.steps_flops(10, 2, 1));
         let (quantized, devices) = half_b(Some(Scheme { quantization: Quantization::Q8_0, vision: false }));
         let decoder = Decoder::of(&quantized, 151_936, &devices);
         let weights = (357_826_560 + 151_936 * 896) / 32 * 34 + vectors;
-        assert_eq!(decoder.steps_bytes(0, 1), weights + position);
+        assert_eq!(decoder.steps_bytes(0, 1, 1), weights + position);
     }
 }

@@ -1,4 +1,4 @@
-//! Prefill of several lengths, and decode steps after each of them.
+//! Prefill of several lengths, and decode steps after each of them, of one answer and of several together.
 
 use super::Bench;
 use super::counts::Decoder;
@@ -26,25 +26,43 @@ pub(super) fn measure(bench: &Bench, language: &Qwen2, meter: &mut Meter<'_, '_>
             let run = || prefill(bench, language, &embeds, &mut cache);
             let (seconds, ()) = meter.time(Stage::Prefill, run)?;
             let flops = Some(counts.prefill_flops(0, tokens));
-            let work = work(Stage::Prefill, tokens, None, flops, None);
+            let (stage, amount, unit) = (Stage::Prefill, tokens as u64, Unit::Tokens);
+            let work = Work { stage, amount, unit, depth: None, rows: None, flops, read_bytes: None };
             meter.report(work, seconds, bench.dtype())?;
         } else {
             prefill(bench, language, &embeds, &mut cache)?;
         }
+        let mut caches = vec![cache];
         if bench.measures(Stage::Decode) {
-            let mut run = |ids: &[u32]| decode(bench, language, ids, tokens, &mut cache);
-            run(&answer[..1])?;
-            let (seconds, ()) = meter.time(Stage::Decode, || run(answer))?;
-            let (flops, bytes) = (counts.steps_flops(tokens, answer.len()), counts.steps_bytes(tokens, answer.len()));
-            let work = work(Stage::Decode, answer.len(), Some(tokens), Some(flops), Some(bytes));
-            meter.report(work, seconds, bench.dtype())?;
+            steps(bench, language, &counts, (Stage::Decode, tokens, answer), &mut caches, meter)?;
+        }
+        if bench.measures(Stage::BatchDecode) {
+            caches[0].truncate(tokens);
+            let forks = (1..bench.options.rows).map(|_| caches[0].fork()).collect::<Result<Vec<_>, _>>()?;
+            caches.extend(forks);
+            steps(bench, language, &counts, (Stage::BatchDecode, tokens, answer), &mut caches, meter)?;
         }
     }
     Ok(())
 }
 
-fn work(stage: Stage, tokens: usize, depth: Option<usize>, flops: Option<u64>, read_bytes: Option<u64>) -> Work {
-    Work { stage, amount: tokens as u64, unit: Unit::Tokens, depth, flops, read_bytes }
+/// Measures decode steps of an answer for each of `caches`, which hold `depth` positions of a prompt.
+fn steps(
+    bench: &Bench,
+    language: &Qwen2,
+    counts: &Decoder,
+    (stage, depth, answer): (Stage, usize, &[u32]),
+    caches: &mut [KvCache],
+    meter: &mut Meter<'_, '_>,
+) -> Result<(), Error> {
+    let rows = caches.len();
+    decode(bench, language, &answer[..1], depth, caches)?;
+    let (seconds, ()) = meter.time(stage, || decode(bench, language, answer, depth, caches))?;
+    let flops = Some(counts.steps_flops(depth, answer.len(), rows));
+    let read_bytes = Some(counts.steps_bytes(depth, answer.len(), rows));
+    let (amount, unit) = ((rows * answer.len()) as u64, Unit::Tokens);
+    let work = Work { stage, amount, unit, depth: Some(depth), rows: Some(rows), flops, read_bytes };
+    meter.report(work, seconds, bench.dtype())
 }
 
 /// Runs a prompt into an empty cache.
@@ -54,11 +72,14 @@ fn prefill(bench: &Bench, language: &Qwen2, embeds: &Placed, cache: &mut KvCache
     bench.wait()
 }
 
-/// Runs `ids` one by one after `depth` positions.
-fn decode(bench: &Bench, language: &Qwen2, ids: &[u32], depth: usize, cache: &mut KvCache) -> Result<(), Error> {
-    cache.truncate(depth);
+/// Runs `ids` one by one after `depth` positions, in all caches together.
+fn decode(bench: &Bench, language: &Qwen2, ids: &[u32], depth: usize, caches: &mut [KvCache]) -> Result<(), Error> {
+    let mut caches: Vec<&mut KvCache> = caches.iter_mut().collect();
+    caches.iter_mut().for_each(|cache| cache.truncate(depth));
     for &id in ids {
-        language.step(id, cache, bench.interrupt)?;
+        // What the ids mean does not matter; those of a step differ, as those of several answers do.
+        let step: Vec<u32> = (0..caches.len()).map(|row| ids[(id as usize + row) % ids.len()]).collect();
+        language.step_many(&step, &mut caches, bench.interrupt)?;
     }
     bench.wait()
 }

@@ -32,7 +32,8 @@ pub(super) fn measure(bench: &Bench, meter: &mut Meter<'_, '_>) -> Result<Loaded
     }
     let (seconds, loaded) = meter.time(Stage::Load, || load(bench))?;
     let amount = stored_bytes(bench);
-    let work = Work { stage: Stage::Load, amount, unit: Unit::Bytes, depth: None, flops: None, read_bytes: None };
+    let work =
+        Work { stage: Stage::Load, amount, unit: Unit::Bytes, depth: None, rows: None, flops: None, read_bytes: None };
     meter.report(work, seconds, bench.dtype())?;
     Ok(loaded)
 }

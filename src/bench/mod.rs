@@ -48,6 +48,8 @@ pub struct BenchOptions {
     pub prompt_tokens: Vec<usize>,
     /// New tokens after each of them.
     pub new_tokens: usize,
+    /// Answers that are decoded together; at least one is.
+    pub rows: usize,
     /// Runs of each measurement; at least one is made.
     pub repeat: usize,
     /// The clip whose decoding is measured; without one, that stage is left out.
@@ -218,6 +220,7 @@ fn demand(checkpoint: &Checkpoint, options: &BenchOptions) -> Result<Demand, Err
         visual_tokens,
         prompt_tokens,
         cache_positions: prompt_tokens + options.new_tokens,
+        kv_caches: if options.stages.contains(&Stage::BatchDecode) { options.rows.max(1) } else { 1 },
     })
 }
 

@@ -93,7 +93,8 @@ mod tests {
     #[test]
     fn parts_of_a_model_are_measured_for_themselves() {
         assert_eq!(Preset::HalfB.stages(), Stage::ALL);
-        assert_eq!(Preset::SeventyTwoBLayer.stages(), [Stage::Load, Stage::Prefill, Stage::Decode]);
+        let of_the_decoder = [Stage::Load, Stage::Prefill, Stage::Decode, Stage::BatchDecode];
+        assert_eq!(Preset::SeventyTwoBLayer.stages(), of_the_decoder);
         assert!(!Preset::Tower.stages().contains(&Stage::Prefill));
     }
 }

@@ -35,6 +35,8 @@ pub struct Work {
     pub unit: Unit,
     /// Positions in the KV cache before, where tokens are decoded.
     pub depth: Option<usize>,
+    /// Answers that take each decode step together, where tokens are decoded.
+    pub rows: Option<usize>,
     /// Operations on floats, a multiplication and an addition being two; `None` where they are not what it is about.
     pub flops: Option<u64>,
     /// Bytes of weights, keys and values that must be read, where that is what bounds it.
@@ -125,7 +127,15 @@ mod tests {
     }
 
     fn row(flops: Option<u64>, read_bytes: Option<u64>) -> Row {
-        let work = Work { stage: Stage::Decode, amount: 8, unit: Unit::Tokens, depth: Some(16), flops, read_bytes };
+        let work = Work {
+            stage: Stage::Decode,
+            amount: 8,
+            unit: Unit::Tokens,
+            depth: Some(16),
+            rows: Some(1),
+            flops,
+            read_bytes,
+        };
         let (peak_flops_per_sec, peak_read_bytes_per_sec) = (Some(1000.0), Some(50.0));
         let seconds = vec![2.0, 4.0, 1.0];
         Row { work, seconds, peak_flops_per_sec, peak_read_bytes_per_sec, peak_rss_bytes: None }

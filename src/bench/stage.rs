@@ -17,12 +17,22 @@ pub enum Stage {
     Prefill,
     /// New tokens after a prompt, one by one.
     Decode,
+    /// New tokens of several answers, one of each in a step.
+    BatchDecode,
 }
 
 impl Stage {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 7] =
-        [Self::Load, Self::VideoDecode, Self::Preprocess, Self::Tower, Self::Projector, Self::Prefill, Self::Decode];
+    pub const ALL: [Self; 8] = [
+        Self::Load,
+        Self::VideoDecode,
+        Self::Preprocess,
+        Self::Tower,
+        Self::Projector,
+        Self::Prefill,
+        Self::Decode,
+        Self::BatchDecode,
+    ];
 
     /// Its name in reports.
     pub fn name(self) -> &'static str {
@@ -34,6 +44,7 @@ impl Stage {
             Self::Projector => "projector",
             Self::Prefill => "prefill",
             Self::Decode => "decode",
+            Self::BatchDecode => "batch-decode",
         }
     }
 
@@ -44,6 +55,6 @@ impl Stage {
 
     /// Whether it takes the weights of the language model.
     pub(super) fn needs_language(self) -> bool {
-        matches!(self, Self::Prefill | Self::Decode)
+        matches!(self, Self::Prefill | Self::Decode | Self::BatchDecode)
     }
 }

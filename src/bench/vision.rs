@@ -19,7 +19,7 @@ const FRAME_SIZE: (usize, usize) = (1280, 720);
 /// Work on so many frames.
 fn work(stage: Stage, frames: usize, flops_of_frame: Option<u64>) -> Work {
     let flops = flops_of_frame.map(|flops| frames as u64 * flops);
-    Work { stage, amount: frames as u64, unit: Unit::Frames, depth: None, flops, read_bytes: None }
+    Work { stage, amount: frames as u64, unit: Unit::Frames, depth: None, rows: None, flops, read_bytes: None }
 }
 
 /// Opens a clip and reads the largest number of frames from it.

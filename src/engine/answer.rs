@@ -9,7 +9,7 @@ use super::events::{Event, Observer, Watch, progress};
 use super::plan::SizedPrompt;
 use super::session::{Prefilled, Session, VisualTokens};
 use crate::checkpoint::{Config, GenerationDefaults};
-use crate::generate::{self, Sampler, SamplingParams, StopReason, StopRule, TextStream};
+use crate::generate::{self, Generation, Sampler, SamplingParams, StopReason, StopRule, TextStream};
 use crate::interrupt::Interrupt;
 use crate::model;
 use crate::prompt::{self, Tokenizer};
@@ -71,6 +71,15 @@ impl Answer {
     }
 }
 
+/// An answer whose prompt is read, and of which nothing is generated yet.
+#[derive(Debug)]
+pub struct Begun {
+    /// What prefill gave.
+    pub prefilled: Prefilled,
+    /// How it goes on.
+    pub generation: Generation,
+}
+
 /// What does not change between the questions of one session.
 pub(super) struct Answerer<'a> {
     pub(super) config: &'a Config,
@@ -90,10 +99,10 @@ impl Answerer<'_> {
         sampling: &SamplingParams,
         watch: &mut Watch<'_>,
     ) -> Result<Answer, Error> {
-        let prefilled = match self.prefill(session, prompt, rule.max_new_tokens, watch)? {
-            Some(prefilled) => prefilled,
-            None => return Ok(Answer::interrupted()),
+        let Some(begun) = self.begin(session, prompt, rule, sampling, watch)? else {
+            return Ok(Answer::interrupted());
         };
+        let Begun { prefilled, generation } = begun;
         let Watch { timings, observer, .. } = watch;
         let (mut text, mut stream, mut is_first) = (String::new(), TextStream::default(), true);
         let mut on_token = |id| {
@@ -102,14 +111,26 @@ impl Answerer<'_> {
             }
             show(&stream.push(id, self.tokenizer), &mut text, *observer)
         };
-        let prompt_ids = model::penalized_prompt_ids(self.config, &prompt.prompt, self.shows_pictures);
-        let mut sampler = Sampler::new(sampling, prompt_ids);
-        let logits = prefilled.logits;
-        let decode = || generate::generate(logits, session, &mut sampler, rule, self.interrupt, &mut on_token);
+        let decode = || generate::generate(prefilled.logits, session, generation, self.interrupt, &mut on_token);
         let (token_ids, stop_reason) = timings.decode.time(decode)?;
         show(&stream.finish(), &mut text, *observer)?;
         timings.decode_steps = token_ids.len().saturating_sub(1);
         Ok(Answer { text, token_ids, stop_reason, cached_tokens: prefilled.cached_tokens, choices: Vec::new() })
+    }
+
+    /// Reads the prompt, and nothing is generated yet; nothing comes after an interrupt.
+    pub(super) fn begin(
+        &self,
+        session: &mut Session<'_>,
+        prompt: &SizedPrompt,
+        rule: &StopRule,
+        sampling: &SamplingParams,
+        watch: &mut Watch<'_>,
+    ) -> Result<Option<Begun>, Error> {
+        let prompt_ids = model::penalized_prompt_ids(self.config, &prompt.prompt, self.shows_pictures);
+        let generation = Generation::new(Sampler::new(sampling, prompt_ids), rule.clone());
+        let prefilled = self.prefill(session, prompt, rule.max_new_tokens, watch)?;
+        Ok(prefilled.map(|prefilled| Begun { prefilled, generation }))
     }
 
     /// Reads the prompt, and each of `texts` as an answer to it; the likeliest is the answer. An interrupt is an

@@ -108,6 +108,11 @@ impl Engine {
         &self.tokenizer
     }
 
+    /// What ends its stages.
+    pub(super) fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
     /// How tokens are chosen under `sampling` by this checkpoint.
     pub fn sampling(&self, sampling: &SamplingOptions) -> SamplingParams {
         sampling.resolved(&self.checkpoint.generation)
@@ -159,8 +164,23 @@ impl Engine {
     /// # Errors
     /// Layers asked for on a GPU that is not there.
     pub fn place(&self, media: &Media, prompts: &[&SizedPrompt], options: &AskOptions) -> Result<Placing, Error> {
+        self.place_together(media, prompts, options, 1)
+    }
+
+    /// As [`Self::place`], where up to `kv_caches` sessions are held at once, each with room for the longest of
+    /// `prompts` and its answer. One prompt is read at a time.
+    ///
+    /// # Errors
+    /// As [`Self::place`].
+    pub fn place_together(
+        &self,
+        media: &Media,
+        prompts: &[&SizedPrompt],
+        options: &AskOptions,
+        kv_caches: usize,
+    ) -> Result<Placing, Error> {
         let views = Views::of(media);
-        let demand = self.demand(views, prompts, options);
+        let demand = Demand { kv_caches, ..self.demand(views, prompts, options) };
         let (devices, memory) = self.budget().place(demand)?;
         Ok(Placing { views, devices, memory })
     }
@@ -169,9 +189,10 @@ impl Engine {
     pub fn refusal(&self, placing: &Placing, media: &Media, question: &str, options: &AskOptions) -> Error {
         let clip = media.clip();
         let question = self.question(&[], question, options);
+        let asked = placing.memory.demand;
         let demand_of = |frames: usize| match clip {
-            Some(clip) => question.demand_of_frames(clip, frames),
-            None => Ok(placing.memory.demand),
+            Some(clip) => Ok(Demand { kv_caches: asked.kv_caches, ..question.demand_of_frames(clip, frames)? }),
+            None => Ok(asked),
         };
         self.budget().refusal(&placing.memory, clip.map(|clip| clip.plan().indices.len()), &demand_of)
     }
@@ -275,7 +296,7 @@ impl Engine {
         self.answerer(media, visual).choose(session, prompt, choices, watch)
     }
 
-    fn answerer<'a>(&'a self, media: &Media, visual: &'a [VisualTokens]) -> Answerer<'a> {
+    pub(super) fn answerer<'a>(&'a self, media: &Media, visual: &'a [VisualTokens]) -> Answerer<'a> {
         Answerer {
             config: &self.checkpoint.config,
             tokenizer: &self.tokenizer,

@@ -114,6 +114,11 @@ impl Stopwatch {
         out
     }
 
+    /// Adds what another measured.
+    pub(super) fn add(&mut self, time: Duration) {
+        self.0 += time;
+    }
+
     /// The time so far.
     pub fn elapsed(self) -> Duration {
         self.0

@@ -21,10 +21,11 @@ mod plan;
 mod positions;
 mod remember;
 pub mod session;
+mod together;
 pub mod visual_cache;
 
 pub use self::core::{Engine, EngineOptions, Placing};
-pub use answer::{Answer, SamplingOptions};
+pub use answer::{Answer, Begun, SamplingOptions};
 pub use choices::Choice;
 pub use clip::{ClipRequest, DEFAULT_FRAMES, PlannedClip, Reading, Selection};
 pub use error::{Error, PictureMisfit};
@@ -37,3 +38,4 @@ pub(crate) use placement::Budget;
 pub use placement::DeviceOptions;
 pub use plan::{AskOptions, Exchange, SizedPrompt, Views};
 pub use session::{Session, VisualTokens};
+pub use together::{Ended, Ticket, Together};

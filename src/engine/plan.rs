@@ -198,5 +198,6 @@ pub(super) fn demand(checkpoint: &Checkpoint, options: &AskOptions, views: Views
         visual_tokens: most(&|prompt| prompt.visual_tokens),
         prompt_tokens: most(&|prompt| prompt.tokens),
         cache_positions: most(&|prompt| prompt.tokens + stop_rule(checkpoint, options, prompt).max_new_tokens),
+        kv_caches: 1,
     }
 }

@@ -3,6 +3,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use candle_core::{Device, Tensor};
+
 use super::positions::Positions;
 use crate::device::Placed;
 use crate::error::Error;
@@ -137,11 +139,28 @@ impl<'m> Session<'m> {
     }
 }
 
+/// One decode step of several sessions of one model at once: `ids[i]` at the position after all that `sessions[i]`
+/// holds. Returns the logits after each, `[N, vocab]`, on the CPU.
+///
+/// # Errors
+/// Not one id for each session, sessions of several models, an interrupt, or a failing device. All sessions are then
+/// as before.
+pub fn step_many(sessions: &mut [&mut Session<'_>], ids: &[u32]) -> Result<Tensor, Error> {
+    let Some((model, interrupt)) = sessions.first().map(|first| (first.model, first.interrupt)) else {
+        return Err(candle_core::Error::msg("a decode step without a session").into());
+    };
+    if sessions.iter().any(|session| !std::ptr::eq(session.model, model)) {
+        return Err(candle_core::Error::msg("sessions of several models cannot take a decode step together").into());
+    }
+    let mut caches: Vec<&mut KvCache> = sessions.iter_mut().map(|session| &mut session.cache).collect();
+    let logits = model.language().step_many(ids, &mut caches, interrupt)?;
+    sessions.iter_mut().zip(ids).for_each(|(session, &id)| session.held.extend(&[id]));
+    Ok(logits.to_device(&Device::Cpu)?)
+}
+
 impl Decoder for Session<'_> {
     /// One decode step at the position after all that are held.
     fn step(&mut self, id: u32) -> Result<Vec<f32>, Error> {
-        let logits = self.model.language().step(id, &mut self.cache, self.interrupt)?;
-        self.held.extend(&[id]);
-        Ok(logits.to_vec1()?)
+        Ok(step_many(&mut [self], &[id])?.squeeze(0)?.to_vec1()?)
     }
 }

@@ -1,10 +1,12 @@
 //! Token by token: prefill once, then one decode step per token, until a stop id or a limit.
 
+mod generation;
 mod sampling;
 mod stream;
 
 use std::collections::BTreeSet;
 
+pub use generation::Generation;
 pub(crate) use sampling::check_numbers;
 pub use sampling::{Sampler, SamplingParams};
 pub use stream::TextStream;
@@ -73,31 +75,24 @@ pub trait Decoder {
 pub fn generate<E: From<crate::Error>>(
     first_logits: Vec<f32>,
     decoder: &mut dyn Decoder,
-    sampler: &mut Sampler,
-    rule: &StopRule,
+    mut generation: Generation,
     interrupt: &Interrupt,
     on_token: &mut dyn FnMut(u32) -> Result<(), E>,
 ) -> Result<(Vec<u32>, StopReason), E> {
-    let mut ids = Vec::new();
     let mut logits = first_logits;
     loop {
-        if ids.len() == rule.max_new_tokens {
-            let reason = if rule.shortened_to_context { StopReason::Context } else { StopReason::Length };
-            return Ok((ids, reason));
+        if let Some(reason) = generation.stop_reason() {
+            return Ok((generation.into_ids(), reason));
         }
         if interrupt.signal().is_some() {
-            return Ok((ids, StopReason::Interrupted));
+            return Ok((generation.into_ids(), StopReason::Interrupted));
         }
-        let id = sampler.next(&mut logits).map_err(crate::Error::from)?;
-        ids.push(id);
+        let id = generation.next(&mut logits).map_err(crate::Error::from)?;
         on_token(id)?;
-        if rule.eos_token_ids.contains(&id) {
-            return Ok((ids, StopReason::Stop));
-        }
-        if ids.len() < rule.max_new_tokens {
+        if generation.stop_reason().is_none() {
             logits = match decoder.step(id) {
                 Ok(logits) => logits,
-                Err(crate::Error::Interrupted(_)) => return Ok((ids, StopReason::Interrupted)),
+                Err(crate::Error::Interrupted(_)) => return Ok((generation.into_ids(), StopReason::Interrupted)),
                 Err(error) => return Err(error.into()),
             };
         }
@@ -124,13 +119,13 @@ mod tests {
 
     fn run(script: &[u32], rule: &StopRule, interrupt: &Interrupt) -> (Vec<u32>, StopReason) {
         let mut seen = Vec::new();
-        let mut sampler = Sampler::new(&SamplingParams::greedy(1.0), []);
+        let generation = Generation::new(Sampler::new(&SamplingParams::greedy(1.0), []), rule.clone());
         let mut decoder = Script(script.to_vec());
         let mut on_token = |id| {
             seen.push(id);
             Ok::<(), crate::Error>(())
         };
-        let outcome = generate(one_hot(script[0]), &mut decoder, &mut sampler, rule, interrupt, &mut on_token);
+        let outcome = generate(one_hot(script[0]), &mut decoder, generation, interrupt, &mut on_token);
         let outcome = outcome.expect("a scripted run");
         assert_eq!(outcome.0, seen);
         outcome
@@ -158,6 +153,12 @@ mod tests {
         assert_eq!(run(&script, &StopRule::new([7], 3, 5, None), &running), (vec![1, 2, 3], StopReason::Length));
         assert_eq!(run(&script, &StopRule::new([7], 3, 5, Some(8)), &running), (vec![1, 2, 3], StopReason::Length));
         assert_eq!(run(&script, &StopRule::new([7], 9, 5, Some(7)), &running), (vec![1, 2], StopReason::Context));
+    }
+
+    #[test]
+    fn of_no_tokens_none_is_sampled() {
+        let rule = StopRule::new([7], 0, 5, None);
+        assert_eq!(run(&[1], &rule, &Interrupt::default()), (vec![], StopReason::Length));
     }
 
     #[test]

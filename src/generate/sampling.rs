@@ -76,7 +76,9 @@ impl Sampler {
 
 /// Fails for logits that are not numbers, from which no answer can be read.
 pub(crate) fn check_numbers(logits: &[f32]) -> Result<()> {
-    if logits.iter().any(|logit| logit.is_nan()) {
+    // No way out within a part, so that its loop becomes vector instructions.
+    let has_nan = |part: &[f32]| part.iter().fold(false, |nan, logit| nan | logit.is_nan());
+    if logits.chunks(4096).any(has_nan) {
         candle_core::bail!("the model's logits are not numbers; its arithmetic overflowed (try --dtype f32 or bf16)");
     }
     Ok(())
@@ -96,20 +98,26 @@ fn penalize(logits: &mut [f32], seen: &BTreeSet<u32>, penalty: f32) {
 
 /// The first of the largest logits, as `torch.argmax` picks on the CPU.
 fn argmax(logits: &[f32]) -> u32 {
-    let mut best = 0;
-    for (id, logit) in logits.iter().enumerate() {
-        if *logit > logits[best] {
-            best = id;
-        }
-    }
-    best as u32
+    const PART: usize = 4096;
+    let parts = logits.chunks(PART).map(largest).enumerate();
+    let first_of_largest = |best: (usize, f32), part: (usize, f32)| if part.1 > best.1 { part } else { best };
+    let (part, largest) = parts.reduce(first_of_largest).unwrap_or((0, f32::NEG_INFINITY));
+    let place = logits[part * PART..].iter().position(|&logit| logit == largest).unwrap_or(0);
+    (part * PART + place) as u32
 }
 
-/// Ids by falling logit; equal ones in order of id.
-fn by_falling_logit(logits: &[f32]) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..logits.len()).collect();
-    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
-    order
+/// The largest of some numbers.
+fn largest(numbers: &[f32]) -> f32 {
+    const LANES: usize = 16;
+    // Each lane has a chain of comparisons of its own, so that the loop becomes vector instructions.
+    let (rows, rest) = numbers.as_chunks::<LANES>();
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    for row in rows {
+        for (lane, number) in lanes.iter_mut().zip(row) {
+            *lane = if *number > *lane { *number } else { *lane };
+        }
+    }
+    lanes.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max)
 }
 
 /// Rules out all ids whose logit is below the k-th largest; ties with it stay, as in `TopKLogitsWarper`.
@@ -117,7 +125,7 @@ fn keep_top_k(logits: &mut [f32], top_k: Option<usize>) {
     let Some(k) = top_k.filter(|&k| k < logits.len()) else {
         return;
     };
-    let threshold = logits[by_falling_logit(logits)[k - 1]];
+    let (_, &mut threshold, _) = logits.to_vec().select_nth_unstable_by(k - 1, |a, b| b.total_cmp(a));
     logits.iter_mut().filter(|logit| **logit < threshold).for_each(|logit| *logit = f32::NEG_INFINITY);
 }
 
@@ -126,7 +134,12 @@ fn keep_top_p(logits: &mut [f32], top_p: Option<f64>, temperature: f64) {
     let Some(top_p) = top_p.filter(|&p| p < 1.0) else {
         return;
     };
-    let order = by_falling_logit(logits);
+    // By falling logit, equal ones in order of id; those that are ruled out already have no mass.
+    let mut order: Vec<usize> = (0..logits.len()).filter(|&id| logits[id] > f32::NEG_INFINITY).collect();
+    order.sort_by(|&a, &b| logits[b].total_cmp(&logits[a]));
+    if order.is_empty() {
+        return;
+    }
     let largest = f64::from(logits[order[0]]);
     let mass = |logit: f32| ((f64::from(logit) - largest) / temperature).exp();
     let total: f64 = logits.iter().map(|&logit| mass(logit)).sum();
@@ -155,6 +168,32 @@ mod tests {
     fn greedy_takes_the_first_of_equals() {
         let mut sampler = Sampler::new(&SamplingParams::greedy(1.0), []);
         assert_eq!(sampler.next(&mut [1.0, 3.0, 3.0]).expect("finite"), 1);
+    }
+
+    #[test]
+    fn the_largest_is_found_wherever_it_is() {
+        let id_of = |logits: &[f32]| argmax(logits) as usize;
+        for len in [1, 15, 16, 17, 4095, 4096, 4097, 9000] {
+            for place in [0, len / 3, len / 2, len - 1] {
+                let mut logits: Vec<f32> = (0..len).map(|i| ((i * 37) % 101) as f32 - 200.0).collect();
+                logits[place] = -1.5;
+                assert_eq!(id_of(&logits), place, "of {len}");
+                logits[len - 1] = -1.5;
+                assert_eq!(id_of(&logits), place, "the first of two, of {len}");
+            }
+        }
+        assert_eq!((id_of(&[f32::NEG_INFINITY; 40]), id_of(&[-1.0, -0.0, 0.0])), (0, 1));
+    }
+
+    #[test]
+    fn top_k_keeps_the_largest_and_what_equals_the_last_of_them() {
+        for (k, kept) in
+            [(1, vec![3]), (2, vec![0, 2, 3]), (3, vec![0, 2, 3]), (4, vec![0, 1, 2, 3]), (5, vec![0, 1, 2, 3])]
+        {
+            let mut logits = [1.0, -2.0, 1.0, 4.0];
+            keep_top_k(&mut logits, Some(k));
+            assert_eq!((0..4).filter(|&id| logits[id].is_finite()).collect::<Vec<_>>(), kept, "{k}");
+        }
     }
 
     #[test]

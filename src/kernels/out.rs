@@ -14,6 +14,29 @@ pub(crate) enum Out<'a> {
     Bf16(&'a mut [bf16]),
 }
 
+impl Out<'_> {
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::F32(values) => values.is_empty(),
+            Self::Bf16(values) => values.is_empty(),
+        }
+    }
+
+    /// The first `len` values, and the rest.
+    pub(crate) fn split_at(self, len: usize) -> (Self, Self) {
+        match self {
+            Self::F32(values) => {
+                let (first, rest) = values.split_at_mut(len);
+                (Self::F32(first), Self::F32(rest))
+            }
+            Self::Bf16(values) => {
+                let (first, rest) = values.split_at_mut(len);
+                (Self::Bf16(first), Self::Bf16(rest))
+            }
+        }
+    }
+}
+
 /// What a result is stored as.
 pub(crate) trait Value: Copy + Send + Sync {
     /// The value nearest to `x`.

@@ -19,7 +19,7 @@ pub(crate) struct Heads {
 
 impl Heads {
     /// Values of a position: queries, keys, values.
-    fn row(self) -> usize {
+    pub(crate) fn row(self) -> usize {
         (self.queries + 2 * self.keys) * self.width
     }
 }

@@ -51,6 +51,18 @@ impl Rows {
         }
     }
 
+    fn fork(&self) -> Self {
+        fn copy<T: Zeroable + Copy>(held: &Vec<T>) -> Vec<T> {
+            let mut copy = zeros(held.len());
+            copy.copy_from_slice(held);
+            copy
+        }
+        match self {
+            Self::F32(rows) => Self::F32(rows.each_ref().map(copy)),
+            Self::Bf16(rows) => Self::Bf16(rows.each_ref().map(copy)),
+        }
+    }
+
     /// A copy with room for `capacity` positions where `before` had it.
     fn grown(&self, kv_heads: usize, before: usize, capacity: usize) -> Self {
         match self {
@@ -120,6 +132,16 @@ impl KvCache {
         Ok(())
     }
 
+    /// A copy that goes its own way.
+    ///
+    /// # Errors
+    /// A failing device.
+    pub fn fork(&self) -> Result<Self> {
+        let fork = |layer: &Option<Layer>| layer.as_ref().map(Layer::fork).transpose();
+        let layers = self.layers.iter().map(fork).collect::<Result<_>>()?;
+        Ok(Self { layers, len: self.len, capacity: self.capacity })
+    }
+
     /// Fails unless `count` more positions have room.
     pub(super) fn check_room(&self, count: usize) -> Result<()> {
         let Self { len, capacity, .. } = *self;
@@ -182,6 +204,14 @@ impl KvCache {
 }
 
 impl Layer {
+    /// A copy in memory of its own.
+    fn fork(&self) -> Result<Self> {
+        match self {
+            Self::Tensors { keys, values } => Ok(Self::Tensors { keys: keys.copy()?, values: values.copy()? }),
+            Self::Rows { kv_heads, rows } => Ok(Self::Rows { kv_heads: *kv_heads, rows: rows.fork() }),
+        }
+    }
+
     /// Makes room for `capacity` positions where `before` had it.
     fn grow(&mut self, before: usize, capacity: usize) -> Result<()> {
         match self {
@@ -273,6 +303,41 @@ mod tests {
         let mut empty = KvCache::new(LAYERS, 0);
         empty.reserve(4).expect("nothing is allocated yet");
         assert_holds(&append(&mut empty, &b), &[&b]);
+    }
+
+    #[test]
+    fn forks_go_their_own_way() {
+        let (a, b, c) = (block(1, 3), block(2, 4), block(3, 4));
+        let mut cache = KvCache::new(LAYERS, 8);
+        append(&mut cache, &a);
+        let mut fork = cache.fork().expect("memory");
+        assert_holds(&append(&mut fork, &b), &[&a, &b]);
+        assert_eq!((cache.len(), fork.len()), (3, 7));
+        assert_holds(&append(&mut cache, &c), &[&a, &c]);
+        fork.truncate(3);
+        assert_holds(&append(&mut fork, &c), &[&a, &c]);
+        for is_bf16 in [false, true] {
+            let mut cache = KvCache::new(1, 2);
+            fill(cache.rows(0, 1, (1, 2), is_bf16).expect("there is room"), 1.0);
+            let mut fork = cache.fork().expect("memory");
+            fill(fork.rows(0, 1, (1, 2), is_bf16).expect("there is room"), 2.0);
+            let held = |cache: &mut KvCache| first(cache.rows(0, 1, (1, 2), is_bf16).expect("there is room"));
+            assert_eq!((held(&mut cache), held(&mut fork)), (1.0, 2.0));
+        }
+    }
+
+    fn fill(rows: &mut Rows, value: f32) {
+        match rows {
+            Rows::F32(rows) => rows.iter_mut().for_each(|rows| rows.fill(value)),
+            Rows::Bf16(rows) => rows.iter_mut().for_each(|rows| rows.fill(bf16::from_f32(value))),
+        }
+    }
+
+    fn first(rows: &Rows) -> f32 {
+        match rows {
+            Rows::F32([keys, _]) => keys[0],
+            Rows::Bf16([keys, _]) => keys[0].to_f32(),
+        }
     }
 
     /// As when an interrupt comes between two layers.

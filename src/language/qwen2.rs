@@ -180,9 +180,31 @@ impl Qwen2 {
         cache: &mut KvCache,
         interrupt: &Interrupt,
     ) -> std::result::Result<Tensor, crate::Error> {
+        Ok(self.step_many(&[id], &mut [cache], interrupt)?.squeeze(0)?)
+    }
+
+    /// One decode step of several answers at once, for which the weights are read once: runs `ids[i]` at the next
+    /// position of `caches[i]`, and returns the f32 logits `[N, vocab]` after them. The CPU's kernels give each row the
+    /// bits that [`Self::step`] gives it alone.
+    ///
+    /// # Errors
+    /// Not one id for each cache, an interrupt, a full cache, an id beyond the table, or a failing device. All caches
+    /// are then as before.
+    pub fn step_many(
+        &self,
+        ids: &[u32],
+        caches: &mut [&mut KvCache],
+        interrupt: &Interrupt,
+    ) -> std::result::Result<Tensor, crate::Error> {
+        if ids.is_empty() || ids.len() != caches.len() {
+            let message = format!("a decode step of {} ids over {} KV caches", ids.len(), caches.len());
+            return Err(candle_core::Error::msg(message).into());
+        }
         let transfer = |x, slot| self.devices.transfer(x, slot);
-        let hidden = self.forward_embeds(self.embed(&[id])?, Pass::Step, cache, interrupt, &transfer, &mut |_| ())?;
-        Ok(self.last_logits(&hidden)?)
+        let hidden = self.forward_embeds(self.embed(ids)?, Pass::Step, caches, interrupt, &transfer, &mut |_| ())?;
+        let logits = self.logits(hidden.on(self.devices.head_slot())?, Pass::Step)?;
+        caches.iter_mut().for_each(|cache| cache.advance(1));
+        Ok(logits)
     }
 
     /// Runs `ids` at the cache's next positions as [`Self::prefill`] does, and gives `on_logits` the f32 logits of each
@@ -229,51 +251,56 @@ impl Qwen2 {
             // As many positions as the layers so far stand for.
             let mut on_layer = |layer: usize| progress(done + count * layer / self.layers.len());
             let chunk = embeds(done, count)?;
-            on_hidden(self.forward_embeds(chunk, Pass::Prefill, cache, interrupt, &transfer, &mut on_layer)?)?;
+            let caches = &mut [&mut *cache];
+            let hidden = self.forward_embeds(chunk, Pass::Prefill, caches, interrupt, &transfer, &mut on_layer)?;
+            cache.advance(count);
+            on_hidden(hidden)?;
         }
         Ok(())
     }
 
-    /// One chunk: `[S, D]` at the cache's next positions -> hidden states `[S, D]` before the final norm. `transfer`
-    /// brings hidden states to the next layer's slot, `on_layer` is told which layer comes next.
+    /// Positions that run together, `[S, D]`, as many of each cache, one cache's after the other's -> hidden states
+    /// `[S, D]` before the final norm. Keys and values are written at the caches' next positions, which do not count as
+    /// filled yet. `transfer` brings hidden states to the next layer's slot, `on_layer` is told which layer comes next.
     fn forward_embeds(
         &self,
         embeds: Placed,
         pass: Pass,
-        cache: &mut KvCache,
+        caches: &mut [&mut KvCache],
         interrupt: &Interrupt,
         transfer: &dyn Fn(Placed, SlotId) -> Result<Placed>,
         on_layer: &mut dyn FnMut(usize),
     ) -> std::result::Result<Placed, crate::Error> {
-        let (count, position) = (embeds.tensor().dim(0)?, cache.len());
-        cache.check_room(count)?;
+        let rows = embeds.tensor().dim(0)?;
+        let count = rows / caches.len();
+        caches.iter().try_for_each(|cache| cache.check_room(count))?;
+        let firsts: Vec<usize> = caches.iter().map(|cache| cache.len()).collect();
         let attention =
-            |(placement, rope): (&Placement, &Rope)| SelfAttention::new(&self.config, rope, position, count, placement);
+            |(placement, rope): (&Placement, &Rope)| SelfAttention::new(&self.config, rope, &firsts, count, placement);
         let attentions = self.devices.slots().iter().zip(&self.ropes).map(attention).collect::<Result<Vec<_>>>()?;
         let mut hidden = embeds;
         for (index, layer) in self.layers.iter().enumerate() {
             interrupt.check()?;
             on_layer(index);
             let moved = transfer(hidden, layer.slot)?;
-            let layer_of = |x| self.layer(index, x, pass, &attentions[layer.slot], cache);
+            let layer_of = |x| self.layer(index, x, pass, &attentions[layer.slot], caches);
             hidden = Placed::new(moved.on(layer.slot).and_then(layer_of)?, layer.slot);
         }
-        cache.advance(count);
         Ok(hidden)
     }
 
-    /// One layer, `[S, D]` -> `[S, D]`, its keys and values written at the cache's next positions.
+    /// One layer, `[S, D]` -> `[S, D]`, its keys and values written at the caches' next positions.
     fn layer(
         &self,
         index: usize,
         x: &Tensor,
         pass: Pass,
         attention: &SelfAttention,
-        cache: &mut KvCache,
+        caches: &mut [&mut KvCache],
     ) -> Result<Tensor> {
         let layer = &self.layers[index];
         let qkv = layer.qkv.forward(&layer.input_layernorm.forward(x)?, pass)?;
-        let attended = attention.attend(&qkv, index, cache)?;
+        let attended = attention.attend(&qkv, index, caches)?;
         let x = layer.o_proj.forward_then(&attended, pass, Then::Add(x))?;
         let mlp = layer.gate_up.forward(&layer.post_attention_layernorm.forward(&x)?, pass)?;
         layer.down_proj.forward_then(&mlp, pass, Then::Add(&x))
@@ -336,8 +363,8 @@ mod tests {
         let (config, weights) = (&checkpoint.config.language, &checkpoint.weights);
         let model = Qwen2::load(config, weights, 10, &devices, &mut |_, _| Ok(())).expect("it loads");
         let run = |transfer: &dyn Fn(Placed, SlotId) -> Result<Placed>| {
-            let (embeds, mut cache) = (model.embed(&[1, 2, 3])?, model.new_cache(3));
-            model.forward_embeds(embeds, Pass::Prefill, &mut cache, &Interrupt::default(), transfer, &mut |_| ())
+            let (embeds, cache) = (model.embed(&[1, 2, 3])?, &mut model.new_cache(3));
+            model.forward_embeds(embeds, Pass::Prefill, &mut [cache], &Interrupt::default(), transfer, &mut |_| ())
         };
         assert!(run(&|x, slot| devices.transfer(x, slot)).is_ok());
         let error = run(&|x, _| Ok(x)).expect_err("the second slot gets a tensor of the first");

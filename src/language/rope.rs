@@ -15,7 +15,7 @@ pub(crate) struct Rope {
     device: Device,
 }
 
-/// cos and sin of consecutive positions, both `[S, head_dim / 2]`.
+/// cos and sin of some positions, both `[S, head_dim / 2]`.
 #[derive(Debug, Clone)]
 pub(crate) struct Angles {
     cos: Tensor,
@@ -28,14 +28,17 @@ impl Rope {
         Self { inverse_frequencies: (0..head_dim / 2).map(frequency).collect(), dtype, device: device.clone() }
     }
 
-    /// Angles of `count` positions from `first_position` on.
-    pub(crate) fn angles(&self, first_position: usize, count: usize) -> Result<Angles> {
+    /// Angles of these positions.
+    pub(crate) fn angles(&self, positions: impl Iterator<Item = usize>) -> Result<Angles> {
         let half = self.inverse_frequencies.len();
         // The product is rounded to f32, as in the reference; cos and sin of that angle are then taken exactly.
-        let angles = (first_position..first_position + count)
-            .flat_map(|position| self.inverse_frequencies.iter().map(move |f| f64::from(position as f32 * f)));
+        let angles =
+            positions.flat_map(|position| self.inverse_frequencies.iter().map(move |f| f64::from(position as f32 * f)));
         let (cos, sin): (Vec<f32>, Vec<f32>) = angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).unzip();
-        let tensor = |values| Tensor::from_vec(values, (count, half), &self.device)?.to_dtype(self.dtype);
+        let tensor = |values: Vec<f32>| {
+            let count = values.len() / half;
+            Tensor::from_vec(values, (count, half), &self.device)?.to_dtype(self.dtype)
+        };
         Ok(Angles { cos: tensor(cos)?, sin: tensor(sin)? })
     }
 }
@@ -67,8 +70,11 @@ mod tests {
         for (dtype, tolerance) in [(DType::F32, 2e-3), (DType::BF16, 5e-2)] {
             let rope = Rope::new(8, 1e6, dtype, &device);
             let dot = |at: usize, distance: usize| -> Result<f32> {
-                let q = rope.angles(at + distance, 1)?.rotate(&query.to_dtype(dtype)?)?.to_dtype(DType::F32)?;
-                let k = rope.angles(at, 1)?.rotate(&key.to_dtype(dtype)?)?.to_dtype(DType::F32)?;
+                let q = rope
+                    .angles(at + distance..at + distance + 1)?
+                    .rotate(&query.to_dtype(dtype)?)?
+                    .to_dtype(DType::F32)?;
+                let k = rope.angles(at..at + 1)?.rotate(&key.to_dtype(dtype)?)?.to_dtype(DType::F32)?;
                 (q * k)?.sum_all()?.to_scalar()
             };
             for distance in [0, 1, 2, 7] {
@@ -86,8 +92,8 @@ mod tests {
     #[test]
     fn a_table_row_does_not_depend_on_where_the_chunk_starts() -> Result<()> {
         let rope = Rope::new(16, 1e6, DType::F32, &Device::Cpu);
-        let whole = rope.angles(0, 9_000)?;
-        let part = rope.angles(8_500, 20)?;
+        let whole = rope.angles(0..9_000)?;
+        let part = rope.angles(8_500..8_520)?;
         let rows = whole.cos.narrow(0, 8_500, 20)?.to_vec2::<f32>()?;
         assert_eq!(rows, part.cos.to_vec2::<f32>()?);
         Ok(())

@@ -7,9 +7,10 @@ use super::Demand;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceMap, Placement, SlotId};
 
-/// Keys and values of one layer.
-pub(super) fn kv_bytes(checkpoint: &Checkpoint, placement: &Placement, positions: usize) -> u64 {
+/// Keys and values of one layer, in all caches.
+pub(super) fn kv_bytes(checkpoint: &Checkpoint, placement: &Placement, demand: &Demand) -> u64 {
     let language = &checkpoint.config.language;
+    let positions = demand.kv_caches * demand.cache_positions;
     (2 * language.num_kv_heads * language.head_dim() * positions * placement.operand_dtype().size_in_bytes()) as u64
 }
 

@@ -27,8 +27,10 @@ pub struct Demand {
     pub visual_tokens: usize,
     /// Positions of the prompt.
     pub prompt_tokens: usize,
-    /// Positions that the KV cache holds: at least the prompt, and the longest answer.
+    /// Positions that a KV cache holds: at least the prompt, and the longest answer.
     pub cache_positions: usize,
+    /// KV caches that there are at once, one for each answer that is decoded together with others.
+    pub kv_caches: usize,
 }
 
 /// Bytes of one device, by what they are for.
@@ -108,7 +110,7 @@ impl MemoryPlan {
                 layers,
                 need: Need {
                     weights: stages.on(slot, devices, demand.distinct_frames.is_some()),
-                    kv_cache: layers as u64 * activations::kv_bytes(checkpoint, placement, demand.cache_positions),
+                    kv_cache: layers as u64 * activations::kv_bytes(checkpoint, placement, &demand),
                     activations: activations::peak_bytes(checkpoint, devices, slot, &demand),
                     base: placement.base_bytes(),
                 },

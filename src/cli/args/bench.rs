@@ -45,6 +45,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value = "16", value_parser = at_least_one, help_heading = MEASUREMENT)]
     new_tokens: usize,
 
+    /// Answers that are decoded together in `batch-decode`.
+    #[arg(long, value_name = "N", default_value = "8", value_parser = at_least_one, help_heading = MEASUREMENT)]
+    rows: usize,
+
     /// Runs of each measurement, of which the median counts.
     #[arg(long, value_name = "N", default_value = "3", value_parser = at_least_one, help_heading = MEASUREMENT)]
     repeat: usize,
@@ -90,6 +94,7 @@ impl BenchArgs {
             frames: self.frames.clone(),
             prompt_tokens: self.prompt_tokens.clone(),
             new_tokens: self.new_tokens,
+            rows: self.rows,
             repeat: self.repeat,
             clip,
         }

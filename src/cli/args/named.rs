@@ -113,6 +113,7 @@ impl ValueEnum for Named<Stage> {
                 Self(Stage::Projector),
                 Self(Stage::Prefill),
                 Self(Stage::Decode),
+                Self(Stage::BatchDecode),
             ]
         }
     }
@@ -126,6 +127,7 @@ impl ValueEnum for Named<Stage> {
             Stage::Projector => "patch features to visual tokens",
             Stage::Prefill => "the prompt",
             Stage::Decode => "new tokens, one by one",
+            Stage::BatchDecode => "new tokens of several answers, decoded together",
         };
         Some(PossibleValue::new(self.0.name()).help(help))
     }

@@ -58,6 +58,7 @@ fn measurement(row: &Row) -> Value {
         "sampled_frames": amount_in(Unit::Frames),
         "tokens": amount_in(Unit::Tokens),
         "depth": work.depth,
+        "rows": work.rows,
         "seconds": row.seconds,
         "median_secs": row.median_secs(),
         "per_second": row.per_second(),

@@ -43,7 +43,10 @@ pub(super) fn line(row: &Row) -> String {
         (Unit::Bytes, _) => shown(row.work.amount),
         (Unit::Frames, _) => counted(amount, "frame"),
         (Unit::Tokens, None) => counted(amount, "token"),
-        (Unit::Tokens, Some(depth)) => format!("{amount} after {depth}"),
+        (Unit::Tokens, Some(depth)) => match row.work.rows.filter(|&rows| rows > 1) {
+            Some(rows) => format!("{rows}x{} after {depth}", amount / rows),
+            None => format!("{amount} after {depth}"),
+        },
     };
     let rate = match row.work.unit {
         Unit::Bytes => format!("{} GB/s", digits(row.per_second() / 1e9)),
@@ -102,8 +105,8 @@ mod tests {
     #[test]
     fn lines_stand_under_their_headings() {
         let work = |stage, amount, unit, depth: Option<usize>| {
-            let read_bytes = depth.map(|_| 20_000_000_000);
-            Work { stage, amount, unit, depth, flops: Some(40_000_000_000), read_bytes }
+            let (rows, read_bytes) = (depth.map(|_| 1), depth.map(|_| 20_000_000_000));
+            Work { stage, amount, unit, depth, rows, flops: Some(40_000_000_000), read_bytes }
         };
         let row = |work| Row {
             work,
@@ -115,6 +118,7 @@ mod tests {
         let lines = [
             line(&row(work(Stage::Tower, 1, Unit::Frames, None))),
             line(&row(work(Stage::Decode, 16, Unit::Tokens, Some(2048)))),
+            line(&row(Work { rows: Some(8), ..work(Stage::BatchDecode, 128, Unit::Tokens, Some(2048)) })),
         ];
         assert_eq!(
             lines,
@@ -123,6 +127,8 @@ mod tests {
                  1.00 frames/s   40.0 GFLOP/s   50 %   16.1 GB",
                 "decode        16 after 2048     1.00 s     500 ms - 2.00 s    \
                  16.0 tokens/s      20.0 GB/s   50 %   16.1 GB",
+                "batch-decode  8x16 after 2048   1.00 s     500 ms - 2.00 s     \
+                 128 tokens/s      20.0 GB/s   50 %   16.1 GB",
             ]
         );
     }

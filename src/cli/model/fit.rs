@@ -54,6 +54,7 @@ pub(super) fn on_this_machine(checkpoint: &Checkpoint) -> Result<Vec<Fit>> {
                     visual_tokens,
                     prompt_tokens,
                     cache_positions,
+                    kv_caches: 1,
                 };
                 let plan = MemoryPlan::new(checkpoint, vocab_len, &devices, demand, &|_| free_bytes.map(Room::Free));
                 (prompt_tokens < context).then(|| plan.slots.iter().map(|slot| slot.need.total()).sum())

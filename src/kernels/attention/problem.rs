@@ -105,6 +105,11 @@ impl<'a> Problem<'a> {
         self.rows * self.group
     }
 
+    /// Values of the output.
+    pub(super) fn outputs(&self) -> usize {
+        self.frames * self.rows * self.kv_heads * self.group * self.width
+    }
+
     /// Sets of keys, each with its own lanes.
     pub(super) fn parts(&self) -> usize {
         self.frames * self.kv_heads
@@ -149,7 +154,7 @@ impl<'a> Problem<'a> {
 
     /// The output, to be written by many threads.
     pub(super) fn shared<'o>(&self, out: Out<'o>) -> SharedOut<'o> {
-        let length = self.frames * self.rows * self.kv_heads * self.group * self.width;
+        let length = self.outputs();
         let (target, given) = match out {
             Out::F32(values) => (Target::F32(values.as_mut_ptr()), values.len()),
             Out::Bf16(values) => (Target::Bf16(values.as_mut_ptr()), values.len()),

@@ -62,9 +62,27 @@ fn run_full(isa: Isa, operands: Operands, qkv: &[f32], shape: Full) -> Vec<f32> 
     out
 }
 
+/// The sizes of a call with one cache.
+#[derive(Debug, Clone, Copy)]
+struct Sizes {
+    rows: usize,
+    first_position: usize,
+    heads: usize,
+    kv_heads: usize,
+    width: usize,
+    query_stride: usize,
+}
+
+impl Sizes {
+    fn causal(self) -> Causal {
+        let Self { heads, kv_heads, width, query_stride, .. } = self;
+        Causal { heads, kv_heads, width, query_stride }
+    }
+}
+
 /// Queries, a cache filled up to the last row and beyond that with NaN, and what to expect.
 struct Case {
-    shape: Causal,
+    shape: Sizes,
     capacity: usize,
     queries: Vec<f32>,
     keys: Vec<f32>,
@@ -72,7 +90,7 @@ struct Case {
 }
 
 impl Case {
-    fn new(seed: u64, shape: Causal, spare: usize, range: f32) -> Self {
+    fn new(seed: u64, shape: Sizes, spare: usize, range: f32) -> Self {
         let filled = shape.first_position + shape.rows;
         let capacity = filled + spare;
         let cache = |seed: u64, range: f32| {
@@ -87,8 +105,10 @@ impl Case {
         Self { shape, capacity, queries, keys: cache(seed, range), values: cache(seed + 1, 1.0) }
     }
 
-    fn cache(&self) -> Cache<'_> {
-        Cache { keys: Values::F32(&self.keys), values: Values::F32(&self.values), capacity: self.capacity }
+    /// What some of its rows attend to.
+    fn cached(&self, first: usize, rows: usize) -> Cached<'_> {
+        let (keys, values) = (Values::F32(&self.keys), Values::F32(&self.values));
+        Cached { keys, values, capacity: self.capacity, first_position: self.shape.first_position + first, rows }
     }
 
     fn run(&self, isa: Isa, operands: Operands) -> Vec<f32> {
@@ -97,14 +117,13 @@ impl Case {
 
     fn run_rows(&self, isa: Isa, operands: Operands, first: usize, rows: usize) -> Vec<f32> {
         let mut out = vec![f32::NAN; rows * self.shape.heads * self.shape.width];
-        let shape = Causal { rows, first_position: self.shape.first_position + first, ..self.shape };
         let queries = &self.queries[first * self.shape.query_stride..];
-        causal(isa, operands, queries, self.cache(), shape, Out::F32(&mut out));
+        causal(isa, operands, queries, &[self.cached(first, rows)], self.shape.causal(), Out::F32(&mut out));
         out
     }
 
     fn expected(&self) -> Vec<f64> {
-        let Causal { rows, heads, kv_heads, width, first_position, query_stride } = self.shape;
+        let Sizes { rows, heads, kv_heads, width, first_position, query_stride } = self.shape;
         let mut all = Vec::new();
         for row in 0..rows {
             for head in 0..heads {
@@ -124,9 +143,9 @@ fn rows_of(all: &[f32], start: usize, length: usize, width: usize) -> std::slice
     all[start..start + length].chunks_exact(width)
 }
 
-fn causal_shape(rows: usize, group: usize, kv_heads: usize, width: usize, first_position: usize) -> Causal {
+fn causal_shape(rows: usize, group: usize, kv_heads: usize, width: usize, first_position: usize) -> Sizes {
     let heads = group * kv_heads;
-    Causal { rows, heads, kv_heads, width, first_position, query_stride: heads * width }
+    Sizes { rows, heads, kv_heads, width, first_position, query_stride: heads * width }
 }
 
 fn widths() -> impl Strategy<Value = usize> {
@@ -217,6 +236,32 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// As the rows of a decode step, of which each has a cache of its own.
+    #[test]
+    fn caches_do_not_depend_on_each_other(
+        seed in 0..1000_u64, group in 1..8_usize, width in widths(), rows in 1..3_usize,
+        positions in prop::collection::vec(prop_oneof![0_usize..40, 250..260_usize, 500..1100_usize], 1..9),
+    ) {
+        let case = |(seed, &first_position): (u64, &usize)| {
+            Case::new(seed, causal_shape(rows, group, 2, width, first_position), (seed % 5) as usize, 1.0)
+        };
+        let cases: Vec<Case> = (seed..).zip(&positions).map(case).collect();
+        let queries: Vec<f32> = cases.iter().flat_map(|case| case.queries.iter().copied()).collect();
+        let cached: Vec<_> = cases.iter().map(|case| case.cached(0, rows)).collect();
+        for isa in Isa::available() {
+            for operands in BOTH {
+                let each: Vec<f32> = cases.iter().flat_map(|case| case.run(isa, operands)).collect();
+                let mut all = vec![f32::NAN; each.len()];
+                causal(isa, operands, &queries, &cached, cases[0].shape.causal(), Out::F32(&mut all));
+                prop_assert!(bits(&all) == bits(&each), "{isa:?} {operands:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn frames_do_not_depend_on_each_other() {
     let shape = Full { frames: 3, patches: 59, heads: 2, width: 72 };
@@ -263,15 +308,16 @@ fn caches_and_outputs_may_be_bf16() {
             halves
         };
         let (keys, values) = (halved(&mut case.keys), halved(&mut case.values));
-        let cache = Cache { keys: Values::Bf16(&keys), values: Values::Bf16(&values), capacity: case.capacity };
+        let (keys, values) = (Values::Bf16(&keys), Values::Bf16(&values));
+        let cached = Cached { keys, values, ..case.cached(0, rows) };
         for isa in Isa::available() {
             for operands in BOTH {
                 let wide = case.run(isa, operands);
                 let mut out = vec![f32::NAN; wide.len()];
-                causal(isa, operands, &case.queries, cache, case.shape, Out::F32(&mut out));
+                causal(isa, operands, &case.queries, &[cached], case.shape.causal(), Out::F32(&mut out));
                 assert_eq!(bits(&out), bits(&wide), "{isa:?} {operands:?}: the cache");
                 let mut out = vec![bf16::NAN; wide.len()];
-                causal(isa, operands, &case.queries, cache, case.shape, Out::Bf16(&mut out));
+                causal(isa, operands, &case.queries, &[cached], case.shape.causal(), Out::Bf16(&mut out));
                 let rounded: Vec<_> = wide.iter().map(|value| bf16::from_f32(*value)).collect();
                 assert_eq!(out, rounded, "{isa:?} {operands:?}: the output");
             }

@@ -8,7 +8,7 @@ use crate::support::{Run, clip_arg, command, device, llava_video};
 /// A short run on the demo model.
 fn bench(extra: &[&str]) -> Run {
     let short = ["bench", "--model", "demo", "--device", device(), "--frames", "2", "--prompt-tokens", "16"];
-    llava_video(short.iter().chain(&["--new-tokens", "4", "--repeat", "1"]).chain(extra))
+    llava_video(short.iter().chain(&["--new-tokens", "4", "--rows", "3", "--repeat", "1"]).chain(extra))
 }
 
 fn stages(record: &Value) -> Vec<&str> {
@@ -20,7 +20,7 @@ fn every_stage_is_measured_and_its_figures_agree() {
     let run = bench(&["--json"]);
     assert!(run.stderr.contains("note: video decode is not measured; `--video` names a clip for it"), "{run:?}");
     let record = run.json();
-    assert_eq!(stages(&record), ["load", "preprocess", "tower", "projector", "prefill", "decode"]);
+    assert_eq!(stages(&record), ["load", "preprocess", "tower", "projector", "prefill", "decode", "batch-decode"]);
     assert_eq!(record["skipped"], serde_json::json!(["video-decode"]));
     assert_eq!((&record["model"], &record["size"], &record["quantize"]), (&"demo".into(), &Value::Null, &Value::Null));
     assert_eq!(record["version"], env!("CARGO_PKG_VERSION"));
@@ -43,7 +43,8 @@ fn every_stage_is_measured_and_its_figures_agree() {
             "load" => (row["bytes"].as_f64().unwrap(), "bytes"),
             "preprocess" | "tower" | "projector" => (2.0, "frames"),
             "prefill" => (16.0, "tokens"),
-            _ => (4.0, "tokens"),
+            "decode" => (4.0, "tokens"),
+            _ => (3.0 * 4.0, "tokens"),
         };
         let rate = |amount: f64| amount / number("median_secs").unwrap();
         let is_about = |a: Option<f64>, b: f64| a.is_some_and(|a| (a / b - 1.0).abs() < 1e-9);
@@ -51,9 +52,12 @@ fn every_stage_is_measured_and_its_figures_agree() {
         assert_eq!(row["sampled_frames"].as_f64(), Some(amount).filter(|_| unit == "frames"), "{row}");
         assert_eq!(row["tokens"].as_f64(), Some(amount).filter(|_| unit == "tokens"), "{row}");
         assert_eq!(row["bytes"].as_f64(), Some(amount).filter(|_| unit == "bytes"), "{row}");
-        let is_decode = row["stage"] == "decode";
+        let rows = [("decode", 1), ("batch-decode", 3)].into_iter().find(|(stage, _)| row["stage"] == *stage);
+        let is_decode = rows.is_some();
+        assert_eq!(row["rows"].as_u64(), rows.map(|(_, rows)| rows), "{row}");
         assert_eq!((row["depth"].as_u64(), row["read_bytes"].is_u64()), (is_decode.then_some(16), is_decode), "{row}");
-        let computes = ["tower", "projector", "prefill", "decode"].contains(&row["stage"].as_str().unwrap());
+        let computes =
+            ["tower", "projector", "prefill", "decode", "batch-decode"].contains(&row["stage"].as_str().unwrap());
         assert_eq!(row["flops"].is_u64(), computes, "{row}");
         if let (Some(share), Some(peak)) = (number("share_of_peak"), machine["peak_flops_per_sec"].as_f64()) {
             assert!(!is_decode && is_about(Some(share), rate(number("flops").unwrap()) / peak), "{row}");
@@ -102,9 +106,9 @@ fn people_get_a_table() {
     }
     assert!(lines[0].contains("demo model, quantized to q8_0"), "{}", run.stdout);
     let names: Vec<&str> = lines[heading + 1..].iter().filter_map(|line| line.split_whitespace().next()).collect();
-    assert_eq!(names, ["load", "preprocess", "tower", "projector", "prefill", "decode"]);
+    assert_eq!(names, ["load", "preprocess", "tower", "projector", "prefill", "decode", "batch-decode"]);
     let last = lines.last().unwrap();
-    assert!(last.contains("4 after 16") && last.contains("tokens/s"), "{last}");
+    assert!(last.contains("3x4 after 16") && last.contains("tokens/s"), "{last}");
     assert!(lines[heading..].iter().all(|line| line.chars().count() <= 107), "{}", run.stdout);
 }
 
@@ -127,6 +131,7 @@ fn what_contradicts_itself_is_wrong_usage() {
         (&["--stages", "thinking"], &["thinking", "prefill"]),
         (&["--frames", "0"], &["expected a whole number above 0"]),
         (&["--repeat", "0"], &["expected a whole number above 0"]),
+        (&["--rows", "0"], &["expected a whole number above 0"]),
     ] {
         let run = bench(extra);
         assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{run:?}");

@@ -15,7 +15,13 @@ fn every_set_gives_what_the_reference_gives() {
     for isa in lower {
         let suite = std::env::current_exe().expect("this test's program");
         let mut again = std::process::Command::new(suite);
-        again.args(["model::parity::", "model::long::", "model::conversations::", "--test-threads=2"]);
+        again.args([
+            "model::parity::",
+            "model::long::",
+            "model::conversations::",
+            "model::together::",
+            "--test-threads=2",
+        ]);
         let output = again.env(VARIABLE, isa.name()).output().expect("it runs");
         let told = String::from_utf8_lossy(&output.stdout);
         assert!(output.status.success(), "{}: {told}{}", isa.name(), String::from_utf8_lossy(&output.stderr));

@@ -89,6 +89,7 @@ fn leading_layers_go_to_their_slots_and_the_rest_behind_them() {
         visual_tokens: 20,
         prompt_tokens: 40,
         cache_positions: 50,
+        kv_caches: 1,
     };
     let placed = |layers| {
         let split = Split::Leading { leading: &leading, layers, rest: &rest };
@@ -107,8 +108,14 @@ fn leading_layers_go_to_their_slots_and_the_rest_behind_them() {
 fn devices_share_by_the_room_beside_what_else_they_hold() {
     let checkpoint = Checkpoint::open(Source::Path(tiny_checkpoint()), &[]).unwrap();
     let placements = [(); 2].map(|()| Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap());
-    let demand =
-        Demand { distinct_frames: None, tiles_at_once: 0, visual_tokens: 0, prompt_tokens: 8, cache_positions: 9 };
+    let demand = Demand {
+        distinct_frames: None,
+        tiles_at_once: 0,
+        visual_tokens: 0,
+        prompt_tokens: 8,
+        cache_positions: 9,
+        kv_caches: 1,
+    };
     let place = |split: &Split<'_>, free: u64| {
         memory::place(&checkpoint, checkpoint.embedding_rows, split, demand, &|_| Some(Room::Free(free))).0
     };

@@ -17,4 +17,5 @@ mod prompts;
 mod quantize;
 mod sessions;
 mod siblings;
+mod together;
 mod visual_cache;

@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Tensor};
 use llava_video::checkpoint::Checkpoint;
 use llava_video::device::{DeviceMap, DtypeRequest, Placed, Placement};
 use llava_video::engine::session::{Session, VisualId, VisualTokens};
-use llava_video::generate::{Sampler, SamplingParams, StopRule, generate};
+use llava_video::generate::{Generation, Sampler, SamplingParams, StopRule, generate};
 use llava_video::interrupt::Interrupt;
 use llava_video::model::{
     ClipFrames, LlavaVideo, PictureTiles, penalized_prompt_ids, picture_tokens, video_tokens, vocab_len,
@@ -59,13 +59,13 @@ fn answer_to(
 ) -> Vec<i64> {
     let penalty = checkpoint.generation.repetition_penalty;
     let prompt_ids = penalized_prompt_ids(&checkpoint.config, prompt, false);
-    let mut sampler = Sampler::new(&SamplingParams::greedy(penalty), prompt_ids);
-    answer_by(&mut sampler, model, checkpoint, prompt, visual, max_new_tokens, trace)
+    let sampler = Sampler::new(&SamplingParams::greedy(penalty), prompt_ids);
+    answer_by(sampler, model, checkpoint, prompt, visual, max_new_tokens, trace)
 }
 
 /// As [`answer_to`], with a sampler of one's own.
 fn answer_by(
-    sampler: &mut Sampler,
+    sampler: Sampler,
     model: &LlavaVideo,
     checkpoint: &Checkpoint,
     prompt: &llava_video::prompt::Prompt,
@@ -79,7 +79,7 @@ fn answer_by(
     let logits = session.prefill(prompt, &visual, max_new_tokens, &mut |_, _, _| (), trace).unwrap().logits;
     let rule = StopRule::new(checkpoint.generation.eos_token_ids.clone(), max_new_tokens, prompt.len(0), None);
     let mut ignore = |_| Ok::<(), llava_video::Error>(());
-    let (ids, _) = generate(logits, &mut session, sampler, &rule, &interrupt, &mut ignore).unwrap();
+    let (ids, _) = generate(logits, &mut session, Generation::new(sampler, rule), &interrupt, &mut ignore).unwrap();
     ids.into_iter().map(i64::from).collect()
 }
 
@@ -299,8 +299,8 @@ impl Transformers5 {
             let of_prompt = distinct(&mut counted.iter().copied().map(i64::from));
             assert_eq!(of_prompt, distinct(&mut expanded.iter().copied()), "{name}");
             let penalty = case["repetition_penalty"].as_f64().unwrap();
-            let mut sampler = Sampler::new(&SamplingParams::greedy(penalty), counted);
-            let generated = answer_by(&mut sampler, &model, checkpoint, &prompt, &visual, 24, trace);
+            let sampler = Sampler::new(&SamplingParams::greedy(penalty), counted);
+            let generated = answer_by(sampler, &model, checkpoint, &prompt, &visual, 24, trace);
             let logits = &trace.tensors().unwrap()["prefill_logits_last"];
             assert_close(name, logits, &self.tensors[&format!("{name}_logits")], LOGITS);
             assert_eq!(generated, ids(&case["generated_ids"]), "{name}, penalty {penalty}");
