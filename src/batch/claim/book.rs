@@ -90,8 +90,7 @@ impl Book {
                 self.own.insert(key, Own { step, writes: false });
                 return Ok(Taken::Mine(Lease { key, step }));
             }
-            // Somebody was faster, perhaps long ago: whatever else has happened there is learnt at once.
-            self.index.list(key.folder(), now)?;
+            // Somebody was faster, and may have ended it long ago: the subfolder is listed if that was not just done.
         }
     }
 
@@ -102,8 +101,16 @@ impl Book {
             false => Ok(Fate::Alive),
             // No record is written before that is claimed as a step.
             true if !holder.writes => Ok(Fate::Dead),
-            true => Ok(self.outputs.find(&holder.output, key).map_or(Fate::Dead, Fate::Done)),
+            true => {
+                let end = self.marked(key, step).or_else(|| self.outputs.find(&holder.output, key));
+                Ok(end.map_or(Fate::Dead, Fate::Done))
+            }
         }
+    }
+
+    /// How a step is marked to have ended, where listings are too old to tell.
+    fn marked(&self, key: Key, step: u32) -> Option<End> {
+        Mark::ends().find(|&end| key.mark(&self.root, step, Mark::Done(end)).exists())
     }
 
     fn is_dead(&mut self, holder: &Holder, now: Duration, awake: Option<Duration>) -> Result<bool, ClaimError> {

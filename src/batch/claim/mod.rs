@@ -1,41 +1,43 @@
-//! Inputs divided among processes that join and leave at will, on many hosts, by nothing but a folder that they share.
+//! Inputs divided among processes that join and leave at will, on many hosts, by nothing but a folder that they
+//! share.
 //!
 //! # How
-//! Each input is an item with a history of numbered steps, each a name in the folder: `<hash>.1`, `<hash>.2` and so on.
-//! A step is made by a hard link to a file that says whose it is, and a name is given to one only: so the next step is a
-//! vote that one process wins, and nothing of anybody is ever removed or renamed. The steps are *works* (a lease) and
-//! *writes* (its holder is about to append the record). A holder takes the step *writes* before it appends; who finds
-//! the holder of the last step dead takes that same next step as his own lease. One of them gets it, so that a process
-//! which was stopped, found dead and continued learns that its answer is no longer wanted. How a step ended is marked
-//! beside it: `<hash>.<step>.ok`, `.truncated`, `.skipped`, `.error`, `.retryable`, or `.released`.
+//! Each input is an item with a history of numbered steps, each a name in the folder: `<hash>.1`, `<hash>.2` and so
+//! on. A step is made by a hard link to a file that says whose it is, and a name is given to one only: so the next
+//! step is a vote that one process wins, and nothing of anybody is ever removed or renamed. The steps are *works* (a
+//! lease) and *writes* (its holder is about to append the record). A holder takes the step *writes* before it
+//! appends; who finds the holder of the last step dead takes that same next step as his own lease. One of them gets
+//! it, so that a process which was stopped, found dead and continued learns that its answer is no longer wanted. How
+//! a step ended is marked beside it: `<hash>.<step>.ok`, `.truncated`, `.skipped`, `.error`, `.retryable`, or
+//! `.released`.
 //!
 //! A process lives as long as its heartbeat's file changes. Observers read what it holds and measure by their own
-//! monotonic clocks how long that stayed the same: clocks of hosts are not compared. An observer whose own heartbeat was
-//! late does not count the time before, as what stopped it may have stopped the others too: a server that was away, a
-//! host that was suspended. On the same host a process that has ended is known to have at once.
+//! monotonic clocks how long that stayed the same: clocks of hosts are not compared. An observer whose own heartbeat
+//! was late does not count the time before, as what stopped it may have stopped the others too: a server that was
+//! away, a host that was suspended. On the same host a process that has ended is known to have at once.
 //!
 //! Where a dead process was about to write a record, its output says whether it did: a complete record there counts.
 //!
 //! # What remains
 //! An item is answered twice where a process is stopped for longer than it takes to be found stale *between* the step
-//! *writes* and its append, two calls apart, and is continued later; where a record reached only its host's memory and
-//! others cannot read it yet when they look; or where they cannot read the output at all, so that outputs belong where
-//! all hosts see them, under one path. `merge` finds such doubles. An item is never lost: it counts as done only after
-//! its record was flushed.
+//! *writes* and its append, two calls apart, and is continued later; where a record reached only its host's memory
+//! and others cannot read it yet when they look; or where they cannot read the output at all, so that outputs belong
+//! where all hosts see them, under one path. `merge` finds such doubles. An item is never lost: it counts as done
+//! only after its record was flushed.
 //!
 //! # File systems
-//! Relied upon: that `link` fails where the name exists, atomically for all hosts, which POSIX demands and local disks
-//! and the NFS protocol (LINK, RFC 1813 and RFC 8881) keep; and that who opens a file after another closed it reads what
-//! was written (close-to-open consistency, nfs(5)). Not relied upon: `rename`, `O_EXCL`, `flock`, modification times,
-//! inode numbers, link counts, and the outcome that `link` reports: over NFS a reply can be lost after the link was made
-//! (link(2), under BUGS), and FreeBSD's client turns `EEXIST` into success for that reason. So what stands at the name is
-//! read after each attempt and alone decides.
+//! Relied upon: that `link` fails where the name exists, atomically for all hosts, which POSIX demands and local
+//! disks and the NFS protocol (LINK, RFC 1813 and RFC 8881) keep; and that who opens a file after another closed it
+//! reads what was written (close-to-open consistency, nfs(5)). Not relied upon: `rename`, `O_EXCL`, `flock`,
+//! modification times, inode numbers, link counts, and the outcome that `link` reports: over NFS a reply can be lost
+//! after the link was made (link(2), under BUGS), and FreeBSD's client turns `EEXIST` into success for that reason.
+//! So what stands at the name is read after each attempt and alone decides.
 //!
-//! Listings and names that were not found may be cached by NFS for up to a minute (`acdirmax`, nfs(5)). That delays the
-//! news that an item is done or free and can do no harm: steps are always made at the server. Heartbeats are opened
-//! anew at each look, which asks the server also within that time; a file system without even that is why staleness
-//! should not be less than a minute where hosts differ. Without hard links (FAT, most object stores mounted as folders)
-//! or with such as stay within one folder (AFS, some versions of BeeGFS), joining fails and says so.
+//! Listings and names that were not found may be cached by NFS for up to a minute (`acdirmax`, nfs(5)). That delays
+//! the news that an item is done or free and can do no harm: steps are always made at the server. Heartbeats are
+//! opened anew at each look, which asks the server also within that time; a file system without even that is why
+//! staleness should not be less than a minute where hosts differ. Without hard links (FAT, most object stores mounted
+//! as folders) or with such as stay within one folder (AFS, some versions of BeeGFS), joining fails and says so.
 //!
 //! A step takes no file of its own, as it leads to one of two that each process has: quotas of files are safe, and a
 //! million items are two to three million names in 256 subfolders.

@@ -84,6 +84,14 @@ impl Mark {
         Self::Done(End { retryable: end.retryable && end.status == Status::Error, ..end })
     }
 
+    /// All ends that can be marked.
+    pub(super) fn ends() -> impl Iterator<Item = End> {
+        MARKS.iter().filter_map(|(_, mark)| match mark {
+            Self::Done(end) => Some(*end),
+            Self::Released => None,
+        })
+    }
+
     fn word(self) -> &'static str {
         MARKS.iter().find(|(_, mark)| *mark == self).map_or("error", |(word, _)| word)
     }

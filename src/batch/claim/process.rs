@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// A process, so that nobody else's is taken for it: numbers of processes are used again, and containers have their own.
+/// A process, so that no other is taken for it: numbers of processes are used again, and containers have their own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Process {
     /// The running kernel and its namespace of processes.

@@ -7,8 +7,10 @@ use super::error::ClaimError;
 use super::name::{End, Key};
 use super::{Claims, Lease, Taken};
 
-/// So many of those that others hold are asked for again at once.
-const ASKED_AT_ONCE: usize = 64;
+/// So many of those that others hold are asked for again at once: as many as there are subfolders.
+const ASKED_AT_ONCE: usize = 256;
+/// Between such rounds, in halves of a heartbeat: longer and longer while they change nothing, as many may wait here.
+const MOST_HALVES: u32 = 4;
 
 /// The inputs that are not known to be done.
 pub struct Queue {
@@ -18,7 +20,10 @@ pub struct Queue {
     held: VecDeque<(usize, Key)>,
     /// When those held may be asked for again.
     next_ask: Option<Instant>,
-    every: Duration,
+    /// Half of a heartbeat.
+    half: Duration,
+    /// How many of them to wait for.
+    halves: u32,
     /// For places to go on at.
     seed: u64,
     done: Vec<(usize, End)>,
@@ -45,7 +50,8 @@ impl Queue {
             todo,
             held: VecDeque::new(),
             next_ask: None,
-            every: claims.pace.heartbeat / 2,
+            half: claims.pace.heartbeat / 2,
+            halves: 1,
             seed: u64::from_le_bytes(*seed),
             done: Vec::new(),
         };
@@ -53,8 +59,8 @@ impl Queue {
         queue
     }
 
-    /// What to do next. It returns at once, and after a whole list's walk costs a few listings of subfolders each half
-    /// of a heartbeat.
+    /// What to do next. It returns at once, and after the walk through the list costs a few listings of subfolders
+    /// each half of a heartbeat, or more seldom.
     ///
     /// # Errors
     /// As [`Claims::take`].
@@ -91,7 +97,8 @@ impl Queue {
         {
             return Ok(Next::Wait(wait));
         }
-        for _ in 0..self.held.len().min(ASKED_AT_ONCE) {
+        let held = self.held.len();
+        for _ in 0..held.min(ASKED_AT_ONCE) {
             let Some((place, key)) = self.held.pop_front() else { break };
             let taken = claims.take_key(key);
             if !matches!(taken, Ok(Taken::Done(_))) {
@@ -103,8 +110,15 @@ impl Queue {
                 Taken::Done(end) => self.done.push((place, end)),
             }
         }
-        self.next_ask = Some(now + self.every);
-        Ok(if self.held.is_empty() { Next::Over } else { Next::Wait(self.every) })
+        // The subfolders that were listed for some of them tell of others too.
+        self.drop_done(claims);
+        if self.held.is_empty() {
+            return Ok(Next::Over);
+        }
+        self.halves = if self.held.len() < held { 1 } else { (self.halves + 1).min(MOST_HALVES) };
+        let wait = self.half * self.halves;
+        self.next_ask = Some(now + wait);
+        Ok(Next::Wait(wait))
     }
 
     fn drop_done(&mut self, claims: &Claims) {

@@ -187,6 +187,19 @@ fn what_the_dead_held_is_taken_over_and_what_they_wrote_is_done() {
     assert!(matches!(c.take("worked on", JOB), Ok(Taken::Held)), "one takes it over");
 }
 
+/// A listing from before tells nothing of it, and the output is elsewhere.
+#[test]
+fn what_the_dead_marked_is_done_although_nobody_can_read_their_output() {
+    let place = Place::new();
+    let pace = Pace { heartbeat: Duration::from_secs(100), stale: Duration::from_secs(1000) };
+    let a = place.join("a");
+    let b = Claims::join(&place.claims(), DIGEST, &place.output("b"), pace, false).expect("it joins");
+    let permit = permit(&a, mine(&a, "x"));
+    a.finish(permit, FAILED).expect("the folder is there");
+    a.leave().expect("it leaves");
+    assert_eq!(done(&b, "x"), Some(FAILED));
+}
+
 #[test]
 fn who_was_taken_for_dead_does_not_write() {
     let place = Place::new();
@@ -250,7 +263,7 @@ fn a_queue_waits_for_what_others_hold() {
     let mut queue = queue(&b, &ids);
     let next = |queue: &mut Queue| queue.next(&b).expect("the folder is there");
     let Next::Item(2, lease) = next(&mut queue) else { panic!("one is free") };
-    assert!(matches!(next(&mut queue), Next::Wait(wait) if wait <= PACE.heartbeat));
+    assert!(matches!(next(&mut queue), Next::Wait(wait) if wait <= 2 * PACE.heartbeat));
     let ours = permit(&b, lease);
     b.finish(ours, OK).expect("the folder is there");
     let permit = permit(&a, first);
