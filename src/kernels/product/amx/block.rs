@@ -15,6 +15,19 @@ pub(super) const STEP_COLUMNS: usize = ROW_BYTES / 2;
 pub(super) const TILE_BYTES: usize = TILE_ROWS * ROW_BYTES;
 /// Bytes that a step brings nearer of what is read next.
 pub(super) const AHEAD_BYTES: usize = 3 * 64;
+/// Rows of a place that a step brings nearer.
+pub(super) const FETCHED_ROWS: usize = 2;
+
+/// What is used soon: two bytes of each row, in lines that are wanted. It may be anywhere.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(super) struct Fetched {
+    /// The first byte of the first row, and bytes to the other one.
+    pub(super) first: *const u8,
+    pub(super) other_bytes: usize,
+    /// Bytes from row to row.
+    pub(super) row_bytes: usize,
+}
 
 /// What a block multiplies. Tiles of one operand follow each other from step to step.
 #[derive(Debug)]
@@ -40,6 +53,8 @@ pub(super) struct Block {
     pub(super) resume: usize,
     /// What is read next; it may be anywhere.
     pub(super) ahead: *const u8,
+    /// What is read or written after the block.
+    pub(super) fetched: [Fetched; 2],
 }
 
 /// Defines a function for so many tiles of rows and panels: `$second_rows` and so on begin lines that only two have,
@@ -58,19 +73,19 @@ macro_rules! block {
                     "mov {w}, [{block} + {WEIGHTS}]",
                     "mov {w1}, {w}",
                     "add {w1}, [{block} + {WEIGHTS_NEXT}]",
-                    "mov {ahead}, [{block} + {AHEAD}]",
-                    "mov {sums}, [{block} + {SUMS}]",
-                    "mov {stride}, [{block} + {SUM_STRIDE}]",
+                    // Registers have to do with the sums first and last, with what is fetched between.
+                    "mov {r1}, [{block} + {SUMS}]",
+                    "mov {r2}, [{block} + {SUM_STRIDE}]",
                     "mov {steps}, [{block} + {RESUME}]",
-                    "mov {below}, {stride}",
-                    "shl {below}, 4",
-                    "add {below}, {sums}",
+                    "mov {r3}, {r2}",
+                    "shl {r3}, 4",
+                    "add {r3}, {r1}",
                     "test {steps}, {steps}",
                     "jz 3f",
-                    "tileloadd tmm0, [{sums} + {stride}*1]",
-                    concat!($second_panel, "tileloadd tmm1, [{sums} + {stride}*1 + 64]"),
-                    concat!($second_rows, "tileloadd tmm2, [{below} + {stride}*1]"),
-                    concat!($both, "tileloadd tmm3, [{below} + {stride}*1 + 64]"),
+                    "tileloadd tmm0, [{r1} + {r2}*1]",
+                    concat!($second_panel, "tileloadd tmm1, [{r1} + {r2}*1 + 64]"),
+                    concat!($second_rows, "tileloadd tmm2, [{r3} + {r2}*1]"),
+                    concat!($both, "tileloadd tmm3, [{r3} + {r2}*1 + 64]"),
                     "jmp 4f",
                     "3:",
                     "tilezero tmm0",
@@ -78,6 +93,11 @@ macro_rules! block {
                     concat!($second_rows, "tilezero tmm2"),
                     concat!($both, "tilezero tmm3"),
                     "4:",
+                    "mov {r1}, [{block} + {AHEAD}]",
+                    "mov {r2}, [{block} + {FETCHED}]",
+                    "mov {r3}, [{block} + {FETCHED} + {OTHER}]",
+                    "mov {r4}, [{block} + {FETCHED} + {PLACE}]",
+                    "mov {r5}, [{block} + {FETCHED} + {PLACE} + {OTHER}]",
                     "mov {steps}, [{block} + {STEPS}]",
                     "test {steps}, {steps}",
                     "jz 5f",
@@ -91,10 +111,22 @@ macro_rules! block {
                     concat!($second_panel, "tdpbf16ps tmm1, tmm4, tmm7"),
                     concat!($second_rows, "tileloaddt1 tmm5, [{x1} + {line}*1]"),
                     concat!($second_rows, "tdpbf16ps tmm2, tmm5, tmm6"),
-                    "prefetcht1 [{ahead}]",
-                    "prefetcht1 [{ahead} + 64]",
-                    "prefetcht1 [{ahead} + 128]",
-                    "add {ahead}, 192",
+                    "prefetcht1 [{r1}]",
+                    "prefetcht1 [{r1} + 64]",
+                    "prefetcht1 [{r1} + 128]",
+                    "add {r1}, 192",
+                    "prefetcht0 [{r2}]",
+                    "prefetcht0 [{r2} + {r3}]",
+                    "add {r2}, [{block} + {FETCHED} + {ROW}]",
+                    "prefetcht0 [{r2}]",
+                    "prefetcht0 [{r2} + {r3}]",
+                    "add {r2}, [{block} + {FETCHED} + {ROW}]",
+                    "prefetcht0 [{r4}]",
+                    "prefetcht0 [{r4} + {r5}]",
+                    "add {r4}, [{block} + {FETCHED} + {PLACE} + {ROW}]",
+                    "prefetcht0 [{r4}]",
+                    "prefetcht0 [{r4} + {r5}]",
+                    "add {r4}, [{block} + {FETCHED} + {PLACE} + {ROW}]",
                     "add {x}, [{block} + {X_STEP}]",
                     "add {x1}, [{block} + {X_STEP}]",
                     "add {w}, 1024",
@@ -111,10 +143,15 @@ macro_rules! block {
                     "lea {w1}, [{w} + 1024]",
                     "jmp 2b",
                     "6:",
-                    "tilestored [{sums} + {stride}*1], tmm0",
-                    concat!($second_panel, "tilestored [{sums} + {stride}*1 + 64], tmm1"),
-                    concat!($second_rows, "tilestored [{below} + {stride}*1], tmm2"),
-                    concat!($both, "tilestored [{below} + {stride}*1 + 64], tmm3"),
+                    "mov {r1}, [{block} + {SUMS}]",
+                    "mov {r2}, [{block} + {SUM_STRIDE}]",
+                    "mov {r3}, {r2}",
+                    "shl {r3}, 4",
+                    "add {r3}, {r1}",
+                    "tilestored [{r1} + {r2}*1], tmm0",
+                    concat!($second_panel, "tilestored [{r1} + {r2}*1 + 64], tmm1"),
+                    concat!($second_rows, "tilestored [{r3} + {r2}*1], tmm2"),
+                    concat!($both, "tilestored [{r3} + {r2}*1 + 64], tmm3"),
                     X = const offset_of!(Block, x),
                     X_STEP = const offset_of!(Block, x_step_bytes),
                     X_NEXT = const offset_of!(Block, x_next),
@@ -127,16 +164,21 @@ macro_rules! block {
                     SUM_STRIDE = const offset_of!(Block, sum_stride),
                     RESUME = const offset_of!(Block, resume),
                     AHEAD = const offset_of!(Block, ahead),
+                    FETCHED = const offset_of!(Block, fetched),
+                    PLACE = const size_of::<Fetched>(),
+                    OTHER = const offset_of!(Fetched, other_bytes),
+                    ROW = const offset_of!(Fetched, row_bytes),
                     block = in(reg) block,
                     line = in(reg) ROW_BYTES,
                     x = out(reg) _,
                     x1 = out(reg) _,
                     w = out(reg) _,
                     w1 = out(reg) _,
-                    ahead = out(reg) _,
-                    sums = out(reg) _,
-                    stride = out(reg) _,
-                    below = out(reg) _,
+                    r1 = out(reg) _,
+                    r2 = out(reg) _,
+                    r3 = out(reg) _,
+                    r4 = out(reg) _,
+                    r5 = out(reg) _,
                     steps = out(reg) _,
                     out("tmm0") _,
                     out("tmm1") _,

@@ -14,10 +14,10 @@ use std::ops::Range;
 
 use bytemuck::Zeroable;
 
-use self::block::{AHEAD_BYTES, Block, STEP_COLUMNS, TILE_BYTES};
-use self::plan::{BAND_ROWS, Plan};
+use self::block::{Block, Fetched, TILE_BYTES};
+use self::plan::{BAND_ROWS, InOrder, Plan};
 use self::rows::RowTiles;
-use super::epilogue::{self, Sink};
+use super::epilogue::{self, Place, Sink};
 use super::{Epilogue, Line, Rows, Source};
 use crate::kernels::amx::{TILE_ROWS, Tiles};
 use crate::kernels::isa::Isa;
@@ -71,8 +71,7 @@ struct Item<'a> {
     sink: &'a Sink,
     bands: Range<usize>,
     panels: Range<usize>,
-    /// Where the runs of steps begin and end.
-    runs: &'a [usize],
+    plan: &'a Plan,
     /// The first panel of what this thread does next, perhaps.
     next_panel: usize,
 }
@@ -88,7 +87,7 @@ impl<'a> Item<'a> {
     ) -> Self {
         let (bands, panels) = plan.item(index);
         let next_panel = plan.item((index + pool::threads()).min(plan.items() - 1)).1.start;
-        Self { m, x, epilogue, sink, bands, panels, runs: plan.runs(), next_panel }
+        Self { m, x, epilogue, sink, bands, panels, plan, next_panel }
     }
 
     /// # Safety
@@ -98,70 +97,149 @@ impl<'a> Item<'a> {
         let weights = weights.panels(Isa::Amx, self.panels.start, self.panels.len(), made);
         let panel_bytes = weights.len() / self.panels.len();
         write_tails(weights, panel_bytes, tails);
-        let bands = self.bands.len();
-        let blocks = if self.runs.len() > 2 { self.panels.len().div_ceil(PAIR) * bands } else { 1 };
-        sums.resize(blocks * BLOCK_VALUES * size_of::<f32>() / size_of::<Line>(), Line::zeroed());
-        let sums: &mut [f32] = bytemuck::cast_slice_mut(sums);
+        let operands = Operands { weights, panel_bytes, tails };
+        let order = self.plan.order(self.panels.len());
+        let line_values = size_of::<Line>() / size_of::<f32>();
+        sums.resize(order.sets() * self.bands.len() * BLOCK_VALUES / line_values, Line::zeroed());
+        let sums = bytemuck::cast_slice_mut(sums);
+        let mut unfinished = Unfinished::default();
         // SAFETY: the caller's.
         let _tiles = unsafe { Tiles::set_up(self.x.tile_rows) };
-        let whole = panel_bytes / TILE_BYTES;
-        for (run, steps) in self.runs.windows(2).enumerate() {
-            let is_last = run + 2 == self.runs.len();
-            let (start, end) = (steps[0], steps[1].min(whole));
-            for panel in self.panels.clone().step_by(PAIR) {
-                let panels = PAIR.min(self.panels.end - panel);
-                let index = panel - self.panels.start;
-                let ahead = self.ahead(weights.as_ptr(), panel_bytes, run, index);
-                for band in self.bands.clone() {
-                    let share = (band - self.bands.start) * (2 * (end - start) * TILE_BYTES).div_ceil(bands);
-                    let block = if blocks > 1 { index / PAIR * bands + band - self.bands.start } else { 0 };
-                    let sums = &mut sums[block * BLOCK_VALUES..][..BLOCK_VALUES];
-                    let rows = BAND_ROWS.min(self.m - band * BAND_ROWS);
-                    if is_last {
-                        epilogue::prefetch(band * BAND_ROWS, rows, panel, panels, self.epilogue, self.sink);
-                    }
-                    let (tile, row_tiles) = (band * 2, rows.div_ceil(TILE_ROWS));
-                    let mut block = Block {
-                        x: self.x.at(tile, start),
-                        x_step_bytes: self.x.step_bytes(),
-                        x_next: self.x.next_bytes(),
-                        weights: weights[index * panel_bytes + start * TILE_BYTES..].as_ptr(),
-                        weights_next: panel_bytes,
-                        steps: end - start,
-                        tail: tails[index * TILE_BYTES / size_of::<Line>()..].as_ptr().cast(),
-                        tail_steps: steps[1] - end,
-                        sums: sums.as_mut_ptr(),
-                        sum_stride: panels * PANEL_ROWS * size_of::<f32>(),
-                        resume: usize::from(run > 0),
-                        ahead: ahead.wrapping_add(share),
-                    };
-                    // SAFETY: tiles are set up for as many rows as the tiles of `x` have, which are 16 if there are two
-                    // of them in any band. Steps up to the whole ones lie inside the panels, the others in the tails,
-                    // and all of them in `x`; sums are as many as a block has at most.
-                    unsafe { block::multiply(&mut block, row_tiles, panels) };
-                    if is_last {
-                        let sums = &mut sums[..rows * panels * PANEL_ROWS];
-                        let first_row = band * BAND_ROWS;
-                        let mut tile = epilogue::Tile { sums, first_row, rows, first_panel: panel, panels };
-                        // SAFETY: the caller's.
-                        unsafe { epilogue::finish(Isa::Amx, &mut tile, self.epilogue, self.sink) };
-                    }
+        for index in 0..order.len() {
+            let Some(place) = order.get(index) else { break };
+            let ahead = match order.get(index + 1) {
+                Some(next) => operands.tile(next.pair * PAIR, self.plan.run(next.run).start),
+                None => {
+                    let panel = self.next_panel.wrapping_sub(self.panels.start);
+                    weights.as_ptr().wrapping_add(panel.wrapping_mul(panel_bytes))
                 }
+            };
+            // SAFETY: the caller's; the tiles are set up.
+            unsafe { self.multiply(place, &operands, ahead, sums, &mut unfinished) };
+        }
+        // SAFETY: the caller's.
+        unsafe { self.finish(&mut unfinished, usize::MAX, sums) };
+    }
+
+    /// Multiplies all bands by one pair of panels over one run of steps, and finishes some of what is unfinished beside
+    /// that: the matrix unit has so much in its queue that the processor gets to it meanwhile.
+    ///
+    /// # Safety
+    /// As for `run`; tiles are set up for those of `x`.
+    unsafe fn multiply(
+        &self,
+        place: InOrder,
+        operands: &Operands<'_>,
+        ahead: *const u8,
+        all_sums: &mut [f32],
+        unfinished: &mut Unfinished,
+    ) {
+        let panel = self.panels.start + place.pair * PAIR;
+        let panels = PAIR.min(self.panels.end - panel);
+        let steps = self.plan.run(place.run);
+        let whole = steps.start..steps.end.min(operands.panel_bytes / TILE_BYTES);
+        let share_bytes = (PAIR * whole.len() * TILE_BYTES).div_ceil(self.bands.len());
+        for (index, band) in self.bands.clone().enumerate() {
+            let rows = BAND_ROWS.min(self.m - band * BAND_ROWS);
+            let sums = &mut all_sums[self.block(place.set, band) * BLOCK_VALUES..][..BLOCK_VALUES];
+            let mut block = Block {
+                x: self.x.at(band * 2, steps.start),
+                x_step_bytes: self.x.step_bytes(),
+                x_next: self.x.next_bytes(),
+                weights: operands.tile(place.pair * PAIR, steps.start),
+                weights_next: operands.panel_bytes,
+                steps: whole.len(),
+                tail: operands.tails[place.pair * PAIR * TILE_BYTES / size_of::<Line>()..].as_ptr().cast(),
+                tail_steps: steps.len() - whole.len(),
+                sums: sums.as_mut_ptr(),
+                sum_stride: panels * PANEL_ROWS * size_of::<f32>(),
+                resume: usize::from(place.run > 0),
+                ahead: ahead.wrapping_add(index * share_bytes),
+                fetched: self.fetched(unfinished, sums),
+            };
+            // SAFETY: tiles are set up for as many rows as the tiles of `x` have, which are 16 if there are two of them
+            // in any band. Steps up to the whole ones lie inside the panels, the others in the tails, and all of them
+            // in `x`; there are as many sums as a block has at most.
+            unsafe { block::multiply(&mut block, rows.div_ceil(TILE_ROWS), panels) };
+            // SAFETY: the caller's.
+            unsafe { self.finish(unfinished, place.finished_rows, all_sums) };
+            if place.is_last_run && place.finished_rows == BAND_ROWS {
+                *unfinished = Unfinished { panel, set: place.set, rows: self.rows(band..band + 1) };
             }
+        }
+        if place.is_last_run && place.finished_rows < BAND_ROWS {
+            *unfinished = Unfinished { panel, set: place.set, rows: self.rows(self.bands.clone()) };
         }
     }
 
-    /// What is read after the pair of panels from `index` on: the next pair's steps of this run, the first pair's of
-    /// the next run, or those of the next item.
-    fn ahead(&self, weights: *const u8, panel_bytes: usize, run: usize, index: usize) -> *const u8 {
-        let (panel, run) = if index + PAIR < self.panels.len() {
-            (index + PAIR, run)
-        } else if run + 2 < self.runs.len() {
-            (0, run + 1)
-        } else {
-            (self.next_panel.wrapping_sub(self.panels.start), 0)
+    /// Which of the blocks of sums a band has in a set.
+    fn block(&self, set: usize, band: usize) -> usize {
+        set * self.bands.len() + band - self.bands.start
+    }
+
+    fn rows(&self, bands: Range<usize>) -> Range<usize> {
+        bands.start * BAND_ROWS..self.m.min(bands.end * BAND_ROWS)
+    }
+
+    /// Finishes at most so many rows, which lie in one band unless they are all.
+    ///
+    /// # Safety
+    /// As for `run`.
+    unsafe fn finish(&self, unfinished: &mut Unfinished, most_rows: usize, sums: &mut [f32]) {
+        let end = unfinished.rows.end.min(unfinished.rows.start.saturating_add(most_rows));
+        while unfinished.rows.start < end {
+            let Unfinished { panel, set, rows: Range { start: first_row, .. } } = *unfinished;
+            let panels = PAIR.min(self.panels.end - panel);
+            let (band, row) = (first_row / BAND_ROWS, first_row % BAND_ROWS);
+            let rows = (BAND_ROWS - row).min(end - first_row);
+            let row_values = panels * PANEL_ROWS;
+            let sums = &mut sums[self.block(set, band) * BLOCK_VALUES + row * row_values..][..rows * row_values];
+            let mut tile = epilogue::Tile { sums, first_row, rows, first_panel: panel, panels };
+            // SAFETY: the caller's.
+            unsafe { epilogue::finish(Isa::Amx, &mut tile, self.epilogue, self.sink) };
+            unfinished.rows.start += rows;
+        }
+    }
+
+    /// What the unfinished rows are finished with, if there are any; else something in the cache.
+    fn fetched(&self, unfinished: &Unfinished, near: &[f32]) -> [Fetched; 2] {
+        let none = Fetched { first: near.as_ptr().cast(), other_bytes: 0, row_bytes: 0 };
+        if unfinished.rows.is_empty() {
+            return [none; 2];
+        }
+        let panels = PAIR.min(self.panels.end - unfinished.panel);
+        let first_row = unfinished.rows.start;
+        let (written, added) = epilogue::places(first_row, unfinished.panel, panels, self.epilogue, self.sink);
+        // A row's part may begin inside a line: then that was brought for the panels before.
+        let lines = |place: Place| {
+            let first = (size_of::<Line>() - 1).min(place.last_bytes);
+            let (other_bytes, first) = (place.last_bytes - first, place.first.wrapping_add(first));
+            Fetched { first, other_bytes, row_bytes: place.row_bytes }
         };
-        weights.wrapping_add(panel.wrapping_mul(panel_bytes).wrapping_add(self.runs[run] * TILE_BYTES))
+        [lines(written), added.map_or(none, lines)]
+    }
+}
+
+/// Rows whose sums by the panels from one on are complete, and set aside.
+#[derive(Debug, Default)]
+struct Unfinished {
+    panel: usize,
+    set: usize,
+    rows: Range<usize>,
+}
+
+/// An item's weights.
+struct Operands<'a> {
+    weights: &'a [u8],
+    panel_bytes: usize,
+    /// A tile for each panel, with the end that fills none.
+    tails: &'a [Line],
+}
+
+impl Operands<'_> {
+    /// Where a panel's tiles begin from a step on.
+    fn tile(&self, panel: usize, step: usize) -> *const u8 {
+        self.weights[panel * self.panel_bytes + step * TILE_BYTES..].as_ptr()
     }
 }
 
