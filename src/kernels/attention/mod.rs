@@ -123,9 +123,10 @@ fn attend(isa: Isa, operands: Operands, problem: &Problem<'_>, out: Out<'_>) {
     match (isa, operands) {
         // SAFETY: a set of instructions is one that the machine has: they come from `Isa::available`.
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512Bf16 | Isa::Amx, Operands::Bf16) => {
-            attend_with(unsafe { x86::avx512_bf16::Avx512Bf16::new() }, problem, out);
-        }
+        (Isa::Amx, Operands::Bf16) => attend_with(unsafe { x86::amx::Amx::new() }, problem, out),
+        // SAFETY: the same.
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512Bf16, Operands::Bf16) => attend_with(unsafe { x86::avx512_bf16::Avx512Bf16::new() }, problem, out),
         // SAFETY: the same.
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx, _) => {

@@ -229,9 +229,9 @@ proptest! {
                 run(isa, Out::F32(&mut out));
                 run(isa, Out::Bf16(&mut narrow));
                 for (index, (&out, &expected)) in out.iter().zip(&expected).enumerate() {
-                    let what = format!("{isa:?} {then:?} [{}, {}]", index / rows, index % rows);
-                    prop_assert!((out - expected).abs() <= 1e-4, "{what}: {out} for {expected}");
-                    prop_assert_eq!(narrow[index].to_bits(), bf16::from_f32(out).to_bits(), "{}", what);
+                    let (row, column) = (index / rows, index % rows);
+                    prop_assert!((out - expected).abs() <= 1e-4, "{isa:?} {then:?}: {out} at [{row}, {column}]");
+                    prop_assert_eq!(narrow[index].to_bits(), bf16::from_f32(out).to_bits());
                 }
             }
         }
