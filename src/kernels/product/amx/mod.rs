@@ -10,6 +10,7 @@ mod plan;
 mod rows;
 
 use std::cell::Cell;
+use std::ffi::c_void;
 use std::ops::Range;
 
 use bytemuck::Zeroable;
@@ -21,11 +22,14 @@ use super::epilogue::{self, Place, Sink};
 use super::{Epilogue, Line, Rows, Source};
 use crate::kernels::amx::{TILE_ROWS, Tiles};
 use crate::kernels::isa::Isa;
+use crate::kernels::out::Disjoint;
 use crate::kernels::panels::PANEL_ROWS;
 use crate::kernels::pool;
 
 /// Panels of a block.
 const PAIR: usize = 2;
+/// Steps between which other work is done: the processor puts off about so many and goes on to what follows.
+const PORTION_STEPS: usize = 9;
 /// Values of a block's sums.
 const BLOCK_VALUES: usize = BAND_ROWS * PAIR * PANEL_ROWS;
 
@@ -95,7 +99,7 @@ impl<'a> Item<'a> {
         let order = self.plan.order(self.panels.len());
         let line_values = size_of::<Line>() / size_of::<f32>();
         sums.resize(order.sets() * self.bands.len() * BLOCK_VALUES / line_values, Line::zeroed());
-        let sums = bytemuck::cast_slice_mut(sums);
+        let sums = &Disjoint::new(bytemuck::cast_slice_mut(sums));
         let mut unfinished = Unfinished::default();
         // SAFETY: the caller's.
         let _tiles = unsafe { Tiles::set_up(self.x.tile_rows) };
@@ -125,7 +129,7 @@ impl<'a> Item<'a> {
         place: InOrder,
         operands: &Operands<'_>,
         ahead: *const u8,
-        all_sums: &mut [f32],
+        sums: &Disjoint<'_, f32>,
         unfinished: &mut Unfinished,
     ) {
         let panel = self.panels.start + place.pair * PAIR;
@@ -135,7 +139,14 @@ impl<'a> Item<'a> {
         let share_bytes = (PAIR * whole.len() * TILE_BYTES).div_ceil(self.bands.len());
         for (index, band) in self.bands.clone().enumerate() {
             let rows = BAND_ROWS.min(self.m - band * BAND_ROWS);
-            let sums = &mut all_sums[self.block(place.set, band) * BLOCK_VALUES..][..BLOCK_VALUES];
+            let portions = whole.len().div_ceil(PORTION_STEPS).max(1);
+            let mut meanwhile = Meanwhile {
+                item: self,
+                end: unfinished.rows.end.min(unfinished.rows.start + place.finished_rows),
+                rows: place.finished_rows.div_ceil(portions),
+                sums,
+                unfinished,
+            };
             let mut block = Block {
                 x: self.x.at(band * 2, steps.start),
                 x_step_bytes: self.x.step_bytes(),
@@ -145,18 +156,23 @@ impl<'a> Item<'a> {
                 steps: whole.len(),
                 tail: operands.tails[place.pair * PAIR * TILE_BYTES / size_of::<Line>()..].as_ptr().cast(),
                 tail_steps: steps.len() - whole.len(),
-                sums: sums.as_mut_ptr(),
+                // SAFETY: what is unfinished has its sums in other blocks.
+                sums: unsafe { sums.part(self.block(place.set, band) * BLOCK_VALUES, BLOCK_VALUES) }.as_mut_ptr(),
                 sum_stride: panels * PANEL_ROWS * size_of::<f32>(),
                 resume: usize::from(place.run > 0),
                 ahead: ahead.wrapping_add(index * share_bytes),
-                fetched: self.fetched(unfinished, sums),
+                fetched: self.fetched(meanwhile.unfinished),
+                portion: PORTION_STEPS,
+                meanwhile: Meanwhile::portion,
+                context: (&raw mut meanwhile).cast(),
             };
             // SAFETY: tiles are set up for as many rows as the tiles of `x` have, which are 16 if there are two of them
             // in any band. Steps up to the whole ones lie inside the panels, the others in the tails, and all of them
-            // in `x`; there are as many sums as a block has at most.
-            unsafe { block::multiply(&mut block, rows.div_ceil(TILE_ROWS), panels) };
-            // SAFETY: the caller's.
-            unsafe { self.finish(unfinished, place.finished_rows, all_sums) };
+            // in `x`; there are as many sums as a block has at most. What is done meanwhile is the caller's.
+            unsafe {
+                block::multiply(&mut block, rows.div_ceil(TILE_ROWS), panels);
+                meanwhile.finish(usize::MAX);
+            }
             if place.is_last_run && place.finished_rows == BAND_ROWS {
                 *unfinished = Unfinished { panel, set: place.set, rows: self.rows(band..band + 1) };
             }
@@ -175,19 +191,21 @@ impl<'a> Item<'a> {
         bands.start * BAND_ROWS..self.m.min(bands.end * BAND_ROWS)
     }
 
-    /// Finishes at most so many rows, which lie in one band unless they are all.
+    /// Finishes rows up to `end`.
     ///
     /// # Safety
     /// As for `run`.
-    unsafe fn finish(&self, unfinished: &mut Unfinished, most_rows: usize, sums: &mut [f32]) {
-        let end = unfinished.rows.end.min(unfinished.rows.start.saturating_add(most_rows));
+    unsafe fn finish(&self, unfinished: &mut Unfinished, end: usize, sums: &Disjoint<'_, f32>) {
+        let end = unfinished.rows.end.min(end);
         while unfinished.rows.start < end {
             let Unfinished { panel, set, rows: Range { start: first_row, .. } } = *unfinished;
             let panels = PAIR.min(self.panels.end - panel);
             let (band, row) = (first_row / BAND_ROWS, first_row % BAND_ROWS);
             let rows = (BAND_ROWS - row).min(end - first_row);
             let row_values = panels * PANEL_ROWS;
-            let sums = &mut sums[self.block(set, band) * BLOCK_VALUES + row * row_values..][..rows * row_values];
+            let start = self.block(set, band) * BLOCK_VALUES + row * row_values;
+            // SAFETY: nobody uses complete sums but whoever finishes them.
+            let sums = unsafe { sums.part(start, rows * row_values) };
             let mut tile = epilogue::Tile { sums, first_row, rows, first_panel: panel, panels };
             // SAFETY: the caller's.
             unsafe { epilogue::finish(Isa::Amx, &mut tile, self.epilogue, self.sink) };
@@ -196,8 +214,8 @@ impl<'a> Item<'a> {
     }
 
     /// What the unfinished rows are finished with, if there are any; else something in the cache.
-    fn fetched(&self, unfinished: &Unfinished, near: &[f32]) -> [Fetched; 2] {
-        let none = Fetched { first: near.as_ptr().cast(), other_bytes: 0, row_bytes: 0 };
+    fn fetched(&self, unfinished: &Unfinished) -> [Fetched; 2] {
+        let none = Fetched { first: std::ptr::from_ref(self).cast(), other_bytes: 0, row_bytes: 0 };
         if unfinished.rows.is_empty() {
             return [none; 2];
         }
@@ -220,6 +238,36 @@ struct Unfinished {
     panel: usize,
     set: usize,
     rows: Range<usize>,
+}
+
+/// What is done while the matrix unit works: unfinished rows are finished, up to some row.
+struct Meanwhile<'a> {
+    item: &'a Item<'a>,
+    unfinished: &'a mut Unfinished,
+    sums: &'a Disjoint<'a, f32>,
+    end: usize,
+    /// Rows for each portion of steps.
+    rows: usize,
+}
+
+impl Meanwhile<'_> {
+    /// # Safety
+    /// As for [`Item::run`].
+    unsafe fn finish(&mut self, most_rows: usize) {
+        let end = self.end.min(self.unfinished.rows.start.saturating_add(most_rows));
+        // SAFETY: the caller's.
+        unsafe { self.item.finish(self.unfinished, end, self.sums) };
+    }
+
+    /// # Safety
+    /// As for [`Item::run`]; `this` is one of these, and nobody else's for the time.
+    unsafe extern "sysv64" fn portion(this: *mut c_void) {
+        // SAFETY: the caller's.
+        unsafe {
+            let this = &mut *this.cast::<Self>();
+            this.finish(this.rows);
+        }
+    }
 }
 
 /// An item's weights.
