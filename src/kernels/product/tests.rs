@@ -219,7 +219,7 @@ proptest! {
             let bias = numbers.take(weight_rows);
             let epilogue = Epilogue { bias: Some(&bias), then };
             let mut expected = vec![f32::NAN; m * rows];
-            let mut run = |isa: Isa, out: Out<'_>| {
+            let run = |isa: Isa, out: Out<'_>| {
                 product(isa, Rows::F32(&x), &weights.panels, Operands::Bf16, &epilogue, rows, out);
             };
             run(Isa::Plain, Out::F32(&mut expected));

@@ -14,10 +14,6 @@ use crate::kernels::amx::{ROW_BYTES, TILE_ROWS};
 pub(super) const STEP_COLUMNS: usize = ROW_BYTES / 2;
 /// Bytes of a whole tile.
 pub(super) const TILE_BYTES: usize = TILE_ROWS * ROW_BYTES;
-/// Bytes that a step brings nearer of what is read next.
-pub(super) const AHEAD_BYTES: usize = 3 * 64;
-/// Rows of a place that a step brings nearer.
-pub(super) const FETCHED_ROWS: usize = 2;
 
 /// What is used soon: two bytes of each row, in lines that are wanted. It may be anywhere.
 #[derive(Debug, Clone, Copy)]

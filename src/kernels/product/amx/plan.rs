@@ -66,7 +66,8 @@ impl Plan {
         (bands, pairs.start * PAIR..(pairs.end * PAIR).min(self.panels))
     }
 
-    pub(super) fn runs(&self) -> usize {
+    #[cfg(test)]
+    fn runs(&self) -> usize {
         self.runs
     }
 

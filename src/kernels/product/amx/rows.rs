@@ -47,11 +47,6 @@ impl RowTiles<'_> {
     pub(super) fn next_bytes(&self) -> usize {
         self.steps * self.step_bytes()
     }
-
-    /// Tiles one above the other.
-    pub(super) fn len(&self) -> usize {
-        self.lines.len() / (self.steps * self.tile_rows)
-    }
 }
 
 /// Calls `multiply` with rows of so many columns in tiles; what they lack is zero.
