@@ -15,6 +15,9 @@ pub(super) const STEP_COLUMNS: usize = ROW_BYTES / 2;
 /// Bytes of a whole tile.
 pub(super) const TILE_BYTES: usize = TILE_ROWS * ROW_BYTES;
 
+/// How far ahead of a stream of weights its like is asked for.
+const STREAM_BYTES: usize = 8 << 10;
+
 /// What is used soon: two bytes of each row, in lines that are wanted. It may be anywhere.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
@@ -122,6 +125,13 @@ macro_rules! block {
                     concat!($second_panel, "tdpbf16ps tmm1, tmm4, tmm7"),
                     concat!($second_rows, "tileloaddt1 tmm5, [rax + r10*1]"),
                     concat!($second_rows, "tdpbf16ps tmm2, tmm5, tmm6"),
+                    // With few rows each panel is a stream from memory that goes on a little later.
+                    ".if {FEW_ROWS}",
+                    ".irp line, 0,64,128,192,256,320,384,448,512,576,640,704,768,832,896,960",
+                    "prefetcht0 [r14 + {STREAM} + \\line]",
+                    "prefetcht0 [rcx + {STREAM} + \\line]",
+                    ".endr",
+                    ".else",
                     "prefetcht1 [rdx]",
                     "prefetcht1 [rdx + 64]",
                     "prefetcht1 [rdx + 128]",
@@ -138,6 +148,7 @@ macro_rules! block {
                     "prefetcht0 [r8]",
                     "prefetcht0 [r8 + r9]",
                     "add r8, [r12 + {FETCHED} + {PLACE} + {ROW}]",
+                    ".endif",
                     "add r13, r11",
                     "add rax, r11",
                     "add r14, 1024",
@@ -188,6 +199,8 @@ macro_rules! block {
                     ROW = const offset_of!(Fetched, row_bytes),
                     MEANWHILE = const offset_of!(Block, meanwhile),
                     CONTEXT = const offset_of!(Block, context),
+                    FEW_ROWS = const $second_rows.len(),
+                    STREAM = const STREAM_BYTES,
                     in("r12") block,
                     out("r13") _,
                     out("r14") _,
