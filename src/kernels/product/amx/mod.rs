@@ -154,7 +154,7 @@ impl<'a> Item<'a> {
                 weights: operands.tile(place.pair * PAIR, steps.start),
                 weights_next: operands.panel_bytes,
                 steps: whole.len(),
-                tail: operands.tails[place.pair * PAIR * TILE_BYTES / size_of::<Line>()..].as_ptr().cast(),
+                tail: operands.tail(place.pair * PAIR),
                 tail_steps: steps.len() - whole.len(),
                 // SAFETY: what is unfinished has its sums in other blocks.
                 sums: unsafe { sums.part(self.block(place.set, band) * BLOCK_VALUES, BLOCK_VALUES) }.as_mut_ptr(),
@@ -274,7 +274,7 @@ impl Meanwhile<'_> {
 struct Operands<'a> {
     weights: &'a [u8],
     panel_bytes: usize,
-    /// A tile for each panel, with the end that fills none.
+    /// A tile for each panel, with the end that fills none, if there is one.
     tails: &'a [Line],
 }
 
@@ -283,12 +283,23 @@ impl Operands<'_> {
     fn tile(&self, panel: usize, step: usize) -> *const u8 {
         self.weights[panel * self.panel_bytes + step * TILE_BYTES..].as_ptr()
     }
+
+    /// A panel's tile with its end; anything where panels are whole tiles.
+    fn tail(&self, panel: usize) -> *const u8 {
+        match self.tails {
+            [] => self.weights.as_ptr(),
+            tails => tails[panel * TILE_BYTES / size_of::<Line>()..].as_ptr().cast(),
+        }
+    }
 }
 
-/// Writes the end of each panel that fills no tile as one, the rest of which is zeros.
+/// Writes the end of each panel that fills no tile as one, the rest of which is zeros; nothing if all are filled.
 fn write_tails(panels: &[u8], panel_bytes: usize, tails: &mut Vec<Line>) {
     let tail_bytes = panel_bytes % TILE_BYTES;
     tails.clear();
+    if tail_bytes == 0 {
+        return;
+    }
     tails.resize(panels.len() / panel_bytes * TILE_BYTES / size_of::<Line>(), Line::zeroed());
     let tails: &mut [u8] = bytemuck::cast_slice_mut(tails);
     for (panel, tail) in panels.chunks_exact(panel_bytes).zip(tails.chunks_exact_mut(TILE_BYTES)) {
