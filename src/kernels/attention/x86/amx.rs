@@ -70,7 +70,8 @@ fn pack_values<const BF16: bool>(values: Band<'_>, into: &mut [f32]) {
         let (mut from, stride) = values.column(column);
         for step in 0..steps {
             let mut halves = [[splat(0.0); 16]; 2];
-            for pair in 0..16 {
+            let [first, second] = &mut halves;
+            for (pair, (first, second)) in first.iter_mut().zip(second).enumerate() {
                 fetch_ahead(from, stride);
                 fetch_ahead(from.wrapping_add(stride), stride);
                 let row = step * ROWS + 2 * pair;
@@ -80,8 +81,8 @@ fn pack_values<const BF16: bool>(values: Band<'_>, into: &mut [f32]) {
                     let high = load_words::<BF16>(from.wrapping_add(stride), mask_of(row + 1));
                     (load_words::<BF16>(from, mask_of(row)), high)
                 };
-                halves[0][pair] = _mm512_castsi512_ps(_mm512_permutex2var_epi16(low, order(32), high));
-                halves[1][pair] = _mm512_castsi512_ps(_mm512_permutex2var_epi16(low, upper, high));
+                *first = _mm512_castsi512_ps(_mm512_permutex2var_epi16(low, order(32), high));
+                *second = _mm512_castsi512_ps(_mm512_permutex2var_epi16(low, upper, high));
                 from = from.wrapping_add(2 * stride);
             }
             for (half, pairs) in halves.into_iter().enumerate() {
