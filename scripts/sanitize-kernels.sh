@@ -1,6 +1,7 @@
 #!/bin/sh
 # The kernels' tests under the address sanitizer. They need neither candle nor FFmpeg, so a package of their own compiles
 # them in a minute; the sanitizer is an unstable option of the compiler, which the variable allows on a stable one.
+# It does not see what assembly reads and writes, which is all that the tiles of the matrix unit do.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 package=${1:-"$root/target/sanitized-kernels"}

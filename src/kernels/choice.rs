@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(chosen(None).ok(), best);
         assert_eq!(chosen(Some("")).ok(), best);
         let error = chosen(Some("sse9")).expect_err("no such set").to_string();
-        assert_eq!(error, "LLAVA_VIDEO_ISA=sse9: it is one of plain, avx2, avx512, avx512bf16");
+        assert_eq!(error, "LLAVA_VIDEO_ISA=sse9: it is one of plain, avx2, avx512, avx512bf16, amx");
         for isa in Isa::ALL {
             let missing = Error::Missing { value: isa.name().to_owned() };
             assert_eq!(chosen(Some(isa.name())), if isa.is_here() { Ok(isa) } else { Err(missing) });

@@ -1,5 +1,8 @@
 //! Sets of instructions, and which of them this machine has.
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
+
 /// A set of instructions. Each holds those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
@@ -11,11 +14,13 @@ pub enum Isa {
     Avx512,
     /// AVX-512 with products of bf16 (`vdpbf16ps`) and of bytes (VNNI).
     Avx512Bf16,
+    /// Intel's matrix unit: tiles with products of bf16 and of bytes.
+    Amx,
 }
 
 impl Isa {
     /// All of them, the lowest first.
-    pub const ALL: [Self; 4] = [Self::Plain, Self::Avx2, Self::Avx512, Self::Avx512Bf16];
+    pub const ALL: [Self; 5] = [Self::Plain, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Amx];
 
     /// The name.
     pub fn name(self) -> &'static str {
@@ -24,6 +29,7 @@ impl Isa {
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Avx512Bf16 => "avx512bf16",
+            Self::Amx => "amx",
         }
     }
 
@@ -55,6 +61,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512bf16")
                     && is_x86_feature_detected!("avx512vnni")
             }
+            Self::Amx => Self::Avx512Bf16.is_here() && amx::is_here(),
         }
     }
 

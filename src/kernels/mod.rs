@@ -5,6 +5,8 @@
 //! for every kernel; work is handed out by [`pool`]; [`choice`] says with which instructions. A kernel has a plain twin
 //! in safe Rust, which its tests compare it with and which runs where nothing better is known.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 pub(crate) mod attention;
 pub(crate) mod choice;
 pub(crate) mod isa;

@@ -72,8 +72,8 @@ impl Item {
     pub(super) fn attend<K: Kernel>(self, kernel: K, problem: &Problem<'_>, out: &SharedOut<'_>) {
         let width = problem.width;
         let tiles = self.lanes.div_ceil(K::LANES);
-        let depth = width.div_ceil(K::PAIR);
-        let dims = width.next_multiple_of(K::ROWS);
+        let depth = width.div_ceil(K::PAIR).next_multiple_of(K::WORDS);
+        let dims = width.next_multiple_of(K::DIMS);
         let seen = problem.seen(self.first + self.lanes - 1);
         let block = BLOCK.min(seen).next_multiple_of(K::ROWS);
         let lengths = [
@@ -88,6 +88,7 @@ impl Item {
         scratch::with(lengths, |[queries, sums, levels, totals, keys, values, scores]| {
             levels.fill(f32::NEG_INFINITY);
             totals.fill(0.0);
+            let _set_up = kernel.set_up();
             let (mut state, mut block) = (State { queries, sums, levels, totals }, Block { keys, values, scores });
             for start in (0..seen).step_by(BLOCK) {
                 let count = BLOCK.min(seen - start);
@@ -119,8 +120,8 @@ impl Item {
             lanes: lanes.len(),
             keys: BLOCK.min(seen - start).next_multiple_of(K::ROWS),
             packed: count.next_multiple_of(K::ROWS),
-            depth: problem.width.div_ceil(K::PAIR),
-            dims: problem.width.next_multiple_of(K::ROWS),
+            depth: problem.width.div_ceil(K::PAIR).next_multiple_of(K::WORDS),
+            dims: problem.width.next_multiple_of(K::DIMS),
             first: start == 0,
         };
         let last = seen <= start + BLOCK;

@@ -24,9 +24,9 @@ pub(super) struct Tile {
     pub(super) keys: usize,
     /// Keys of the block as packed, of which those are the first.
     pub(super) packed: usize,
-    /// Words of a query or key.
+    /// Words of a query or key, a multiple of [`Kernel::WORDS`].
     pub(super) depth: usize,
-    /// Values of an output, a multiple of [`Kernel::ROWS`].
+    /// Values of an output, a multiple of [`Kernel::DIMS`].
     pub(super) dims: usize,
     /// Whether this is the first block.
     pub(super) first: bool,
@@ -51,10 +51,20 @@ pub(super) trait Kernel: Copy + Send + Sync {
     const VECTOR: usize;
     /// Lanes of a tile.
     const LANES: usize;
-    /// Keys, and values of an output, that are taken at a time. A multiple of [`Self::PAIR`].
+    /// Keys that are taken at a time. A multiple of [`Self::PAIR`].
     const ROWS: usize;
     /// Numbers in a word.
     const PAIR: usize;
+    /// Values of an output that are taken at a time.
+    const DIMS: usize = Self::ROWS;
+    /// Words of a query or key that are taken at a time.
+    const WORDS: usize = 1;
+
+    /// What holds while an item is attended to.
+    type SetUp;
+
+    /// Makes a thread ready for an item.
+    fn set_up(self) -> Self::SetUp;
 
     /// Packs the queries of a vector's lanes to `[depth][LANES]`, of which `into` begins at the vector. A query that
     /// is empty becomes zeros.

@@ -35,6 +35,10 @@ impl Kernel for Plain {
     const ROWS: usize = ROWS;
     const PAIR: usize = 1;
 
+    type SetUp = ();
+
+    fn set_up(self) {}
+
     fn pack_queries(self, queries: &[&[f32]; MOST_LANES], width: usize, into: &mut [f32]) {
         pack::queries::<LANES>(self.operands, &queries[..LANES], width, into);
     }

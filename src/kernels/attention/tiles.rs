@@ -29,6 +29,8 @@ pub(super) struct Sums<'a> {
 
 macro_rules! tiles {
     ($features:literal) => {
+        $crate::kernels::attention::tiles::softmax!($features);
+
         /// # Safety
         /// The slices behind the pointers are as [`Kernel::scores`] says, for `N` vectors of lanes.
         #[target_feature(enable = $features)]
@@ -99,51 +101,6 @@ macro_rules! tiles {
         }
 
         /// # Safety
-        /// The slices behind the pointers are as [`Kernel::weights`] says, for `N` vectors of lanes.
-        #[target_feature(enable = $features)]
-        pub(super) unsafe fn weights<const N: usize, const ROUND: bool>(
-            tile: Tile,
-            scale: f32,
-            scores: *mut f32,
-            softmax: &mut Softmax<'_>,
-        ) -> bool {
-            let scale = splat(scale);
-            let mut moved = false;
-            let mut levels = [splat(0.0); N];
-            let mut sums = [splat(0.0); N];
-            // SAFETY: all offsets lie within the slices, as the caller says. Weights are written over scores that
-            // were read before: a word takes as many rows of scores as it holds weights.
-            unsafe {
-                for (vector, level) in levels.iter_mut().enumerate() {
-                    let before = load(softmax.level.as_ptr().add(vector * VECTOR));
-                    let highest = load(softmax.highest.as_ptr().add(vector * VECTOR));
-                    *level = max(before, multiply(highest, scale));
-                    moved |= differ(*level, before);
-                    store(softmax.level.as_mut_ptr().add(vector * VECTOR), *level);
-                    store(softmax.rescale.as_mut_ptr().add(vector * VECTOR), exp2(subtract(before, *level)));
-                }
-                // Not multiplied and subtracted in one: the level is rounded, too, and none may come out above it.
-                for word in 0..tile.keys / PAIR {
-                    for vector in 0..N {
-                        let mut weights = [splat(0.0); PAIR];
-                        for (row, weight) in weights.iter_mut().enumerate() {
-                            let score = load(scores.add((word * PAIR + row) * LANES + vector * VECTOR));
-                            *weight = exp2(subtract(multiply(score, scale), levels[vector]));
-                            sums[vector] = add(sums[vector], *weight);
-                        }
-                        store_weights::<ROUND>(scores.add(word * LANES + vector * VECTOR), weights);
-                    }
-                }
-                for (vector, sum) in sums.into_iter().enumerate() {
-                    let total = softmax.total.as_mut_ptr().add(vector * VECTOR);
-                    let rescale = load(softmax.rescale.as_ptr().add(vector * VECTOR));
-                    store(total, add(multiply(load(total), rescale), sum));
-                }
-            }
-            moved
-        }
-
-        /// # Safety
         /// The slices behind the pointers are as [`Kernel::accumulate`] says, for `N` vectors of lanes.
         #[target_feature(enable = $features)]
         pub(super) unsafe fn accumulate<const N: usize>(tile: Tile, operands: &Sums<'_>) {
@@ -207,6 +164,56 @@ macro_rules! tiles {
     };
 }
 
+/// Defines `weights` alone, in terms of what a module has, too.
+macro_rules! softmax {
+    ($features:literal) => {
+        /// # Safety
+        /// The slices behind the pointers are as [`Kernel::weights`] says, for `N` vectors of lanes.
+        #[target_feature(enable = $features)]
+        pub(super) unsafe fn weights<const N: usize, const ROUND: bool>(
+            tile: Tile,
+            scale: f32,
+            scores: *mut f32,
+            softmax: &mut Softmax<'_>,
+        ) -> bool {
+            let scale = splat(scale);
+            let mut moved = false;
+            let mut levels = [splat(0.0); N];
+            let mut sums = [splat(0.0); N];
+            // SAFETY: all offsets lie within the slices, as the caller says. Weights are written over scores that
+            // were read before: a word takes as many rows of scores as it holds weights.
+            unsafe {
+                for (vector, level) in levels.iter_mut().enumerate() {
+                    let before = load(softmax.level.as_ptr().add(vector * VECTOR));
+                    let highest = load(softmax.highest.as_ptr().add(vector * VECTOR));
+                    *level = max(before, multiply(highest, scale));
+                    moved |= differ(*level, before);
+                    store(softmax.level.as_mut_ptr().add(vector * VECTOR), *level);
+                    store(softmax.rescale.as_mut_ptr().add(vector * VECTOR), exp2(subtract(before, *level)));
+                }
+                // Not multiplied and subtracted in one: the level is rounded, too, and none may come out above it.
+                for word in 0..tile.keys / PAIR {
+                    for vector in 0..N {
+                        let mut weights = [splat(0.0); PAIR];
+                        for (row, weight) in weights.iter_mut().enumerate() {
+                            let score = load(scores.add((word * PAIR + row) * LANES + vector * VECTOR));
+                            *weight = exp2(subtract(multiply(score, scale), levels[vector]));
+                            sums[vector] = add(sums[vector], *weight);
+                        }
+                        store_weights::<ROUND>(scores.add(word * LANES + vector * VECTOR), weights);
+                    }
+                }
+                for (vector, sum) in sums.into_iter().enumerate() {
+                    let total = softmax.total.as_mut_ptr().add(vector * VECTOR);
+                    let rescale = load(softmax.rescale.as_ptr().add(vector * VECTOR));
+                    store(total, add(multiply(load(total), rescale), sum));
+                }
+            }
+            moved
+        }
+    };
+}
+
 /// The methods of a [`super::kernel::Kernel`] that run what `tiles!` defines, here and, for tiles whose lanes fill no
 /// more than half a vector, in a module of narrower vectors.
 macro_rules! tile_methods {
@@ -215,6 +222,10 @@ macro_rules! tile_methods {
         const LANES: usize = LANES;
         const ROWS: usize = ROWS;
         const PAIR: usize = PAIR;
+
+        type SetUp = ();
+
+        fn set_up(self) {}
 
         fn scores(
             self,
@@ -295,4 +306,4 @@ macro_rules! tile_methods {
     };
 }
 
-pub(super) use {tile_methods, tiles};
+pub(super) use {softmax, tile_methods, tiles};

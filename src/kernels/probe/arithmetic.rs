@@ -4,6 +4,8 @@
 
 use std::hint::black_box;
 
+#[cfg(target_arch = "x86_64")]
+use super::amx;
 use crate::kernels::isa::Isa;
 
 /// Steps of one burst: some tenths of a millisecond, short against a measurement and long against handing out.
@@ -44,7 +46,7 @@ pub(super) fn f32(isa: Isa) -> Burst {
     match isa {
         // SAFETY: sets of instructions that are handed around are ones that this machine has.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx512Bf16 => Burst::new(|| unsafe { x86::f32_avx512() }, WIDE, 16),
+        Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => Burst::new(|| unsafe { x86::f32_avx512() }, WIDE, 16),
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => Burst::new(|| unsafe { x86::f32_avx2() }, NARROW, 8),
@@ -58,6 +60,9 @@ pub(super) fn bf16(isa: Isa) -> Option<Burst> {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Bf16 => Some(Burst::new(|| unsafe { x86::bf16_avx512() }, WIDE, 32)),
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Amx => Some(Burst::new(|| unsafe { amx::bf16(STEPS) }, amx::ACCUMULATORS, 16 * 16 * 32)),
         _ => None,
     }
 }
@@ -68,6 +73,9 @@ pub(super) fn int8(isa: Isa) -> Option<Burst> {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Bf16 => Some(Burst::new(|| unsafe { x86::int8_avx512() }, WIDE, 64)),
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Amx => Some(Burst::new(|| unsafe { amx::int8(STEPS) }, amx::ACCUMULATORS, 16 * 16 * 64)),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! What this machine can do at most, to judge kernels by: arithmetic in registers alone, and reading memory.
 
+#[cfg(target_arch = "x86_64")]
+mod amx;
 mod arithmetic;
 mod memory;
 

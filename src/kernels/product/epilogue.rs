@@ -83,6 +83,45 @@ impl Sink {
     }
 }
 
+/// Where some columns of consecutive rows lie: the first byte in the first row, bytes from it to the last in that row,
+/// and bytes from row to row.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) first: *const u8,
+    pub(super) last_bytes: usize,
+    pub(super) row_bytes: usize,
+}
+
+impl Place {
+    fn new<T>(values: *const T, start: usize, count: usize, width: usize) -> Self {
+        let first = values.wrapping_add(start).cast();
+        Self { first, last_bytes: count * size_of::<T>() - 1, row_bytes: width * size_of::<T>() }
+    }
+}
+
+/// What [`finish`] will write for the rows from one on by some panels, and what it will add.
+pub(super) fn places(
+    first_row: usize,
+    first_panel: usize,
+    panels: usize,
+    epilogue: &Epilogue<'_>,
+    sink: &Sink,
+) -> (Place, Option<Place>) {
+    let step = if matches!(epilogue.then, Then::SiluTimes) { 2 } else { 1 };
+    let column = first_panel / step * PANEL_ROWS;
+    let count = (panels / step * PANEL_ROWS).min(sink.width - column);
+    let start = first_row * sink.width + column;
+    let written = match sink.to {
+        Pointer::F32(to) => Place::new(to, start, count, sink.width),
+        Pointer::Bf16(to) => Place::new(to, start, count, sink.width),
+    };
+    let added = match epilogue.then {
+        Then::Add(to) => Some(Place::new(to.as_ptr(), start, count, sink.width)),
+        _ => None,
+    };
+    (written, added)
+}
+
 /// Brings what [`finish`] will read and write for some rows and panels into the cache while their sums are made: stores
 /// that miss it would hold up the next tile.
 pub(super) fn prefetch(
@@ -93,17 +132,10 @@ pub(super) fn prefetch(
     epilogue: &Epilogue<'_>,
     sink: &Sink,
 ) {
-    let step = if matches!(epilogue.then, Then::SiluTimes) { 2 } else { 1 };
-    let column = first_panel / step * PANEL_ROWS;
-    let count = (panels / step * PANEL_ROWS).min(sink.width - column);
-    for row in first_row..first_row + rows {
-        let start = row * sink.width + column;
-        match sink.to {
-            Pointer::F32(to) => vectors::prefetch(to.wrapping_add(start), count),
-            Pointer::Bf16(to) => vectors::prefetch(to.wrapping_add(start), count),
-        }
-        if let Then::Add(to) = epilogue.then {
-            vectors::prefetch(to.as_ptr().wrapping_add(start), count);
+    let (written, added) = places(first_row, first_panel, panels, epilogue, sink);
+    for row in 0..rows {
+        for place in [Some(written), added].into_iter().flatten() {
+            vectors::prefetch(place.first.wrapping_add(row * place.row_bytes), place.last_bytes + 1);
         }
     }
 }
@@ -127,7 +159,7 @@ pub(in crate::kernels) unsafe fn finish(isa: Isa, tile: &mut Tile<'_>, epilogue:
     match isa {
         // SAFETY: an `Isa` other than the plain one is only made where the machine has it; the rest is the caller's.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx512Bf16 => unsafe { finish_avx512(tile, epilogue, sink) },
+        Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => unsafe { finish_avx512(tile, epilogue, sink) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { finish_avx2(tile, epilogue, sink) },

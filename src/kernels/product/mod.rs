@@ -7,6 +7,8 @@
 
 mod activation;
 #[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
@@ -33,7 +35,7 @@ use self::tile::Kernel;
 use super::isa::Isa;
 use super::operands::Operands;
 pub(crate) use super::out::Out;
-use super::panels::PANEL_ROWS;
+use super::panels::{Element, PANEL_ROWS};
 use super::pool;
 pub(crate) use super::values::Values as Rows;
 
@@ -84,6 +86,12 @@ pub(crate) fn product(
     assert_eq!(values, m * columns, "rows of {columns} values");
     check(m, weights, epilogue, width, &out);
     if m == 0 {
+        return;
+    }
+    #[cfg(target_arch = "x86_64")]
+    if (isa, weights.element(), operands) == (Isa::Amx, Element::Bf16, Operands::Bf16) {
+        // SAFETY: an `Isa` is only made where the machine has it; the results are lent to this call.
+        unsafe { amx::product(x, m, weights, epilogue, &Sink::new(out, width)) };
         return;
     }
     let kernel = Kernel::new(isa, weights.element(), operands);

@@ -197,6 +197,47 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Enough rows and columns for every cut. Sums of magnitudes are some 4, so that sums differ by 1e-5 at most, and
+    /// what follows by a few times as much; a sum in another's place would differ by far more.
+    #[test]
+    fn what_follows_bf16_is_what_plain_rust_makes_of_it(
+        m in prop_oneof![9 => 1usize..140, 1 => Just(530)],
+        rows in 1usize..90,
+        columns in prop_oneof![9 => 1usize..700, 1 => 2100usize..2200],
+        seed: u64,
+    ) {
+        let mut numbers = Numbers(seed);
+        let x: Vec<f32> = numbers.take(m * columns).into_iter().map(|x| x * 16.0 / columns as f32).collect();
+        let addend = numbers.take(m * rows);
+        let panel_rows = 32 * rows.div_ceil(16);
+        for then in [Then::Nothing, Then::GeluTanh, Then::GeluErf, Then::Add(&addend), Then::SiluTimes] {
+            let weight_rows = if matches!(then, Then::SiluTimes) { panel_rows } else { rows };
+            let weights = weights(Element::Bf16, weight_rows, columns, &mut numbers);
+            let bias = numbers.take(weight_rows);
+            let epilogue = Epilogue { bias: Some(&bias), then };
+            let mut expected = vec![f32::NAN; m * rows];
+            let run = |isa: Isa, out: Out<'_>| {
+                product(isa, Rows::F32(&x), &weights.panels, Operands::Bf16, &epilogue, rows, out);
+            };
+            run(Isa::Plain, Out::F32(&mut expected));
+            for isa in Isa::available().into_iter().filter(|isa| isa.multiplies_bf16()) {
+                let mut out = vec![f32::NAN; m * rows];
+                let mut narrow = vec![bf16::NAN; m * rows];
+                run(isa, Out::F32(&mut out));
+                run(isa, Out::Bf16(&mut narrow));
+                for (index, (&out, &expected)) in out.iter().zip(&expected).enumerate() {
+                    let (row, column) = (index / rows, index % rows);
+                    prop_assert!((out - expected).abs() <= 1e-4, "{isa:?} {then:?}: {out} at [{row}, {column}]");
+                    prop_assert_eq!(narrow[index].to_bits(), bf16::from_f32(out).to_bits());
+                }
+            }
+        }
+    }
+}
+
 fn gelu_tanh(x: f64) -> f64 {
     0.5 * x * (1.0 + ((2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x)).tanh())
 }

@@ -180,7 +180,7 @@ pub(super) fn best(isa: Isa, format: Format, element: Element) -> Option<Widen> 
         Isa::Plain => return None,
         Isa::Avx2 => for_format!(format, avx2),
         Isa::Avx512 => for_format!(format, avx512),
-        Isa::Avx512Bf16 => for_format!(format, avx512bf16),
+        Isa::Avx512Bf16 | Isa::Amx => for_format!(format, avx512bf16),
     };
     Some(by_element(narrow))
 }

@@ -47,6 +47,8 @@ fn collect(stream: TokenStream, sentences: &mut Vec<String>) {
             TokenTree::Group(group) if in_test_item => in_test_item = group.delimiter() != Delimiter::Brace,
             // What a broken promise panics with is for ourselves.
             TokenTree::Group(_) if before[1] == "expect" => {}
+            // Instructions in assembly.
+            TokenTree::Group(_) if before == ["asm", "!"] => {}
             TokenTree::Group(group) => collect(group.stream(), sentences),
             TokenTree::Literal(literal) if !in_test_item => {
                 sentences.extend(unquoted(&literal.to_string()).filter(|text| is_sentence(text)));

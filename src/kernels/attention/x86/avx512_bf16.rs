@@ -56,7 +56,7 @@ fn interleave(low: __m512i, high: __m512i) -> [__m256i; 4] {
 /// Words of the indices `i` and `distance + i`, for `i` from 0 to 15.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn order(distance: i32) -> __m512i {
+pub(super) fn order(distance: i32) -> __m512i {
     let lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     _mm512_add_epi32(_mm512_mullo_epi32(lanes, _mm512_set1_epi32(0x1_0001)), _mm512_set1_epi32(distance << 16))
 }
@@ -65,7 +65,7 @@ fn order(distance: i32) -> __m512i {
 /// A row of words can be written.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
-unsafe fn store_weights<const ROUND: bool>(into: *mut f32, [low, high]: [Vector; 2]) {
+pub(super) unsafe fn store_weights<const ROUND: bool>(into: *mut f32, [low, high]: [Vector; 2]) {
     // SAFETY: as the caller says.
     unsafe { _mm512_storeu_si512(into.cast(), pair_up(in_order(low, high))) }
 }
@@ -85,10 +85,15 @@ impl Avx512Bf16 {
     }
 }
 
+/// Packs queries to `[depth][lanes]`, zeros beyond their width.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
-fn pack_queries(queries: &[&[f32]; MOST_LANES], width: usize, into: &mut [f32]) {
-    let depth = width.div_ceil(2);
-    assert!(into.len() >= (depth - 1) * LANES + VECTOR);
+pub(super) fn pack_queries<const LANES: usize>(
+    queries: &[&[f32]; MOST_LANES],
+    width: usize,
+    depth: usize,
+    into: &mut [f32],
+) {
+    assert!(into.len() >= (depth - 1) * LANES + VECTOR && depth < width.div_ceil(2) + 16);
     assert!(queries.iter().all(|query| query.is_empty() || query.len() == width));
     for word in (0..depth).step_by(16) {
         let mut rows = [splat(0.0); 16];
@@ -113,7 +118,7 @@ fn pack_queries(queries: &[&[f32]; MOST_LANES], width: usize, into: &mut [f32]) 
 /// They can be read.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
-unsafe fn load_words<const BF16: bool>(row: *const u8, mask: __mmask32) -> __m512i {
+pub(super) unsafe fn load_words<const BF16: bool>(row: *const u8, mask: __mmask32) -> __m512i {
     // SAFETY: lanes that are masked out are not read.
     unsafe {
         if BF16 {
@@ -127,7 +132,7 @@ unsafe fn load_words<const BF16: bool>(row: *const u8, mask: __mmask32) -> __m51
 
 /// The first `count` of 32 numbers.
 #[inline]
-fn first_numbers(count: usize) -> __mmask32 {
+pub(super) fn first_numbers(count: usize) -> __mmask32 {
     ((1_u64 << count.min(32)) - 1) as __mmask32
 }
 
@@ -193,7 +198,7 @@ impl Kernel for Avx512Bf16 {
 
     fn pack_queries(self, queries: &[&[f32]; MOST_LANES], width: usize, into: &mut [f32]) {
         // SAFETY: a value of this type says that the machine has the instructions.
-        unsafe { pack_queries(queries, width, into) }
+        unsafe { pack_queries::<LANES>(queries, width, width.div_ceil(PAIR), into) }
     }
 
     fn pack_keys(self, keys: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {

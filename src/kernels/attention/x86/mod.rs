@@ -1,5 +1,7 @@
 //! The kernels in the vector instructions of x86-64.
 
+pub(super) mod amx;
+mod amx_block;
 pub(super) mod avx2;
 pub(super) mod avx512;
 pub(super) mod avx512_bf16;
