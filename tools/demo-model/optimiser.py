@@ -2,6 +2,8 @@
 
 import torch
 
+from precision import has_fast_bf16
+
 
 class Muon(torch.optim.Optimizer):
     """Groups of (parameters, whether they are matrices of layers); the rate in force is the group's "lr"."""
@@ -40,12 +42,13 @@ class Muon(torch.optim.Optimizer):
                     )
 
 
-def orthogonal(x):
-    """The nearest semi-orthogonal matrices of a stack, about (Newton-Schulz)."""
-    flip = x.shape[1] > x.shape[2]
-    x = x.mT if flip else x
+def orthogonal(matrices):
+    """The nearest semi-orthogonal matrices of a stack, about (Newton-Schulz, in bf16 where that is fast)."""
+    flip = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if flip else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    x = x.bfloat16() if has_fast_bf16() else x
     for _ in range(5):
         a = x @ x.mT
-        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-    return x.mT if flip else x
+        x = torch.baddbmm(x, torch.baddbmm(a, a, a, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+    return (x.mT if flip else x).to(matrices.dtype)

@@ -27,6 +27,7 @@ from clips import PICTURES, Clips, Coded, Imagined
 from heads import Probe, Reading, Track
 from model import DemoModel
 from optimiser import Muon
+from precision import has_fast_bf16
 from text import NAMES
 
 STAGES = {"tower": (2000, 2e-3), "talk": (5000, 1e-3), "clips": (1500, 7e-4)}  # steps, peak rate
@@ -77,12 +78,6 @@ class Stills:
 
     def __getitem__(self, step):
         return stills(np.random.default_rng([self.seed, step]), self.clips, STILLS)
-
-
-def has_fast_bf16():
-    """Whether this processor multiplies bf16; where it does not, training is faster in f32."""
-    flags = Path("/proc/cpuinfo").read_text()
-    return "amx_bf16" in flags or "avx512_bf16" in flags
 
 
 @torch.no_grad()
