@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the tool at work, `make test` checks everything. Both install what is missing first.
 
-.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real test-cuda bench-peers
+.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real check-engines test-cuda bench-peers
 
 DEMO_CLIP := tests/fixtures/demo/clip1-h264.mp4
 
@@ -14,11 +14,25 @@ test: setup
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps
 
 # Every clip of the fixtures read 20 times in each way, beside other work: the frames are the same each time. Takes a
-# quarter of an hour on two cores. Then the kernels under the address sanitizer.
+# quarter of an hour on two cores. Batches of hundreds of clips, killed and resumed, in some minutes more. Then the kernels
+# under the address sanitizer, and the engines.
 test-long: setup
 	cargo test --release --locked --test suite -- --ignored --exact --nocapture \
 		video::steady::every_clip_reads_the_same_each_time
+	cargo test --release --locked --test suite -- --ignored --exact --nocapture --test-threads 1 \
+		batch::kills::a_long_batch_that_is_killed_thirty_times_answers_each_clip_once \
+		batch::kills::a_long_output_that_is_cut_at_twenty_bytes_is_finished \
+		batch::damage::twenty_of_two_hundred_damaged_clips_fail_alone \
+		batch::many::eight_claiming_processes_of_which_three_are_killed_for_good \
+		batch::memory::the_peak_after_a_thousand_clips_is_that_after_a_hundred
 	scripts/sanitize-kernels.sh
+	$(MAKE) check-engines
+
+# The examples of examples/cluster under bash, GNU parallel, Slurm, Ray and a played Kubernetes, each with a process killed
+# in the middle. Installs the engines that are missing, as root, and 800 MB of Python packages in target/check-engines.
+# ENGINE="--only slurm" takes one.
+check-engines: build
+	scripts/check-engines.sh $(ENGINE)
 
 # The cuda and flash-attn features, type-checked without a CUDA toolkit.
 check-cuda: setup

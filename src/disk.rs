@@ -33,7 +33,7 @@ pub(crate) fn is_full(error: &std::io::Error) -> bool {
 }
 
 /// What this user can still write where `dir` is or will be; `None` where the system does not tell.
-fn free_bytes(dir: &Path) -> Option<u64> {
+pub fn free_bytes(dir: &Path) -> Option<u64> {
     let dir = std::path::absolute(dir).ok()?;
     let existing = dir.ancestors().find(|ancestor| ancestor.exists())?;
     #[cfg(unix)]

@@ -7,11 +7,13 @@ pub(crate) fn texts(holder: &Value) -> impl Iterator<Item = &str> {
     answers(holder.get("answers")).filter_map(|answer| answer.get("answer")?.as_str())
 }
 
-/// A window of a record: from where, before where, and what holds its answers.
+/// The windows of a record: from where, before where, and what holds the answers; `None` where the whole clip was asked
+/// about.
 pub(crate) fn windows(record: &Value) -> Option<Vec<(f64, f64, &Value)>> {
     let secs = |window: &Value, key: &str| window.get(key)?.as_f64();
     let window = |window| Some((secs(window, "start_secs")?, secs(window, "end_secs")?, window));
-    record.get("windows")?.as_array()?.iter().map(window).collect()
+    let windows = record.get("windows")?.as_array().filter(|windows| !windows.is_empty())?;
+    windows.iter().map(window).collect()
 }
 
 /// Every answer of a body, whether it has windows or not: its text, and how many tokens it has.

@@ -1,11 +1,17 @@
-//! Many clips, killed at any moment, each answered exactly once: inputs, their division among processes, and the output.
+//! Many clips, killed at any moment, each answered exactly once: inputs, their division among processes, the loop that
+//! answers them, and the output.
 
 mod answered;
 pub mod claim;
+mod digest;
+mod failure;
 mod forgiven;
 pub mod inputs;
 mod job;
 pub mod journal;
+mod lanes;
+mod ledger;
+mod looking;
 pub mod merge;
 mod record;
 pub mod schedule;
@@ -16,9 +22,13 @@ pub mod subtitles;
 mod tally;
 pub mod window;
 
+pub use digest::RunParts;
 pub use forgiven::{MaxErrors, NoMaxErrors};
 pub use job::{Job, JobFrames};
+pub use lanes::{Answered, LaneOptions, Lanes, PieceOutcome};
+pub use ledger::{Ledger, LedgerError, Made, Onlooker, Sidecars};
+pub use looking::{LookOptions, Looker, Sight, Windowing};
 pub use record::{Failure, Head, Record, Run, Status};
 pub use shard::{NoShard, Shard};
 pub use shard_auto::{NoAutoShard, NoShardChoice, ShardChoice};
-pub use tally::{Identical, Summary, Tally};
+pub use tally::{Counts, Identical, Summary, Tally};

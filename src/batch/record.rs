@@ -24,6 +24,35 @@ impl Status {
     }
 }
 
+/// What every record holds beside its head, in this order; in the record of an input that was not answered, what
+/// stands for nothing.
+const BODY: [(&str, Nothing); 13] = [
+    ("reason", Nothing::Null),
+    ("answers", Nothing::Empty),
+    ("windows", Nothing::Empty),
+    ("frames", Nothing::Empty),
+    ("video", Nothing::Null),
+    ("pictures", Nothing::Empty),
+    ("warnings", Nothing::Empty),
+    ("model", Nothing::Null),
+    ("device", Nothing::Null),
+    ("dtype", Nothing::Null),
+    ("kernels", Nothing::Null),
+    ("quantize", Nothing::Null),
+    ("meta", Nothing::Null),
+];
+
+/// How a key says that there is nothing.
+#[derive(Debug, Clone, Copy)]
+enum Nothing {
+    Null,
+    /// A list without entries.
+    Empty,
+}
+
+/// The sort of failure that a signal is.
+pub(super) const INTERRUPTED: &str = "interrupted";
+
 /// Why an input failed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
@@ -39,6 +68,11 @@ impl Failure {
     /// A failure of a sort, in words.
     pub fn new(kind: &str, message: impl Into<String>, retryable: bool) -> Self {
         Self { kind: kind.to_owned(), message: message.into(), retryable }
+    }
+
+    /// Whether a signal ended the work: what it was about is not done, and has not failed.
+    pub fn is_interrupt(&self) -> bool {
+        self.kind == INTERRUPTED
     }
 }
 
@@ -69,6 +103,11 @@ pub struct Record {
 impl Record {
     /// One line, its newline included.
     pub fn line(&self, run: &Run) -> String {
+        format!("{}\n", self.value(run))
+    }
+
+    /// The record as it is written, with every key whatever came of the input.
+    pub fn value(&self, run: &Run) -> Value {
         let mut object = json!({
             "id": self.id,
             "status": self.status,
@@ -77,10 +116,18 @@ impl Record {
             "job": self.job,
             "shard": run.shard.map(|shard| shard.to_string()),
         });
-        if let Value::Object(object) = &mut object {
-            object.extend(self.body.clone());
+        let Value::Object(keys) = &mut object else { unreachable!("it was made as one") };
+        for (key, nothing) in BODY {
+            let value = self.body.get(key).cloned().unwrap_or_else(|| match nothing {
+                Nothing::Null => Value::Null,
+                Nothing::Empty => Value::Array(Vec::new()),
+            });
+            keys.insert(key.to_owned(), value);
         }
-        format!("{object}\n")
+        for (key, value) in &self.body {
+            keys.entry(key).or_insert_with(|| value.clone());
+        }
+        object
     }
 }
 
@@ -101,4 +148,26 @@ pub struct Head {
     /// The shard, as `k/n`.
     #[serde(default)]
     pub shard: Option<super::shard::Shard>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_record_has_the_same_keys_in_the_same_order() {
+        let run = Run { digest: "d".to_owned(), shard: None };
+        let record = |body: Value| {
+            let Value::Object(body) = body else { panic!("an object") };
+            let record = Record { id: "a".to_owned(), job: String::new(), status: Status::Ok, failure: None, body };
+            record.value(&run)
+        };
+        let keys = |record: &Value| record.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+        let (bare, whole) = (record(json!({})), record(json!({ "meta": { "a": 1 }, "answers": [1], "reason": "r" })));
+        assert_eq!(keys(&bare), keys(&whole));
+        assert_eq!((&bare["answers"], &bare["reason"], &bare["meta"]), (&json!([]), &Value::Null, &Value::Null));
+        assert_eq!((&whole["answers"], &whole["reason"]), (&json!([1]), &json!("r")));
+        let more = record(json!({ "new": 1 }));
+        assert_eq!(keys(&more).last().map(String::as_str), Some("new"));
+    }
 }

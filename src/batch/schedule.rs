@@ -128,8 +128,9 @@ pub struct Pace {
 ///
 /// # Errors
 /// What the desk fails with.
-pub fn run<S, A, D>(jobs: &[Job], scout: &S, answerer: &mut A, desk: &mut D, pace: Pace) -> Result<bool, D::Error>
+pub fn run<J, S, A, D>(jobs: &[J], scout: &S, answerer: &mut A, desk: &mut D, pace: Pace) -> Result<bool, D::Error>
 where
+    J: AsRef<Job> + Sync,
     S: Scout,
     A: Answerer<Seen = S::Seen>,
     D: Desk<A::Answered>,
@@ -160,8 +161,8 @@ enum Report<S> {
 }
 
 /// Looks at one ordered job after the other, until there are none.
-fn look_ahead<S: Scout>(
-    jobs: &[Job],
+fn look_ahead<J: AsRef<Job>, S: Scout>(
+    jobs: &[J],
     scout: &S,
     orders: &Mutex<Receiver<usize>>,
     report: &SyncSender<Report<S::Seen>>,
@@ -175,7 +176,7 @@ fn look_ahead<S: Scout>(
             report.send(Report::Seen(piece, seen)).is_ok()
         };
         // One clip that breaks the program must not take the batch with it.
-        let looked = catch_unwind(AssertUnwindSafe(|| scout.look(&jobs[job], &mut hand_over)));
+        let looked = catch_unwind(AssertUnwindSafe(|| scout.look(jobs[job].as_ref(), &mut hand_over)));
         let failure = match looked {
             Ok(looked) => looked.err(),
             Err(_) => Some(Failure::new("internal", "looking at the clip panicked", false)),
@@ -202,8 +203,8 @@ impl<A> State<A> {
     }
 }
 
-struct Loop<'r, A: Answerer, D> {
-    jobs: &'r [Job],
+struct Loop<'r, J, A: Answerer, D> {
+    jobs: &'r [J],
     answerer: &'r mut A,
     desk: &'r mut D,
     pace: Pace,
@@ -214,7 +215,7 @@ struct Loop<'r, A: Answerer, D> {
     order: VecDeque<usize>,
 }
 
-impl<A: Answerer, D: Desk<A::Answered>> Loop<'_, A, D> {
+impl<J: AsRef<Job>, A: Answerer, D: Desk<A::Answered>> Loop<'_, J, A, D> {
     fn run(mut self) -> Result<bool, D::Error> {
         let mut is_over = false;
         loop {
@@ -229,7 +230,10 @@ impl<A: Answerer, D: Desk<A::Answered>> Loop<'_, A, D> {
             if is_over && self.order.is_empty() {
                 return Ok(true);
             }
-            self.take_reports(is_stopping);
+            if is_stopping {
+                self.leave_unbegun();
+            }
+            self.take_reports();
             for (piece, outcome) in self.answerer.step() {
                 self.states.get_mut(&piece.job).expect("a job in flight").pieces.insert(piece.index, outcome);
             }
@@ -240,6 +244,12 @@ impl<A: Answerer, D: Desk<A::Answered>> Loop<'_, A, D> {
     /// Whether the model works on a job, or has worked on a part of one.
     fn has_begun(&self) -> bool {
         self.states.values().any(|state| state.is_begun)
+    }
+
+    /// What has not begun when the end is near is left for another time, and nothing that has begun waits for it.
+    fn leave_unbegun(&mut self) {
+        self.states.retain(|_, state| state.is_begun || state.is_finished());
+        self.order.retain(|job| self.states.contains_key(job));
     }
 
     fn order_jobs(&mut self) -> Result<Next, D::Error> {
@@ -258,7 +268,7 @@ impl<A: Answerer, D: Desk<A::Answered>> Loop<'_, A, D> {
     }
 
     /// Takes what was seen while the model has room; waits a little where it has nothing to do.
-    fn take_reports(&mut self, is_stopping: bool) {
+    fn take_reports(&mut self) {
         while self.answerer.has_room() {
             let report = match self.answerer.is_idle() {
                 true => match self.reports.recv_timeout(POLL) {
@@ -270,17 +280,15 @@ impl<A: Answerer, D: Desk<A::Answered>> Loop<'_, A, D> {
                     Err(TryRecvError::Empty | TryRecvError::Disconnected) => return,
                 },
             };
+            let (Report::Seen(Piece { job, .. }, _) | Report::Over { job, .. }) = &report;
+            // It may have been left for another time.
+            let Some(state) = self.states.get_mut(job) else { continue };
             match report {
                 Report::Seen(piece, seen) => {
-                    let state = self.states.get_mut(&piece.job).expect("a job in flight");
-                    // What has not begun when the end is near is left for another time.
-                    if state.is_begun || !is_stopping {
-                        state.is_begun = true;
-                        self.answerer.begin(piece, &self.jobs[piece.job], seen);
-                    }
+                    state.is_begun = true;
+                    self.answerer.begin(piece, self.jobs[piece.job].as_ref(), seen);
                 }
-                Report::Over { job, pieces, failure } => {
-                    let state = self.states.get_mut(&job).expect("a job in flight");
+                Report::Over { pieces, failure, .. } => {
                     state.looked = Some((pieces, failure));
                     if state.is_finished() {
                         return;

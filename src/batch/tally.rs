@@ -15,13 +15,23 @@ const MAX_DISTINCT: usize = 1 << 20;
 /// So much of an answer is shown to people.
 const SHOWN_CHARS: usize = 40;
 
+/// How many records have each status.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// See [`Status::Ok`].
+    pub ok: usize,
+    /// See [`Status::Truncated`].
+    pub truncated: usize,
+    /// See [`Status::Skipped`].
+    pub skipped: usize,
+    /// See [`Status::Error`].
+    pub error: usize,
+}
+
 /// Counts of the records of one process.
 #[derive(Debug, Default)]
 pub struct Tally {
-    ok: usize,
-    truncated: usize,
-    skipped: usize,
-    error: usize,
+    records: Counts,
     errors: BTreeMap<String, usize>,
     tokens: u64,
     answers: Repeats,
@@ -41,7 +51,7 @@ struct Repeats {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Identical {
     /// How many answers there are.
-    pub answers: usize,
+    pub answered: usize,
     /// How many of them have the same text as another.
     pub repeated: usize,
     /// The text that most of these have.
@@ -53,14 +63,8 @@ pub struct Identical {
 /// What came of a batch. With a resumed batch, of this process only.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// Records of each status.
-    pub ok: usize,
-    /// See [`Status::Truncated`].
-    pub truncated: usize,
-    /// See [`Status::Skipped`].
-    pub skipped: usize,
-    /// See [`Status::Error`].
-    pub error: usize,
+    /// How many records have each status.
+    pub records: Counts,
     /// All of them.
     pub total: usize,
     /// Inputs that were done before this process began.
@@ -87,10 +91,10 @@ impl Tally {
     /// Counts a record.
     pub fn add(&mut self, record: &Record) {
         *match record.status {
-            Status::Ok => &mut self.ok,
-            Status::Truncated => &mut self.truncated,
-            Status::Skipped => &mut self.skipped,
-            Status::Error => &mut self.error,
+            Status::Ok => &mut self.records.ok,
+            Status::Truncated => &mut self.records.truncated,
+            Status::Skipped => &mut self.records.skipped,
+            Status::Error => &mut self.records.error,
         } += 1;
         if let Some(failure) = &record.failure {
             *self.errors.entry(failure.kind.clone()).or_default() += 1;
@@ -103,12 +107,13 @@ impl Tally {
 
     /// How many records failed.
     pub fn failed(&self) -> usize {
-        self.error
+        self.records.error
     }
 
     /// How many records there are.
     pub fn total(&self) -> usize {
-        self.ok + self.truncated + self.skipped + self.error
+        let Counts { ok, truncated, skipped, error } = self.records;
+        ok + truncated + skipped + error
     }
 
     /// The numbers after `wall` time, for the part `busy` of which the model was computing.
@@ -116,10 +121,7 @@ impl Tally {
         let (wall_secs, busy_secs) = (wall.as_secs_f64(), busy.as_secs_f64());
         let rate = |amount: f64| if wall_secs > 0.0 { amount / wall_secs } else { 0.0 };
         Summary {
-            ok: self.ok,
-            truncated: self.truncated,
-            skipped: self.skipped,
-            error: self.error,
+            records: self.records,
             total: self.total(),
             done_before,
             errors: self.errors.clone(),
@@ -164,7 +166,7 @@ impl Repeats {
 
     fn identical(&self) -> Identical {
         Identical {
-            answers: self.total,
+            answered: self.total,
             repeated: self.repeated,
             most_frequent: self.most_frequent.as_ref().map(|(text, _)| text.clone()),
             most_frequent_count: self.most_frequent.as_ref().map_or(0, |&(_, count)| count),
@@ -174,8 +176,12 @@ impl Repeats {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} ok", counted(self.total, "input"), self.ok)?;
-        for (count, name) in [(self.truncated, "truncated"), (self.skipped, "skipped"), (self.error, "failed")] {
+        if self.total == 0 {
+            return write!(f, "nothing was left to do ({} done before)", self.done_before);
+        }
+        let Counts { ok, truncated, skipped, error } = self.records;
+        write!(f, "{}: {ok} ok", counted(self.total, "input"))?;
+        for (count, name) in [(truncated, "truncated"), (skipped, "skipped"), (error, "failed")] {
             if count > 0 {
                 write!(f, ", {count} {name}")?;
             }
@@ -185,7 +191,7 @@ impl fmt::Display for Summary {
         }
         let (clips, tokens, busy) = (self.clips_per_sec, self.tokens_per_sec, 100.0 * self.busy_share);
         write!(f, "; {:.1} s, {clips:.2} clips/s, {tokens:.1} tokens/s, model busy {busy:.0} %", self.wall_secs)?;
-        let Identical { answers, repeated, most_frequent: Some(text), most_frequent_count: count } = &self.identical
+        let Identical { answered, repeated, most_frequent: Some(text), most_frequent_count: count } = &self.identical
         else {
             return Ok(());
         };
@@ -195,7 +201,7 @@ impl fmt::Display for Summary {
         write!(
             f,
             "; {repeated} of {} occur more than once, \"{shown}{more}\" {count} times",
-            counted(*answers, "answer")
+            counted(*answered, "answer")
         )
     }
 }
@@ -233,7 +239,7 @@ mod tests {
         assert_eq!((tally.failed(), tally.total()), (1, 5));
         let summary = tally.summary(7, Duration::from_secs(10), Duration::from_secs(9));
         let identical =
-            Identical { answers: 5, repeated: 5, most_frequent: Some("a\nman".to_owned()), most_frequent_count: 3 };
+            Identical { answered: 5, repeated: 5, most_frequent: Some("a\nman".to_owned()), most_frequent_count: 3 };
         assert_eq!((&summary.identical, summary.completion_tokens), (&identical, 25));
         assert_eq!((summary.busy_share, summary.clips_per_sec, summary.tokens_per_sec), (0.9, 0.5, 2.5));
         assert_eq!(
@@ -248,7 +254,7 @@ mod tests {
     #[test]
     fn a_batch_of_nothing_has_no_rates() {
         let summary = Tally::default().summary(0, Duration::ZERO, Duration::ZERO);
-        assert_eq!(summary.to_string(), "0 inputs: 0 ok; 0.0 s, 0.00 clips/s, 0.0 tokens/s, model busy 0 %");
+        assert_eq!(summary.to_string(), "nothing was left to do (0 done before)");
     }
 
     proptest::proptest! {
@@ -260,9 +266,9 @@ mod tests {
                 repeats.add(text);
                 *by_hand.entry(text).or_default() += 1;
             }
-            let Identical { answers, repeated, most_frequent, most_frequent_count } = repeats.identical();
+            let Identical { answered, repeated, most_frequent, most_frequent_count } = repeats.identical();
             let most = by_hand.values().copied().filter(|&count| count > 1).max().unwrap_or(0);
-            proptest::prop_assert_eq!((answers, most_frequent_count), (texts.len(), most));
+            proptest::prop_assert_eq!((answered, most_frequent_count), (texts.len(), most));
             proptest::prop_assert_eq!(repeated, by_hand.values().filter(|&&count| count > 1).sum::<usize>());
             proptest::prop_assert_eq!(most_frequent.map_or(0, |text| by_hand[text.as_str()]), most);
         }

@@ -1,7 +1,7 @@
 //! Which weights a checkpoint holds, told from all others without reading gigabytes.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::error::Error;
@@ -11,6 +11,11 @@ use crate::stamp::Stamp;
 
 /// Bytes from the beginning of a weight file that are hashed; the header of a published checkpoint has a tenth of it.
 const HEAD_BYTES: u64 = 1 << 20;
+
+/// Places of a weight file, evenly spread and its end among them, that [`Identity::content`] looks at, and how many
+/// bytes of each.
+const SAMPLES: u64 = 16;
+const SAMPLE_BYTES: u64 = 1 << 16;
 
 /// Digits of the names of blobs in the hub's cache: git's SHA-1 of small files, SHA-256 of large ones.
 const BLOB_NAME_DIGITS: [usize; 2] = [40, 64];
@@ -23,6 +28,7 @@ const BLOB_NAME_DIGITS: [usize; 2] = [40, 64];
 #[derive(Debug, Clone)]
 pub struct Identity {
     text: String,
+    content: String,
     stamps: Vec<Stamp>,
 }
 
@@ -37,9 +43,9 @@ impl Identity {
             Source::BuiltIn { name, files } => {
                 let bytes = Source::built_in(files, "model.safetensors");
                 let bytes = bytes.ok_or_else(|| Error::NoWeights { dir: name.into() })?;
-                Ok(Self { text: format!("built in: {}", blake3::hash(bytes)), stamps: Vec::new() })
+                Ok(Self::without_files(format!("built in: {}", blake3::hash(bytes))))
             }
-            Source::Generated { size, .. } => Ok(Self { text: format!("generated: {size:?}"), stamps: Vec::new() }),
+            Source::Generated { size, .. } => Ok(Self::without_files(format!("generated: {size:?}"))),
             Source::Heads { dir, .. } => Err(Error::NoWeights { dir: dir.clone() }),
             Source::Path(_) => Self::of_files(checkpoint.weights.stamps()),
         }
@@ -49,7 +55,13 @@ impl Identity {
         let unreadable = |stamp: &Stamp, source| Error::Read { path: stamp.path().to_owned(), source };
         let lines = stamps.iter().map(|stamp| identify(stamp).map_err(|source| unreadable(stamp, source)));
         let lines: Vec<String> = lines.collect::<Result<_, _>>()?;
-        Ok(Self { text: lines.join("; "), stamps: stamps.to_vec() })
+        let samples = stamps.iter().map(|stamp| sample(stamp.path()).map_err(|source| unreadable(stamp, source)));
+        let samples: Vec<String> = samples.collect::<Result<_, _>>()?;
+        Ok(Self { text: lines.join("; "), content: samples.join("; "), stamps: stamps.to_vec() })
+    }
+
+    fn without_files(text: String) -> Self {
+        Self { content: text.clone(), text, stamps: Vec::new() }
     }
 
     /// The first file that is not as it was.
@@ -61,6 +73,34 @@ impl Identity {
     pub(crate) fn text(&self) -> &str {
         &self.text
     }
+
+    /// The same text for the same weights on every machine, wherever they lie and however old they are: by the sizes of
+    /// the files and samples of their bytes.
+    pub(crate) fn content(&self) -> &str {
+        &self.content
+    }
+}
+
+/// The size of a file, and a hash of samples of it.
+fn sample(path: &Path) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let len = file.metadata()?.len();
+    let mut hasher = blake3::Hasher::new();
+    let mut bytes = Vec::new();
+    let mut read = |from: u64, count: u64| {
+        bytes.clear();
+        file.seek(SeekFrom::Start(from))?;
+        (&file).take(count).read_to_end(&mut bytes)?;
+        hasher.update(&bytes);
+        Ok::<(), std::io::Error>(())
+    };
+    read(0, HEAD_BYTES)?;
+    let last = len.saturating_sub(SAMPLE_BYTES);
+    for place in 1..=SAMPLES {
+        // In an order that does not overflow.
+        read(last / SAMPLES * place + last % SAMPLES * place / SAMPLES, SAMPLE_BYTES)?;
+    }
+    Ok(format!("{len} bytes, samples {}", hasher.finalize()))
 }
 
 fn identify(stamp: &Stamp) -> std::io::Result<String> {
@@ -110,6 +150,9 @@ mod tests {
         assert_eq!(first.text, text(dir.path()));
         std::fs::write(weights(copy.path()), "header and weights").expect("a file");
         assert_ne!(first.text, text(copy.path()));
+        assert_eq!(first.content, identity(copy.path()).content);
+        std::fs::write(weights(copy.path()), "header and Weights").expect("a file");
+        assert_ne!(first.content, identity(copy.path()).content);
         assert_eq!(first.changed(), None);
         // Of the same length, and with the time set back, as an archive's tool does it; not within the same tick of the
         // file system's clock.
@@ -136,6 +179,24 @@ mod tests {
         assert!(before.contains(&name) && !before.contains("snapshots"), "{before}");
         std::fs::rename(cache.path().join("a"), cache.path().join("b")).expect("moved");
         assert_eq!(text(&cache.path().join("b/snapshots/c")), before);
+    }
+
+    #[test]
+    fn a_long_file_is_known_by_its_end_and_by_places_between() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = weights(dir.path());
+        let mut bytes = vec![0u8; 3 << 20];
+        std::fs::write(&path, &bytes).expect("a file");
+        let before = sample(&path).expect("readable");
+        let last = bytes.len() - 1;
+        for place in [last, (last - 65_535) / 2] {
+            bytes[place] = 1;
+            std::fs::write(&path, &bytes).expect("a file");
+            assert_ne!(sample(&path).expect("readable"), before, "{place}");
+            bytes[place] = 0;
+        }
+        std::fs::write(&path, &bytes[1..]).expect("a file");
+        assert_ne!(sample(&path).expect("readable"), before);
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl<'a> Questions<'a> {
         media: &'r Media,
         placing: &'r Placing,
     ) -> Request<'r> {
-        let (model, quantize) = (&self.args.answering.model, self.args.answering.quantize.quantize);
+        let (model, quantize) = (&self.args.answering.asking.model, self.args.answering.asking.quantize.quantize);
         Request { question, prompt, media, model, devices: &placing.devices, quantize }
     }
 
@@ -110,7 +110,7 @@ impl<'a> Questions<'a> {
             Err(engine::Error::Stage(Error::Interrupted(_))) => None,
             visual => Some(visual.map_err(surface)?),
         };
-        let sampling = engine.sampling(&self.args.answering.sampling());
+        let sampling = engine.sampling(&self.args.answering.asking.sampling());
         let mut session = engine.session(placing).map_err(surface)?;
         let mut frames_encoded = visual.as_ref().map_or(0, |visual| visual.frames_encoded);
         let mut is_first = true;

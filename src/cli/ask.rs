@@ -32,14 +32,19 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     let mut desk = Desk::new(Onlooker::of_answers(printer, !answering.json, began), trace, began);
 
     // Everything that can be refused is refused before weights are loaded.
-    let placements = Placement::open_all(&answering.devices.device, answering.devices.dtype).map_err(Error::from)?;
-    let mut opened = Opened::new(&files, &answering.frames, &interrupt, &mut desk)?;
+    let placements =
+        Placement::open_all(&answering.asking.devices.device, answering.asking.devices.dtype).map_err(Error::from)?;
+    let mut opened = Opened::new(&files, &answering.asking.frames, &interrupt, &mut desk)?;
     // Gigabytes are not fetched for a plan alone, nor for what does not fit.
-    let found =
-        super::model::find(&answering.model, answering.offline.then_some("--offline"), &interrupt, desk.printer())?;
-    let engine_options = answering.engine_options(cache::for_questions(answering.cache, desk.printer()));
+    let found = super::model::find(
+        &answering.asking.model,
+        answering.asking.offline.then_some("--offline"),
+        &interrupt,
+        desk.printer(),
+    )?;
+    let engine_options = answering.asking.engine_options(cache::for_questions(answering.cache, desk.printer()));
     let mut engine = Engine::open_on(placements, &found.source, engine_options, &interrupt).map_err(surface)?;
-    let options = answering.ask_options();
+    let options = answering.asking.ask_options();
     let shortest = questions.iter().min_by_key(|question| question.len()).map_or("", String::as_str);
     let mut media = opened.media(&engine, shortest, &options, &mut desk)?;
     let mut asked = Questions::new(&args, &options, &questions, choices.as_deref());
@@ -63,7 +68,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     }
 
     let counted = media.clip().map(|clip| clip.info().frame_count);
-    let seen = engine.look(&mut media, &placing.devices, &mut desk.watch()).map_err(surface)?;
+    let seen = engine.look(&mut media, &placing.devices, &interrupt, &mut desk.watch()).map_err(surface)?;
     // Times and duration in the prompt follow the number of frames.
     if media.clip().map(|clip| clip.info().frame_count) != counted {
         asked.encode(&engine, &media, &mut desk)?;

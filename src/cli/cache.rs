@@ -28,7 +28,12 @@ pub(crate) fn run(command: &CacheCommand, printer: &mut Printer) -> Result<Exit>
 
 /// The cache that a question uses, if it keeps anything. One that cannot be opened costs a warning and no answer.
 pub(crate) fn for_questions(args: KeepArgs, printer: &mut Printer) -> Option<VisualCache> {
-    match open(args.cap_bytes()?) {
+    with_cap(args.cap_bytes()?, printer)
+}
+
+/// The cache that keeps at most so much; none, and a warning, where it cannot be opened.
+pub(crate) fn with_cap(cap_bytes: u64, printer: &mut Printer) -> Option<VisualCache> {
+    match open(cap_bytes) {
         Ok(cache) => Some(cache),
         Err(error) => {
             printer.warning(&format!("visual tokens are not kept: {error:#}"));

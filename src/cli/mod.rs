@@ -4,11 +4,13 @@ mod announce;
 mod answers;
 mod args;
 mod ask;
+mod batch;
 mod bench;
 mod cache;
 mod chat;
 mod completions;
 mod desk;
+mod doctor;
 mod exit;
 mod file_url;
 mod frames;
@@ -57,11 +59,14 @@ pub(crate) fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Ask(args) => ask::run(*args, &mut printer),
         Command::Chat(args) => chat::run(&args, &mut printer),
+        Command::Batch(args) => batch::run(*args, &mut printer),
+        Command::Worker(args) => batch::worker::run(&args, &mut printer),
         Command::Frames(args) => frames::run(&args, &mut printer),
         Command::Probe(args) => probe::run(&args, &mut printer),
         Command::Model(command) => model::run(&command, &mut printer),
         Command::Cache(command) => cache::run(&command, &mut printer),
         Command::Score(args) => score::run(&args, &mut printer),
+        Command::Doctor(args) => doctor::run(&args, &mut printer),
         Command::Bench(args) => bench::run(&args, &mut printer),
         Command::Completions { shell } => {
             completions::script(shell).and_then(|script| printer.file(&script)).map(|()| Exit::Done)

@@ -7,18 +7,22 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use indicatif::ProgressBar;
+use llava_video::batch::{LedgerError, journal, merge};
 use llava_video::engine::visual_cache;
 
 use super::exit::{ClosedPipe, Exit};
 use super::progress;
 
-/// The progress of a stage that is counted in units, in bytes, or in shares of a whole that mean nothing by themselves.
+/// The progress of a stage that is counted in units, in bytes, or in shares of a whole that mean nothing by themselves;
+/// and that of many clips.
 const UNITS: &str = "{msg:<9} {wide_bar} {pos}/{len} {prefix} {elapsed}";
 const BYTES: &str = "{msg:<9} {wide_bar} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec} {eta}";
 const SHARE: &str = "{msg:<9} {wide_bar} {percent:>3} % {elapsed}";
 
+const CLIPS: &str = "{msg:<9} {wide_bar} {pos}/{len} {prefix}{per_sec}, {eta} left";
+
 #[cfg(test)]
-pub(super) const TEMPLATES: [&str; 3] = [UNITS, BYTES, SHARE];
+pub(super) const TEMPLATES: [&str; 4] = [UNITS, BYTES, SHARE, CLIPS];
 
 /// Both streams, and how talkative to be.
 pub(crate) struct Printer {
@@ -34,6 +38,19 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     // A closed stream leaves nobody to tell.
     let _ = error.print();
     if error.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() }
+}
+
+/// What the user can do about an error of the library.
+fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
+    macro_rules! hint_of {
+        ($($error:ty),*) => {
+            $(if let Some(error) = cause.downcast_ref::<$error>() {
+                return error.hint();
+            })*
+        };
+    }
+    hint_of!(llava_video::Error, visual_cache::Error, LedgerError, journal::Error, merge::Error);
+    None
 }
 
 impl Printer {
@@ -116,10 +133,6 @@ impl Printer {
     pub(crate) fn error(&mut self, error: &anyhow::Error) {
         self.end_progress();
         eprintln!("error: {}", one_line(&format!("{error:#}")));
-        let hint = |cause: &(dyn std::error::Error + 'static)| match cause.downcast_ref::<llava_video::Error>() {
-            Some(error) => error.hint(),
-            None => cause.downcast_ref::<visual_cache::Error>()?.hint(),
-        };
         if let Some(hint) = error.chain().find_map(hint) {
             eprintln!("hint: {}", one_line(&hint));
         }
@@ -138,6 +151,20 @@ impl Printer {
     /// Progress of a stage that is counted in bytes; shown on a terminal only.
     pub(crate) fn bytes_progress(&mut self, stage: &'static str, done: u64, total: u64) {
         self.show_progress(stage, "", BYTES, done, total);
+    }
+
+    /// Progress of many clips, of which some failed; shown on a terminal only.
+    pub(crate) fn clips_progress(&mut self, done: usize, total: usize, failed: usize) {
+        self.show_progress("clips", "", CLIPS, done as u64, total as u64);
+        if let Some((_, bar)) = &self.progress {
+            bar.set_prefix(if failed > 0 { format!("({failed} failed) ") } else { String::new() });
+        }
+    }
+
+    /// One of many that failed, and why; not the end of the run.
+    pub(crate) fn failed_item(&mut self, name: &str, why: &str) {
+        self.end_progress();
+        eprintln!("error: {}", one_line(&format!("{name}: {why}")));
     }
 
     fn show_progress(&mut self, stage: &'static str, unit: &'static str, template: &str, done: u64, total: u64) {

@@ -91,7 +91,7 @@ fn is_file(file: &OsStr) -> bool {
 }
 
 /// The lines of a file, or of standard input where it is `-`, that hold more than white space.
-fn lines(path: &Path, what: &str, interrupt: &Interrupt, printer: &mut Printer) -> Result<Vec<String>> {
+pub(crate) fn lines(path: &Path, what: &str, interrupt: &Interrupt, printer: &mut Printer) -> Result<Vec<String>> {
     let stream = Stream::named(path.as_os_str());
     let name = match &stream {
         Some(stream) => stream.name().display().to_string(),

@@ -1,4 +1,5 @@
-//! `--json` and `--timings` of `ask` and `chat`: one answer, or the plan of one, with everything that led to it.
+//! What is recorded of an answer, or of the plan of one, with everything that led to it: `--json` and `--timings` of
+//! `ask` and `chat`, and the records of `batch`.
 //! `docs/json.md` has the keys.
 
 use std::time::Duration;
@@ -7,7 +8,7 @@ use llava_video::device::DeviceMap;
 use llava_video::engine::{Answer, Choice, CutPicture, Media, PlannedClip, SizedPrompt, Stopwatch, Timings};
 use llava_video::memory::{MemoryPlan, Need, Room, SlotPlan};
 use llava_video::quantization::Quantization;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// What is asked of which model.
 pub(crate) struct Request<'a> {
@@ -35,71 +36,82 @@ pub(crate) struct Outcome<'a> {
 impl Request<'_> {
     /// What `--json` prints.
     pub(crate) fn answered(&self, outcome: &Outcome<'_>, warnings: &[String]) -> Value {
-        let Outcome { answer, frames_encoded, seed, timings, total } = outcome;
-        let result = json!({
-            "question": self.question,
-            "answer": answer.text,
-            "stop_reason": answer.stop_reason,
-            "token_ids": answer.token_ids,
-            "completion_tokens": answer.token_ids.len(),
-            "cached_tokens": answer.cached_tokens,
-            "frames_encoded": frames_encoded,
-            "choices": answer.choices.iter().map(choice).collect::<Vec<_>>(),
-            "seed": seed,
-            "timings": timings_json(timings, *total),
-        });
-        self.and_request(result, warnings)
+        let mut result = answer(self.question, self.prompt, outcome);
+        result.extend(media(self.media));
+        self.and_run(result, warnings)
     }
 
     /// What `--dry-run --json` prints.
     pub(crate) fn planned(&self, memory: &MemoryPlan, warnings: &[String]) -> Value {
-        let result = json!({
-            "question": self.question,
-            "fits": memory.fits(),
-            "devices": memory.slots.iter().map(slot).collect::<Vec<_>>(),
-        });
-        self.and_request(result, warnings)
-    }
-
-    /// Adds what led to a result.
-    fn and_request(&self, mut result: Value, warnings: &[String]) -> Value {
-        let request = [
+        let plan = [
+            ("question", json!(self.question)),
+            ("fits", json!(memory.fits())),
+            ("devices", memory.slots.iter().map(slot).collect()),
             ("prompt_tokens", json!(self.prompt.tokens)),
             ("visual_tokens", json!(self.prompt.visual_tokens)),
-            ("frames", self.media.clip().map_or_else(Vec::new, frames).into()),
-            ("video", self.media.clip().map(video).into()),
-            ("pictures", self.media.pictures().iter().map(picture).collect()),
-            ("model", json!(self.model)),
-            ("device", json!(self.devices.device_names())),
-            ("dtype", json!(self.devices.dtype_name())),
-            ("kernels", json!(self.devices.kernels_name())),
-            ("quantize", json!(self.quantize.map(Quantization::name))),
-            ("warnings", json!(warnings)),
         ];
-        for (key, value) in request {
-            result[key] = value;
-        }
-        result
+        let mut result = keyed(plan);
+        result.extend(media(self.media));
+        self.and_run(result, warnings)
     }
+
+    /// Adds what it ran on.
+    fn and_run(&self, mut result: Map<String, Value>, warnings: &[String]) -> Value {
+        result.extend(run(self.model, self.devices, self.quantize));
+        result.insert("warnings".to_owned(), json!(warnings));
+        Value::Object(result)
+    }
+}
+
+fn keyed<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+/// An answer, and how it came about.
+pub(crate) fn answer(question: &str, prompt: &SizedPrompt, outcome: &Outcome<'_>) -> Map<String, Value> {
+    let Outcome { answer, frames_encoded, seed, timings, total } = outcome;
+    keyed([
+        ("question", json!(question)),
+        ("answer", json!(answer.text)),
+        ("stop_reason", json!(answer.stop_reason)),
+        ("token_ids", json!(answer.token_ids)),
+        ("completion_tokens", json!(answer.token_ids.len())),
+        ("cached_tokens", json!(answer.cached_tokens)),
+        ("frames_encoded", json!(frames_encoded)),
+        ("choices", answer.choices.iter().map(choice).collect()),
+        ("seed", json!(seed)),
+        ("timings", timings_json(timings, *total)),
+        ("prompt_tokens", json!(prompt.tokens)),
+        ("visual_tokens", json!(prompt.visual_tokens)),
+    ])
+}
+
+/// What was looked at.
+pub(crate) fn media(media: &Media) -> Map<String, Value> {
+    keyed([
+        ("frames", media.clip().map_or_else(Vec::new, frames).into()),
+        ("video", media.clip().map(video).into()),
+        ("pictures", media.pictures().iter().map(picture).collect()),
+    ])
+}
+
+/// What was computed with which model, and how.
+pub(crate) fn run(model: &str, devices: &DeviceMap, quantize: Option<Quantization>) -> Map<String, Value> {
+    keyed([
+        ("model", json!(model)),
+        ("device", json!(devices.device_names())),
+        ("dtype", json!(devices.dtype_name())),
+        ("kernels", json!(devices.kernels_name())),
+        ("quantize", json!(quantize.map(Quantization::name))),
+    ])
 }
 
 /// What `chat --json` prints of a turn.
 pub(crate) fn turn(question: &str, prompt: &SizedPrompt, outcome: &Outcome<'_>, warnings: &[String]) -> Value {
-    let Outcome { answer, frames_encoded, seed, timings, total } = outcome;
-    json!({
-        "question": question,
-        "answer": answer.text,
-        "stop_reason": answer.stop_reason,
-        "token_ids": answer.token_ids,
-        "completion_tokens": answer.token_ids.len(),
-        "cached_tokens": answer.cached_tokens,
-        "frames_encoded": frames_encoded,
-        "seed": seed,
-        "timings": timings_json(timings, *total),
-        "prompt_tokens": prompt.tokens,
-        "visual_tokens": prompt.visual_tokens,
-        "warnings": warnings,
-    })
+    let mut turn = answer(question, prompt, outcome);
+    turn.shift_remove("choices");
+    turn.insert("warnings".to_owned(), json!(warnings));
+    Value::Object(turn)
 }
 
 /// One device's part of a memory plan.

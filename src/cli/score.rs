@@ -87,7 +87,7 @@ fn record(args: &ScoreArgs, score: &Score, placement: &Placement, warnings: &[St
         "perplexity": score.perplexity(),
         "mean_nats": score.mean_nats,
         "predicted_tokens": score.predicted,
-        "windows": score.windows,
+        "window_count": score.windows,
         "window_tokens": args.context,
         "path": args.text_only.to_string_lossy(),
         "model": args.model,

@@ -209,11 +209,19 @@ impl Engine {
     /// turns out to hold another number of frames than its container says is planned anew: prompts about it must be
     /// made again if [`PlannedClip::info`] has another count afterwards.
     ///
+    /// Several threads can look at once, each until its own `interrupt`.
+    ///
     /// # Errors
     /// A clip that cannot be read as asked, or an interrupt.
-    pub fn look(&self, media: &mut Media, devices: &DeviceMap, watch: &mut Watch<'_>) -> Result<Seen, Error> {
+    pub fn look(
+        &self,
+        media: &mut Media,
+        devices: &DeviceMap,
+        interrupt: &Interrupt,
+        watch: &mut Watch<'_>,
+    ) -> Result<Seen, Error> {
         let side = self.checkpoint.vision.image_size;
-        look::look(media, side, self.memory(devices).as_ref(), &self.interrupt, watch)
+        look::look(media, side, self.memory(devices, interrupt).as_ref(), interrupt, watch)
     }
 
     /// Loads the weights, unless they are loaded: all of them, or the language model alone if `with_tower` is false.
@@ -240,13 +248,13 @@ impl Engine {
     /// If the model is not loaded, or without the tower where that is needed.
     pub fn encode(&self, media: &Media, seen: Seen, watch: &mut Watch<'_>) -> Result<Visual, Error> {
         let devices = self.model().devices();
-        let memory = self.memory(devices);
+        let memory = self.memory(devices, &self.interrupt);
         look::encode(self.model(), devices, media, seen, memory.as_ref(), &self.interrupt, watch)
     }
 
-    fn memory<'a>(&'a self, devices: &'a DeviceMap) -> Option<Memory<'a>> {
+    fn memory<'a>(&'a self, devices: &'a DeviceMap, interrupt: &'a Interrupt) -> Option<Memory<'a>> {
         let placement = devices.placement(devices.vision_slot());
-        let (checkpoint, scheme, interrupt) = (&self.checkpoint, self.options.scheme, &self.interrupt);
+        let (checkpoint, scheme) = (&self.checkpoint, self.options.scheme);
         self.options.visual_cache.as_ref().map(|cache| Memory { cache, checkpoint, scheme, placement, interrupt })
     }
 
@@ -329,7 +337,7 @@ impl Engine {
         if !placing.memory.fits() {
             return Err(self.refusal(&placing, media, questions.first().map_or("", AsRef::as_ref), options));
         }
-        let seen = self.look(media, &placing.devices, &mut watch)?;
+        let seen = self.look(media, &placing.devices, &self.interrupt, &mut watch)?;
         self.load(&placing.devices, seen.needs_tower(), &mut watch)?;
         let visual = self.encode(media, seen, &mut watch)?;
         // Times in the prompt follow the number of frames, which is certain now that the clip has been read.

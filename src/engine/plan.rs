@@ -125,6 +125,19 @@ impl Question<'_> {
         }
     }
 
+    /// The prompt about a clip that is not known yet, of which `frames` are sampled: as long as the longest of them may
+    /// be, and no longer than the context.
+    pub(super) fn foreseen_prompt(&self, frames: usize) -> Result<SizedPrompt, Error> {
+        // Nearly 28 hours: no label of a shorter clip has more digits.
+        const LONGEST_SECS: f64 = 99_999.99;
+        let rule = model::video_tokens(self.checkpoint)?;
+        let labels = vec![LONGEST_SECS; frames];
+        let message = |question: &str| user_message(self.options.time_instruction, LONGEST_SECS, &labels, question);
+        let sized = self.sized(message, rule.count(frames))?;
+        let most = self.checkpoint.config.context_length.unwrap_or(usize::MAX);
+        Ok(SizedPrompt { tokens: sized.tokens.min(most), ..sized })
+    }
+
     fn clip_prompt(&self, clip: &PlannedClip, plan: &FramePlan) -> Result<SizedPrompt, Error> {
         let rule = model::video_tokens(self.checkpoint)?;
         let message =

@@ -1,5 +1,6 @@
 //! Several answers that are decoded together: a decode step reads the weights once for all of them. An answer joins when
-//! its prompt is read, at any time, and leaves when it ends; the others go on. Each gets the ids that it gets alone.
+//! its prompt is read, at any time, and leaves when it ends; the others go on. On the CPU's kernels each has the logits
+//! that it has alone, to the bit; libraries of other devices may choose another order of sums for another number of rows.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -135,7 +136,7 @@ impl<'m> Together<'m> {
     /// that are not numbers end the answer that they were for.
     ///
     /// # Errors
-    /// A failing device. Every answer is then as before.
+    /// A failing device. No answer has taken the step then.
     pub fn step(&mut self, on_piece: &mut dyn FnMut(Ticket, &str)) -> Result<Vec<Ended<'m>>, Error> {
         // Those that have just joined have no id yet, and may end with their first.
         let ended = self.choose(on_piece);

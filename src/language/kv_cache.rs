@@ -52,14 +52,14 @@ impl Rows {
     }
 
     fn fork(&self) -> Self {
-        fn copy<T: Zeroable + Copy>(held: &Vec<T>) -> Vec<T> {
+        fn copy<T: Zeroable + Copy>(held: &[T]) -> Vec<T> {
             let mut copy = zeros(held.len());
             copy.copy_from_slice(held);
             copy
         }
         match self {
-            Self::F32(rows) => Self::F32(rows.each_ref().map(copy)),
-            Self::Bf16(rows) => Self::Bf16(rows.each_ref().map(copy)),
+            Self::F32(rows) => Self::F32(rows.each_ref().map(|held| copy(held))),
+            Self::Bf16(rows) => Self::Bf16(rows.each_ref().map(|held| copy(held))),
         }
     }
 

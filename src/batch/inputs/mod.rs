@@ -27,6 +27,12 @@ pub struct Input {
     pub origin: Origin,
 }
 
+impl AsRef<Job> for Input {
+    fn as_ref(&self) -> &Job {
+        &self.job
+    }
+}
+
 /// Where an input comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {

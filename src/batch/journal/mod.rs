@@ -142,6 +142,11 @@ impl Journal {
         self.output.path()
     }
 
+    /// The run whose records it takes.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
     /// How many records this run has written.
     pub fn written(&self) -> usize {
         self.written

@@ -120,6 +120,8 @@ impl Standing {
     pub fn of(&self, job: &Job) -> JobState {
         match self.last.get(job.id.as_str()) {
             None => JobState::ToDo,
+            // Of a line that held no input, as `worker` records it: whatever the id now means was never tried.
+            Some(last) if last.job.is_none() => JobState::Failed { retryable: true },
             Some(last) if last.job != job_number(&job.digest()) => JobState::Changed,
             Some(last) if last.status.is_done() => JobState::Done { status: last.status },
             Some(last) => JobState::Failed { retryable: last.retryable },

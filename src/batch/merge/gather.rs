@@ -188,6 +188,16 @@ struct Said {
     status: Status,
     #[serde(default)]
     answers: Vec<Answer>,
+    #[serde(default)]
+    windows: Vec<Window>,
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Window {
+    start_secs: Option<f64>,
+    end_secs: Option<f64>,
+    #[serde(default)]
+    answers: Vec<Answer>,
 }
 
 #[derive(Debug, PartialEq, Deserialize)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use proptest::prelude::*;
 
@@ -21,6 +22,9 @@ impl Scout for Threads {
     fn look(&self, job: &Job, hand_over: &mut dyn FnMut(String) -> bool) -> Result<(), Failure> {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
+        if job.id.contains("late") {
+            thread::sleep(Duration::from_millis(500));
+        }
         let pieces: usize = job.questions[0].parse().expect("a number of pieces");
         for piece in 0..pieces {
             if !hand_over(format!("{}.{piece}", job.id)) {
@@ -85,6 +89,8 @@ struct Office {
     fails_at: Option<usize>,
     /// Says stop after so many finished jobs.
     stops_after: Option<(usize, Stop)>,
+    /// Says from then on that what is begun is to be done.
+    stops_from: Option<Instant>,
     /// Waits every other time.
     hesitates: bool,
     waited: bool,
@@ -116,6 +122,9 @@ impl Desk<String> for Office {
     }
 
     fn look_around(&mut self) -> Result<Stop, Self::Error> {
+        if self.stops_from.is_some_and(|from| from <= Instant::now()) {
+            return Ok(Stop::WhenBegunAreDone);
+        }
         Ok(self.stops_after.filter(|(after, _)| self.finished.len() >= *after).map_or(Stop::No, |(_, stop)| stop))
     }
 }
@@ -199,4 +208,16 @@ fn a_stop_leaves_the_rest() {
         assert!((5..15).contains(&office.finished.len()), "{}", office.finished.len());
         assert!(office.finished.iter().all(|(_, answers, _)| answers.len() == 3), "none is half done");
     }
+}
+
+/// A clip that takes its time must not keep the answers after it from an output that keeps the order.
+#[test]
+fn a_stop_waits_for_nothing_that_has_not_begun() {
+    let jobs = [job("late".into(), 1), job("a".into(), 2), job("b".into(), 1), job("c".into(), 1)];
+    let stops_from = Some(Instant::now() + Duration::from_millis(200));
+    let mut office = Office { stops_from, ..Office::default() };
+    let pace = Pace { is_ordered: true, ..PACE };
+    assert_eq!(go(&jobs, 2, &mut office, pace).0, Ok(false));
+    let finished: Vec<usize> = office.finished.iter().map(|(job, ..)| *job).collect();
+    assert_eq!(finished, [1, 2, 3]);
 }

@@ -6,7 +6,7 @@ use clap::{Args, ValueHint};
 use llava_video::bench::{BenchOptions, Preset, Stage};
 use llava_video::engine::ClipRequest;
 
-use super::ask::{DeviceArgs, QuantizeArgs};
+use super::asking::{DeviceArgs, QuantizeArgs};
 use super::help::heading::{MEASUREMENT, MODEL, OUTPUT};
 use super::models;
 use super::named::one_of;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
+use llava_video::batch::JobFrames;
 use llava_video::engine::Selection;
 use llava_video::moment;
 
@@ -77,6 +78,14 @@ impl FrameArgs {
                 Ok(Selection::Part { start_secs, end_secs, max_frames: self.frames, fps: self.fps })
             }
         }
+    }
+
+    /// The same as a batch has it, for all inputs that do not say it.
+    pub(crate) fn job_frames(&self) -> JobFrames {
+        let mut moments_secs = self.at.clone();
+        moments_secs.sort_by(f64::total_cmp);
+        let Self { start, end, frames, fps, .. } = self;
+        JobFrames { start_secs: *start, end_secs: *end, moments_secs, max_frames: *frames, fps: *fps }
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {

@@ -9,6 +9,8 @@ pub(super) mod heading {
     pub(in super::super) const DEVICES: &str = "Devices and memory";
     pub(in super::super) const MEASUREMENT: &str = "Measurement";
     pub(in super::super) const OUTPUT: &str = "Output";
+    pub(in super::super) const RESUME: &str = "Failures and resuming";
+    pub(in super::super) const SHARING: &str = "Many processes";
 }
 
 /// The exit codes, after whatever examples a command has.
@@ -28,6 +30,7 @@ pub(super) const PROGRAM: &str = with_exit_codes!(
     r#"
   llava-video ask clip.mp4 "What is the man holding?"
   llava-video chat clip.mp4
+  llava-video batch clips -Q "describe this video" -o captions.jsonl
   llava-video frames clip.mp4 -n 8 --contact-sheet sheet.png
   llava-video model pull"#
 );
@@ -87,6 +90,27 @@ pub(super) const BENCH: &str = with_exit_codes!(
   llava-video bench --model demo --stages prefill,decode --json | jq .stages"#
 );
 
+pub(super) const BATCH_USAGE: &str = "\
+llava-video batch [OPTIONS] INPUT... --question QUESTION -o OUT.jsonl
+       llava-video batch [OPTIONS] --input JOBS.jsonl -o OUT.jsonl
+       llava-video batch merge OUT.jsonl... -o FILE";
+
+pub(super) const BATCH: &str = with_exit_codes!(
+    r#"
+  llava-video batch clips -r --question "describe this video" -o captions.jsonl
+  llava-video batch --input jobs.jsonl --check
+  llava-video batch --input jobs.jsonl -o answers.jsonl --concurrency 4 --max-errors 1%
+  llava-video batch 'clips/**/*.mp4' -Q "What happens?" -o out.jsonl --window 10s --sidecar srt
+  llava-video batch --input jobs.jsonl -o out-3.jsonl --shard 3/8
+  llava-video batch merge out-0.jsonl out-1.jsonl -o all.jsonl"#
+);
+
+pub(super) const WORKER: &str = with_exit_codes!(
+    r#"
+  echo '{"video": "clip.mp4", "question": "What is there?"}' | llava-video worker
+  llava-video worker -Q "describe this video" -n 32"#
+);
+
 pub(super) const CACHE: &str = with_exit_codes!(
     r#"
   llava-video cache info
@@ -118,13 +142,13 @@ mod tests {
     #[test]
     fn every_example_is_a_command_that_parses() {
         let mut count = 0;
-        for help in [PROGRAM, ASK, CHAT, FRAMES, PROBE, SCORE, BENCH, CACHE] {
+        for help in [PROGRAM, ASK, CHAT, BATCH, WORKER, FRAMES, PROBE, SCORE, BENCH, CACHE] {
             for line in help.lines().filter(|line| line.starts_with("  ")) {
                 let ours = line.split(" | ").map(str::trim).find(|part| part.starts_with("llava-video ")).expect(line);
                 assert!(Cli::try_parse_from(words(ours)).is_ok(), "{ours}");
                 count += 1;
             }
         }
-        assert!(count >= 17, "{count}");
+        assert!(count >= 23, "{count}");
     }
 }

@@ -1,6 +1,8 @@
 //! What can be typed: commands and flags, checked for range here and for nothing else.
 
 mod ask;
+mod asking;
+mod batch;
 mod bench;
 mod cache;
 mod chat;
@@ -21,12 +23,14 @@ use llava_video::device::{DeviceRequest, DtypeRequest, built_in_features};
 use llava_video::hub::DEFAULT_MODEL;
 use llava_video::video::ffmpeg_versions;
 
-use ask::MODEL_VARIABLE;
+use asking::MODEL_VARIABLE;
 use help::EXIT_CODES;
 use help::heading::{DEVICES, MODEL, OUTPUT};
 use named::one_of;
 
-pub(crate) use ask::{AnswerArgs, AskArgs, QuantizeArgs};
+pub(crate) use ask::{AnswerArgs, AskArgs};
+pub(crate) use asking::QuantizeArgs;
+pub(crate) use batch::{BatchArgs, BatchCommand, BatchRunArgs, CacheUse, MergeArgs, WorkArgs, WorkerArgs, most_frames};
 pub(crate) use bench::BenchArgs;
 pub(crate) use cache::{CacheCommand, CacheInfoArgs, KeepArgs};
 pub(crate) use chat::ChatArgs;
@@ -82,6 +86,12 @@ pub(crate) enum Command {
     /// Talk about a video, or about pictures: questions that build on earlier answers.
     #[command(after_help = help::CHAT, override_usage = help::CHAT_USAGE)]
     Chat(Box<ChatArgs>),
+    /// Answer questions about thousands of videos, each once; a run that was killed goes on where it stopped.
+    #[command(after_help = help::BATCH, override_usage = help::BATCH_USAGE)]
+    Batch(Box<BatchArgs>),
+    /// Answer questions that come as lines of JSON on standard input, with a line of JSON for each.
+    #[command(after_help = help::WORKER)]
+    Worker(Box<WorkerArgs>),
     /// Print which frames of a video would be sampled, as one JSON object a line; no model is needed.
     #[command(after_help = help::FRAMES)]
     Frames(FramesArgs),
@@ -97,6 +107,9 @@ pub(crate) enum Command {
     /// Print the perplexity of a text under a checkpoint's language model.
     #[command(after_help = help::SCORE)]
     Score(ScoreArgs),
+    /// Print what this machine and this build can do, and advice about what they cannot.
+    #[command(after_help = EXIT_CODES)]
+    Doctor(DoctorArgs),
     /// Measure how fast each stage is on this machine, with a checkpoint or with random weights.
     #[command(after_help = help::BENCH)]
     Bench(Box<BenchArgs>),
@@ -156,6 +169,13 @@ pub(crate) struct FramesArgs {
     /// Write pictures as the vision tower sees them: the whole frame squeezed to 384x384.
     #[arg(long, help_heading = OUTPUT)]
     pub(crate) model_view: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Print one JSON object.
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -168,8 +168,8 @@ mod tests {
         let Command::Ask(args) = Cli::parse_from(["llava-video", "ask", "clip.mp4", "Why?"]).command else {
             panic!("ask")
         };
-        assert_eq!(args.answering.devices.dtype, DtypeRequest::default());
-        assert_eq!(args.answering.time_instruction, TimeInstruction::default());
-        assert_eq!(args.answering.quantize.quantize, None);
+        assert_eq!(args.answering.asking.devices.dtype, DtypeRequest::default());
+        assert_eq!(args.answering.asking.time_instruction, TimeInstruction::default());
+        assert_eq!(args.answering.asking.quantize.quantize, None);
     }
 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use bytesize::ByteSize;
 use llava_video::checkpoint::{ConfigOverride, is_known_key};
+use llava_video::moment;
 
 pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|&n| n > 0).ok_or_else(|| "expected a whole number above 0".to_owned())
@@ -17,6 +18,14 @@ pub(crate) fn whole_number<T: FromStr>(text: &str) -> Result<T, String> {
 /// An amount of memory, in decimal or binary units.
 pub(super) fn size(text: &str) -> Result<ByteSize, String> {
     text.parse().map_err(|_| "expected a size such as 8GB".to_owned())
+}
+
+/// A length of time in seconds, written as a moment.
+pub(super) fn length(text: &str) -> Result<f64, String> {
+    moment::parse(text)
+        .ok()
+        .filter(|&secs| secs > 0.0)
+        .ok_or_else(|| "expected a length of time such as 10s or 1m".to_owned())
 }
 
 fn number(text: &str, accept: impl Fn(f64) -> bool, expected: &str) -> Result<f64, String> {

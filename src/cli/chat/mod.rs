@@ -77,10 +77,12 @@ fn set_up(
         }
     }
     let files = if args.no_video { Vec::new() } else { files.to_vec() };
-    let placements = Placement::open_all(&args.devices.device, args.devices.dtype).map_err(Error::from)?;
-    let mut opened = Opened::new(&files, &args.frames, interrupt, desk)?;
-    let found = super::model::find(&args.model, args.offline.then_some("--offline"), interrupt, desk.printer())?;
-    let engine_options = args.engine_options(cache::for_questions(args.cache, desk.printer()));
+    let placements =
+        Placement::open_all(&args.asking.devices.device, args.asking.devices.dtype).map_err(Error::from)?;
+    let mut opened = Opened::new(&files, &args.asking.frames, interrupt, desk)?;
+    let found =
+        super::model::find(&args.asking.model, args.asking.offline.then_some("--offline"), interrupt, desk.printer())?;
+    let engine_options = args.asking.engine_options(cache::for_questions(args.cache, desk.printer()));
     let mut engine = Engine::open_on(placements, &found.source, engine_options, interrupt).map_err(surface)?;
     let mut media = opened.media(&engine, "", options, desk)?;
     let planned = engine.prompt(&media, &[], "", options).map_err(surface)?;
@@ -95,7 +97,7 @@ fn set_up(
         engine.fetched(&source).map_err(surface)?;
     }
     // The tower is loaded even where it has nothing to do yet: it could not be added for `/video`.
-    let seen = engine.look(&mut media, &placing.devices, &mut desk.watch()).map_err(surface)?;
+    let seen = engine.look(&mut media, &placing.devices, interrupt, &mut desk.watch()).map_err(surface)?;
     engine.load(&placing.devices, keeps_tower, &mut desk.watch()).map_err(surface)?;
     let visual = engine.encode(&media, seen, &mut desk.watch());
     desk.printer().end_progress();

@@ -137,7 +137,7 @@ impl Responder for Room<'_, '_, '_> {
         self.signals.begin_work();
         let (interrupt, options) = (self.signals.interrupt(), &settings.options);
         check_no_stdin(files)?;
-        let mut opened = Opened::new(files, &self.args.frames, interrupt, self.desk)?;
+        let mut opened = Opened::new(files, &self.args.asking.frames, interrupt, self.desk)?;
         let mut media = opened.media(self.engine, "", options, self.desk)?;
         let prompt = self.engine.prompt(&media, &[], "", options).map_err(surface)?;
         let placing = self.engine.place_turn(&media, &prompt, options, !self.args.no_video, Some(&self.placing));
@@ -145,7 +145,8 @@ impl Responder for Room<'_, '_, '_> {
         if !placing.memory.fits() {
             return Err(surface(self.engine.refusal_of_turn(&placing, &media, "", options)));
         }
-        let seen = self.engine.look(&mut media, &placing.devices, &mut self.desk.watch()).map_err(surface)?;
+        let seen =
+            self.engine.look(&mut media, &placing.devices, interrupt, &mut self.desk.watch()).map_err(surface)?;
         let visual = self.engine.encode(&media, seen, &mut self.desk.watch());
         self.desk.printer().end_progress();
         self.scene = Scene::new(files.to_vec(), opened, media, visual.map_err(surface)?);
@@ -189,7 +190,7 @@ impl Responder for Room<'_, '_, '_> {
     }
 
     fn model(&self) -> &str {
-        &self.args.model
+        &self.args.asking.model
     }
 }
 

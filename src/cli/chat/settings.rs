@@ -77,7 +77,7 @@ fn text_value(text: &str) -> Result<String, String> {
 impl Settings {
     /// Those of the command line.
     pub(super) fn of(args: &AnswerArgs) -> Self {
-        Self { options: args.ask_options(), sampling: args.sampling() }
+        Self { options: args.asking.ask_options(), sampling: args.asking.sampling() }
     }
 
     /// Sets one as it is typed: quotes around all of the text keep outer spaces, or an empty text; [`DEFAULT`] without

@@ -21,6 +21,7 @@ use crate::file_lock::is_still_at;
 pub struct VisualCache {
     folder: Folder,
     cap_bytes: u64,
+    is_for_reading: bool,
 }
 
 /// What was found of a key.
@@ -51,7 +52,12 @@ impl VisualCache {
     /// # Errors
     /// [`Error::NotAFolder`], [`Error::WritableByAll`], or [`Error::Read`] where that cannot be found out.
     pub fn open(dir: PathBuf, cap_bytes: u64) -> Result<Self, Error> {
-        Ok(Self { folder: Folder::open(dir)?, cap_bytes })
+        Ok(Self { folder: Folder::open(dir)?, cap_bytes, is_for_reading: false })
+    }
+
+    /// The same, but [`Self::put`] keeps nothing.
+    pub fn for_reading(self) -> Self {
+        Self { is_for_reading: true, ..self }
     }
 
     /// The folder.
@@ -100,6 +106,9 @@ impl VisualCache {
     /// Reasons for a warning; nothing is kept then. [`Error::Changed`] if clip or checkpoint are no longer what the key
     /// was made of, [`Error::TooLarge`], [`Error::NoSpace`], [`Error::Write`], and others.
     pub fn put(&self, key: &Key, tokens: &Tensor, facts: &Value) -> Result<(), Error> {
+        if self.is_for_reading {
+            return Ok(());
+        }
         key.check_current()?;
         let encoded = Encoded::new(key, tokens, facts)?;
         let bytes = encoded.bytes();

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::hub_home::{REPO, hub_with};
 use crate::support::{Run, SHARDED, ask, clip_arg, command, device, llava_video, run, tiny_checkpoint_arg};
@@ -70,6 +70,7 @@ impl Schema {
                 "boolean" => value.is_boolean(),
                 "integer" => value.is_u64(),
                 "number" => value.is_number(),
+                "object" => value.is_object(),
                 other => panic!("{place}: unknown type `{other}`"),
             };
             assert!(is_right, "{place}: {value} is not of type {kind}");
@@ -154,12 +155,61 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
         let bench = bench.iter().chain(&["--repeat", "1", "--json"]).chain(extra);
         schema.check("bench --json", &llava_video(bench).json());
     }
+    check_batches(&mut schema, dir.path(), &clip, &picture);
     let random = ["bench", "--size", "0.5b", "--stages", "preprocess", "-n", "1", "--repeat", "1", "--json"];
     schema.check("bench --json", &llava_video(random).json());
 
     let all = schema.tables.iter().flat_map(|(table, keys)| keys.keys().map(move |key| (table.clone(), key.clone())));
     let never: Vec<_> = all.filter(|key| !schema.seen.contains(key)).collect();
     assert!(never.is_empty(), "in the document, and never printed: {never:?}");
+}
+
+/// Records of every sort: answered, in windows, skipped, failed, and of a line that means nothing.
+fn check_batches(schema: &mut Schema, dir: &Path, clip: &str, picture: &str) {
+    let path = |name: &str| dir.join(name).to_str().unwrap().to_owned();
+    let model = tiny_checkpoint_arg();
+    let program = |command_name: &str, extra: &[&str]| {
+        let mut program = command();
+        program.args([command_name, "--model", &model, "--device", device(), "--max-new-tokens", "3", "-q"]);
+        program.args(extra);
+        program
+    };
+    let read = |text: &str| text.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>();
+    let batch = |schema: &mut Schema, name: &str, code: i32, extra: &[&str]| {
+        let output = path(name);
+        let run = run(&mut program("batch", &[&["-o", &output], extra].concat()));
+        assert_eq!(run.code, Some(code), "{run:?}");
+        let records = read(&std::fs::read_to_string(&output).unwrap());
+        records.iter().for_each(|record| schema.check("batch", record));
+        records
+    };
+    let (jobs, summary, sidecars) = (path("jobs.jsonl"), path("summary.json"), path("sidecars"));
+    let lines = [
+        json!({ "id": "a", "video": clip, "questions": ["Who?", "Where?"], "frames": 2, "meta": { "set": "train" } }),
+        json!({ "id": "b", "video": clip, "question": "Who?", "frames": 2, "choices": ["a", "b"] }),
+        json!({ "id": "c", "video": picture, "question": "Who?" }),
+        json!({ "id": "d", "video": path("none.mp4"), "question": "Who?" }),
+        json!({ "id": "e", "video": clip, "question": "Who?", "frames": 2 }),
+    ];
+    let lines = lines.map(|line| format!("{line}\n")).concat();
+    std::fs::write(&jobs, &lines).unwrap();
+    let sampled = ["--temperature", "1", "--quantize", "q8_0", "--shard", "0/1"];
+    let records = batch(schema, "out.jsonl", 3, &[&["--input", &jobs], &sampled[..]].concat());
+    assert_eq!(records.len(), 5);
+    let windows = ["-Q", "Who?", "-n", "2", "--window", "1s", "--sidecar", "json", "--output-dir", &sidecars];
+    let records = batch(schema, "windows.jsonl", 0, &[&[clip], &windows[..]].concat());
+    assert!(!records[0]["windows"].as_array().unwrap().is_empty(), "{records:?}");
+    let records = batch(schema, "skipped.jsonl", 0, &[&[clip], &windows[..]].concat());
+    assert_eq!(records[0]["status"], "skipped");
+    // The same answer twice, and a failure, for the summary.
+    batch(schema, "summed.jsonl", 3, &["--input", &jobs, "--summary", &summary]);
+    schema.check("batch --summary", &serde_json::from_str(&std::fs::read_to_string(&summary).unwrap()).unwrap());
+
+    std::fs::write(&jobs, format!("{lines}\nnot an object\n")).unwrap();
+    let run = run(program("worker", &[]).stdin(std::fs::File::open(&jobs).unwrap()));
+    let records = read(&run.stdout);
+    assert_eq!((run.code, records.len()), (Some(3), 6), "{run:?}");
+    records.iter().for_each(|record| schema.check("batch", record));
 }
 
 #[test]

@@ -87,7 +87,7 @@ fn unquoted(literal: &str) -> Option<String> {
 fn table() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut table = String::new();
-    for file in rust_files(&root.join("src")).iter().filter(|file| !file.ends_with("tests.rs")) {
+    for file in rust_files(&root.join("src")).iter().filter(|file| !file.to_string_lossy().ends_with("tests.rs")) {
         let mut sentences = Vec::new();
         collect(std::fs::read_to_string(file).unwrap().parse().unwrap(), &mut sentences);
         if !sentences.is_empty() {

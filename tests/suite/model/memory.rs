@@ -3,7 +3,7 @@
 use candle_core::DType;
 use llava_video::checkpoint::{Checkpoint, Source};
 use llava_video::device::{DeviceMap, DeviceName, DtypeRequest, Placement};
-use llava_video::memory::{self, Demand, Room, Split, StageBytes};
+use llava_video::memory::{self, Demand, MemoryPlan, Room, Split, StageBytes};
 
 use crate::support::{CheckpointCopy, Run, ask, clip_arg, device, generate_checkpoint, tiny_checkpoint};
 
@@ -102,6 +102,29 @@ fn leading_layers_go_to_their_slots_and_the_rest_behind_them() {
     let map = placed(1);
     assert_eq!((map.vision_slot(), map.embedding_slot(), map.head_slot()), (0, 0, 1));
     assert_eq!(map.dtype_name(), "f32,bf16");
+}
+
+/// Answers that are decoded together have a KV cache each, and one model.
+#[test]
+fn every_cache_that_is_held_counts() {
+    let checkpoint = Checkpoint::open(Source::Path(tiny_checkpoint()), &[]).unwrap();
+    let cpu = Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap();
+    let devices = DeviceMap::single(cpu, checkpoint.config.language.num_layers);
+    let need = |kv_caches| {
+        let demand = Demand {
+            distinct_frames: None,
+            tiles_at_once: 0,
+            visual_tokens: 0,
+            prompt_tokens: 40,
+            cache_positions: 50,
+            kv_caches,
+        };
+        MemoryPlan::new(&checkpoint, checkpoint.embedding_rows, &devices, demand, &|_| None).slots[0].need
+    };
+    let language = &checkpoint.config.language;
+    let one = language.num_layers * 2 * language.num_kv_heads * language.head_dim() * 50 * size_of::<f32>();
+    assert_eq!((need(1).kv_cache, need(8).kv_cache), (one as u64, 8 * one as u64));
+    assert_eq!(need(1).total() - need(1).kv_cache, need(8).total() - need(8).kv_cache);
 }
 
 #[test]

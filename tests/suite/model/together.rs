@@ -122,14 +122,17 @@ fn questions(loaded: &Loaded) -> Vec<Asked> {
     questions
 }
 
-/// Decodes all questions, at most `most` at a time, and holds text and pieces of each to its ids. `between` may do
-/// something after each step and name an answer that is to be cancelled.
+/// Done after each step: is told how many there were, and which answers are to which questions, and may name one that
+/// is to be cancelled.
+type Between<'b> = dyn FnMut(usize, &BTreeMap<Ticket, usize>) -> Option<Ticket> + 'b;
+
+/// Decodes all questions, at most `most` at a time, and holds text and pieces of each to its ids.
 fn together<'l>(
     loaded: &'l Loaded,
     asked: &[Asked],
     most: usize,
     interrupt: &'l Interrupt,
-    between: &mut dyn FnMut(usize, &BTreeMap<Ticket, usize>) -> Option<Ticket>,
+    between: &mut Between<'_>,
 ) -> Vec<Option<Ids>> {
     let mut together = Together::new(&loaded.tokenizer, interrupt);
     let mut answers: Vec<Option<Ids>> = asked.iter().map(|_| None).collect();

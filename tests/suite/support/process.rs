@@ -95,6 +95,11 @@ impl Running {
         self.child.0.stdin.as_mut().unwrap()
     }
 
+    /// Ends its standard input.
+    pub(crate) fn close_input(&mut self) {
+        drop(self.child.0.stdin.take());
+    }
+
     pub(crate) fn id(&self) -> u32 {
         self.child.0.id()
     }

@@ -1,0 +1,165 @@
+//! What is found out about the machine and the build, and the advice that follows from it.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use llava_video::Error;
+use llava_video::bench::Machine;
+use llava_video::device::{DeviceName, DeviceRequest, DtypeRequest, Placement, built_in_features};
+use llava_video::disk;
+use llava_video::engine::visual_cache;
+use llava_video::hub::Settings;
+use llava_video::interrupt::Interrupt;
+use llava_video::size::shown;
+use llava_video::video::ffmpeg_versions;
+
+/// Bytes of the default model as it is published, rounded up.
+const DEFAULT_MODEL_BYTES: u64 = 16_500_000_000;
+
+/// Where the kernel module of NVIDIA's driver tells its version.
+const NVIDIA_VERSION: &str = "/proc/driver/nvidia/version";
+
+/// What is known.
+pub(super) struct Facts {
+    pub(super) machine: Machine,
+    pub(super) features: Vec<&'static str>,
+    pub(super) ffmpeg: String,
+    /// The instructions by which the CPU computes.
+    pub(super) kernels: &'static str,
+    /// Those that the CPU has and that gave wrong numbers.
+    pub(super) failed_kernels: Vec<&'static str>,
+    /// The arithmetic that `--dtype auto` takes for weights in bf16.
+    pub(super) auto_dtype: &'static str,
+    pub(super) free_bytes: Option<u64>,
+    pub(super) gpus: Vec<Gpu>,
+    /// Why there are none.
+    pub(super) no_gpu: String,
+    pub(super) nvidia_driver: Option<String>,
+    /// What the process that reads videos cannot give up.
+    pub(super) sandbox: Vec<String>,
+    pub(super) sandbox_failure: Option<String>,
+    pub(super) models: Folder,
+    pub(super) visual_tokens: Folder,
+    pub(super) advice: Vec<String>,
+}
+
+/// A GPU that can be computed on.
+pub(super) struct Gpu {
+    pub(super) device: String,
+    pub(super) dtype: &'static str,
+    pub(super) free_bytes: Option<u64>,
+}
+
+/// A folder of caches.
+pub(super) struct Folder {
+    /// Or why there is none.
+    pub(super) path: Result<PathBuf, String>,
+    pub(super) free_bytes: Option<u64>,
+}
+
+impl Folder {
+    fn at<E: std::fmt::Display>(path: Result<PathBuf, E>) -> Self {
+        let path = path.map_err(|error| error.to_string());
+        let free_bytes = path.as_ref().ok().and_then(|path| disk::free_bytes(path));
+        Self { path, free_bytes }
+    }
+}
+
+impl Facts {
+    /// Looks at everything.
+    ///
+    /// # Errors
+    /// A CPU that cannot be computed on: [`LLAVA_VIDEO_ISA`](llava_video::device) asks for what it lacks.
+    pub(super) fn gather(interrupt: &Interrupt) -> Result<Self> {
+        let cpu = Placement::open(DeviceName::Cpu, DtypeRequest::Auto).map_err(Error::from)?;
+        let suited = cpu.clone().suited_to(DtypeRequest::Auto, Some(candle_core::DType::BF16));
+        let (gpus, no_gpu) = gpus();
+        let sandbox = super::sandbox::missing(interrupt);
+        let mut facts = Self {
+            machine: Machine::look(),
+            features: built_in_features(),
+            ffmpeg: ffmpeg_versions(),
+            kernels: cpu.kernels_name(),
+            failed_kernels: cpu.failed_instructions().iter().map(|isa| isa.name()).collect(),
+            auto_dtype: suited.dtype_name(),
+            free_bytes: cpu.free_bytes(),
+            gpus,
+            no_gpu,
+            nvidia_driver: nvidia_driver(),
+            sandbox_failure: sandbox.as_ref().err().map(|error| format!("{error:#}")),
+            sandbox: sandbox.unwrap_or_default(),
+            models: Folder::at(Settings::from_env(None).map(|settings| settings.cache_dir)),
+            visual_tokens: Folder::at(visual_cache::folder_from_env()),
+            advice: Vec::new(),
+        };
+        facts.advice = facts.advise();
+        Ok(facts)
+    }
+
+    fn advise(&self) -> Vec<String> {
+        let mut advice = Vec::new();
+        let is_cuda_built = self.features.contains(&"cuda");
+        match (&self.nvidia_driver, is_cuda_built, self.gpus.is_empty()) {
+            (Some(_), false, _) => advice.push(
+                "there is an NVIDIA driver, and this build cannot use it: build with `--features cuda`".to_owned(),
+            ),
+            (Some(_), true, true) => {
+                advice.push("there is an NVIDIA driver, and no GPU could be opened: see above why".to_owned());
+            }
+            (None, true, true) => advice.push(
+                "this build is for NVIDIA GPUs, and there is no driver: install it, or use a build without `cuda`"
+                    .to_owned(),
+            ),
+            _ => {}
+        }
+        if self.kernels == "plain" {
+            advice.push("the processor has no AVX2: expect minutes for each answer of the 7B model".to_owned());
+        }
+        if !self.failed_kernels.is_empty() {
+            advice
+                .push("some of the processor's instructions gave wrong numbers: please report this machine".to_owned());
+        }
+        if let Some(free) = self.free_bytes.filter(|&free| free < DEFAULT_MODEL_BYTES && self.gpus.is_empty()) {
+            advice.push(format!(
+                "{} of memory are free, too little for the default model as it is published: try `--quantize q4_k`, or \
+                 a smaller model",
+                shown(free)
+            ));
+        }
+        if let Some(free) = self.models.free_bytes.filter(|&free| free < DEFAULT_MODEL_BYTES) {
+            advice.push(format!(
+                "the default model takes {} on disk, and {} are free: set HF_HOME to a larger disk",
+                shown(DEFAULT_MODEL_BYTES),
+                shown(free)
+            ));
+        }
+        if !self.sandbox.is_empty() {
+            advice.push(
+                "videos from strangers are read with fewer protections than elsewhere: prefer Linux 5.13 or newer"
+                    .to_owned(),
+            );
+        }
+        advice
+    }
+}
+
+/// The GPUs that can be opened, or why there are none.
+fn gpus() -> (Vec<Gpu>, String) {
+    match Placement::open_all(&DeviceRequest::Auto, DtypeRequest::Auto) {
+        Ok(placements) => {
+            let gpus = placements.iter().filter(|placement| !placement.device.is_cpu());
+            let gpu = |placement: &Placement| Gpu {
+                device: placement.device_name(),
+                dtype: placement.dtype_name(),
+                free_bytes: placement.free_bytes(),
+            };
+            (gpus.map(gpu).collect(), "none that this build can use".to_owned())
+        }
+        Err(error) => (Vec::new(), format!("none: {error}")),
+    }
+}
+
+fn nvidia_driver() -> Option<String> {
+    let text = std::fs::read_to_string(NVIDIA_VERSION).ok()?;
+    Some(text.lines().next()?.trim_start_matches("NVRM version:").trim().to_owned())
+}

@@ -1,0 +1,18 @@
+//! `batch`, `batch merge` and `worker`: each input answered exactly once, whatever happens in between.
+
+mod damage;
+mod decoders;
+mod inputs;
+mod kills;
+mod lists;
+mod many;
+mod memory;
+mod merge;
+mod parity;
+mod refusals;
+mod resume;
+mod sidecars;
+mod stops;
+mod windows;
+mod worker;
+mod workplace;
