@@ -36,6 +36,7 @@ pub mod device;
 pub mod disk;
 pub mod engine;
 mod error;
+pub mod eval;
 mod file_lock;
 mod folders;
 pub mod generate;

@@ -1,0 +1,22 @@
+//! The benchmarks of the model card, as the harness runs them: data, videos, contexts, protocols, parsers, scores,
+//! intervals, judges. No command uses it yet.
+
+mod benchmark;
+pub mod compare;
+pub mod context;
+pub mod data;
+pub mod interval;
+pub mod judge;
+pub mod list;
+pub mod parse;
+pub mod protocol;
+pub mod python;
+pub mod python_json;
+pub mod score;
+pub mod videos;
+pub mod wrapper;
+
+pub use benchmark::{BadColumn, Benchmark, Harness, NoBenchmark, NoHarness, NoSplit, Row, Split};
+
+#[cfg(test)]
+mod tests;
