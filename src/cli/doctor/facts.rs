@@ -113,7 +113,7 @@ impl Facts {
             _ => {}
         }
         if self.kernels == "plain" {
-            advice.push("the processor has no AVX2: expect minutes for each answer of the 7B model".to_owned());
+            advice.push("nothing faster than plain Rust computes (no AVX2, or LLAVA_VIDEO_ISA forbids it): expect minutes an answer".to_owned());
         }
         if !self.failed_kernels.is_empty() {
             advice
@@ -162,4 +162,50 @@ fn gpus() -> (Vec<Gpu>, String) {
 fn nvidia_driver() -> Option<String> {
     let text = std::fs::read_to_string(NVIDIA_VERSION).ok()?;
     Some(text.lines().next()?.trim_start_matches("NVRM version:").trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts() -> Facts {
+        let folder = || Folder { path: Ok("/cache".into()), free_bytes: Some(1 << 40) };
+        Facts {
+            machine: Machine { cpu: "a CPU".to_owned(), cores: 2, threads: 2, memory_bytes: 64 << 30 },
+            features: Vec::new(),
+            ffmpeg: String::new(),
+            kernels: "avx512",
+            failed_kernels: Vec::new(),
+            auto_dtype: "f32",
+            free_bytes: Some(60 << 30),
+            gpus: Vec::new(),
+            no_gpu: String::new(),
+            nvidia_driver: None,
+            sandbox: Vec::new(),
+            sandbox_failure: None,
+            models: folder(),
+            visual_tokens: folder(),
+            advice: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_lack_has_its_advice_and_nothing_else_has() {
+        assert_eq!(facts().advise(), Vec::<String>::new());
+        let driver = || Some("550.54".to_owned());
+        let small = || Folder { path: Ok("/cache".into()), free_bytes: Some(1 << 30) };
+        for (facts, part) in [
+            (Facts { nvidia_driver: driver(), ..facts() }, "--features cuda"),
+            (Facts { nvidia_driver: driver(), features: vec!["cuda"], ..facts() }, "no GPU could be opened"),
+            (Facts { features: vec!["cuda"], ..facts() }, "there is no driver"),
+            (Facts { kernels: "plain", ..facts() }, "LLAVA_VIDEO_ISA"),
+            (Facts { failed_kernels: vec!["amx"], ..facts() }, "wrong numbers"),
+            (Facts { free_bytes: Some(8 << 30), ..facts() }, "--quantize q4_k"),
+            (Facts { models: small(), ..facts() }, "HF_HOME"),
+            (Facts { sandbox: vec!["files".to_owned()], ..facts() }, "strangers"),
+        ] {
+            let advice = facts.advise();
+            assert!(advice.len() == 1 && advice[0].contains(part), "{part}: {advice:?}");
+        }
+    }
 }

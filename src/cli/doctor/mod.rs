@@ -88,13 +88,7 @@ fn folder(folder: &Folder) -> String {
 }
 
 fn object(facts: &Facts, warnings: &[String]) -> Value {
-    let folder = |folder: &Folder| {
-        json!({
-            "path": folder.path.as_ref().ok().map(|path| path.to_string_lossy()),
-            "free_bytes": folder.free_bytes,
-        })
-    };
-    let gpu = |gpu: &facts::Gpu| json!({ "device": gpu.device, "dtype": gpu.dtype, "free_bytes": gpu.free_bytes });
+    let dir = |folder: &Folder| json!(folder.path.as_ref().ok().map(|path| path.to_string_lossy()));
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "features": facts.features,
@@ -107,11 +101,13 @@ fn object(facts: &Facts, warnings: &[String]) -> Value {
         "auto_dtype": facts.auto_dtype,
         "memory_bytes": facts.machine.memory_bytes,
         "free_bytes": facts.free_bytes,
-        "gpus": facts.gpus.iter().map(gpu).collect::<Vec<_>>(),
-        "nvidia_driver": facts.nvidia_driver,
+        "gpus": facts.gpus.iter().map(|gpu| &gpu.device).collect::<Vec<_>>(),
+        "nvidia_driver": facts.nvidia_driver.as_deref().unwrap_or_default(),
         "sandbox_lacks": facts.sandbox,
-        "models": folder(&facts.models),
-        "visual_tokens": folder(&facts.visual_tokens),
+        "model_cache_dir": dir(&facts.models),
+        "model_cache_free_bytes": facts.models.free_bytes,
+        "visual_cache_dir": dir(&facts.visual_tokens),
+        "visual_cache_free_bytes": facts.visual_tokens.free_bytes,
         "advice": facts.advice,
         "warnings": warnings,
     })

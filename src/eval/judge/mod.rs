@@ -42,4 +42,4 @@ pub fn sides(benchmark: Benchmark, part: Option<&str>) -> Option<&'static [Side]
 }
 
 #[cfg(test)]
-mod goldens;
+mod harness_tests;

@@ -24,4 +24,4 @@ pub(crate) use self::table::observations;
 pub use self::table::{Absence, Absent, Averaging, Line, Sample, Table, averaging, scale, table};
 
 #[cfg(test)]
-mod goldens;
+mod harness_tests;

@@ -150,6 +150,7 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
         let score = ["score", "--text-only", &text, "--model", &tiny_checkpoint_arg(), "--device", device(), "--json"];
         schema.check("score --json", &llava_video(score.iter().chain(extra)).json());
     }
+    schema.check("doctor --json", &llava_video(["doctor", "--json"]).json());
     let bench = ["bench", "-m", "demo", "--device", device(), "-n", "1", "--prompt-tokens", "8", "--new-tokens", "2"];
     for extra in [&["--video", &clip][..], &["--quantize", "q8_0", "--stages", "decode"]] {
         let bench = bench.iter().chain(&["--repeat", "1", "--json"]).chain(extra);
