@@ -1,6 +1,7 @@
 //! From arguments and lists of lines to the inputs of a batch, all of them checked before anything is computed.
 
 mod check;
+mod draft;
 mod fields;
 mod files;
 mod lines;

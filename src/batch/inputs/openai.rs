@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::RunWide;
+use super::draft::Draft;
 use super::fields::Fields;
-use super::lines::Draft;
 use super::mistake::Mistake;
 use crate::batch::job::{Job, JobFrames};
 
