@@ -4,6 +4,7 @@
 mod benchmark;
 pub mod compare;
 pub mod context;
+pub mod cost;
 pub mod data;
 pub mod interval;
 pub mod judge;
