@@ -11,6 +11,7 @@ pub mod judge;
 pub mod list;
 pub mod own;
 pub mod parse;
+pub mod predictions;
 pub mod protocol;
 pub mod python;
 pub mod python_json;
