@@ -8,6 +8,7 @@ pub mod cost;
 pub mod data;
 pub mod interval;
 pub mod judge;
+pub mod judging;
 pub mod list;
 pub mod own;
 pub mod parse;
