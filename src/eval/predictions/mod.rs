@@ -28,6 +28,17 @@ pub struct Asked {
     pub draw: Option<Draw>,
 }
 
+impl Asked {
+    /// Names these predictions, of which `bytes` are the file, scored in this way.
+    pub fn digest(&self, bytes: &[u8]) -> String {
+        let Self { benchmark, harness, split, draw } = self;
+        let seed = draw.map(|draw| draw.seed().to_string()).unwrap_or_default();
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(format!("{benchmark}\n{harness}\n{split}\n{seed}\n").as_bytes()).update(bytes);
+        hasher.finalize().to_hex()[..16].to_owned()
+    }
+}
+
 /// A record for each row of the data, in their order: scored, skipped where it has no prediction, or failed where the row
 /// itself cannot be scored. `digest` names the predictions.
 ///

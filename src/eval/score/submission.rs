@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::record::longvideobench_id;
+use crate::calendar::now;
 use crate::eval::python::strip;
 use crate::eval::python_json::dumps;
 use crate::eval::{BadColumn, Benchmark, Harness, Row, Split};
@@ -14,6 +15,11 @@ pub struct Submission {
     pub name: String,
     /// Its text, which no newline ends.
     pub text: String,
+}
+
+/// This moment as the names of files have it; in UTC, where the harness takes the machine's own time.
+pub fn time_now() -> String {
+    now().trim_end_matches('Z').replace(['T', ':'], "-")
 }
 
 /// Whether the harness hands in a file for this split.
@@ -91,6 +97,12 @@ mod tests {
         assert_eq!(submission.text, "{\n    \"a\": 3,\n    \"\\u00e9\": 2\n}");
         assert_eq!(egoschema(&[], "x").text, "{}");
         assert_eq!(egoschema(&[Map::from_iter([("a".to_owned(), Value::Null)])], "x").text, "{\n    \"a\": -1\n}");
+    }
+
+    #[test]
+    fn names_have_moments() {
+        let time = time_now();
+        assert!(time.len() == 19 && time.split('-').count() == 6 && time.starts_with("20"), "{time}");
     }
 
     #[test]
