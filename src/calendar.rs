@@ -36,8 +36,7 @@ pub(crate) fn utc(unix_seconds: u64) -> String {
 
 /// Seconds since 1970 of a date as headers of HTTP have it: `Wed, 21 Oct 2026 07:28:00 GMT`.
 pub(crate) fn http_date(text: &str) -> Option<u64> {
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let words: Vec<&str> = text.split_ascii_whitespace().collect();
     let [_, day, month, year, clock, "GMT"] = words[..] else { return None };
     let number = |text: &str| text.parse::<u16>().ok().map(u64::from);

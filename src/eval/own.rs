@@ -10,8 +10,6 @@ use super::python::strip;
 use super::score::{Group, Scored};
 use super::{BadColumn, Row};
 
-/// Letters for options.
-const LETTERS: std::ops::RangeInclusive<char> = 'A'..='Z';
 /// The instruction after options, in the words that most benchmarks have.
 const INSTRUCTION: &str = "Answer with the option's letter from the given choices directly.";
 /// What a line may hold.
@@ -76,13 +74,18 @@ fn check(row: &Row) -> Result<(), BadColumn> {
         }
     }
     if let Some(options) = options(row)? {
-        let fits = (2..=LETTERS.count()).contains(&options.len());
+        let fits = (2..=letters().count()).contains(&options.len());
         fits.then_some(()).ok_or_else(|| row.bad("options", "a list of 2 to 26 texts"))?;
     }
     gold(row)?;
     category(row)?;
     let (start, end) = (moment(row, "start")?.unwrap_or(0.0), moment(row, "end")?.unwrap_or(f64::INFINITY));
     (start < end).then_some(()).ok_or_else(|| row.bad("end", "after `start`"))
+}
+
+/// Letters for options.
+fn letters() -> std::ops::RangeInclusive<char> {
+    'A'..='Z'
 }
 
 fn is_there(row: &Row, column: &str) -> bool {
@@ -116,7 +119,7 @@ fn category(row: &Row) -> Result<Option<&str>, BadColumn> {
 pub(super) fn context(row: &Row) -> Result<String, BadColumn> {
     let mut text = row.text("question")?.to_owned();
     if let Some(options) = options(row)? {
-        for (letter, option) in LETTERS.zip(options) {
+        for (letter, option) in letters().zip(options) {
             text += &format!("\n{letter}. {option}");
         }
         text += &format!("\n{INSTRUCTION}");
@@ -135,11 +138,11 @@ fn gold(row: &Row) -> Result<Option<String>, BadColumn> {
         Value::Number(place) => place.as_u64().and_then(|place| usize::try_from(place).ok()),
         Value::String(text) => {
             let place = options.iter().position(|option| option == text);
-            place.or_else(|| LETTERS.position(|letter| letter.to_string() == *text))
+            place.or_else(|| letters().position(|letter| letter.to_string() == *text))
         }
         _ => None,
     };
-    let letter = place.filter(|&place| place < options.len()).and_then(|place| LETTERS.nth(place));
+    let letter = place.filter(|&place| place < options.len()).and_then(|place| letters().nth(place));
     letter.map(|letter| Some(letter.into())).ok_or_else(|| row.bad("answer", "one of the options, or its letter"))
 }
 

@@ -1,251 +1,341 @@
-//! The figures of a run as `eval score` and `eval judge` print them: tables for people, one object for programs.
+//! What an evaluation prints: the figure with its interval beside the card's, categories, settings, and what is missing;
+//! or all of it as one JSON object, whose keys `docs/json.md` has.
 
-use llava_video::eval::results::{Eval, PartFigures, ResultRecord, figures, harness_figures, harness_mean, outcome};
-use llava_video::eval::score::{Absence, Absent, AggregateError, Group, Line, Table};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use anyhow::Result;
+use llava_video::eval::results::{self, Eval, PartFigures, ResultRecord};
+use llava_video::eval::score::{Absence, Absent, Line, Table};
 use llava_video::size::counted;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::cli::columns::aligned;
-use crate::cli::exit::Exit;
 use crate::cli::output::Printer;
 
-/// Rows that a message names.
+/// So many rows are named of those that are missing for one reason.
 const NAMED: usize = 5;
 
-/// What is known beside the records.
-#[derive(Clone, Copy)]
-pub(super) struct Given<'a> {
-    /// Parts whose data is not there.
-    pub(super) missing_parts: &'a [&'static str],
-    /// Whether figures are wanted of fewer rows than all.
-    pub(super) is_partial: bool,
-    /// Whether verdicts are still to come, so that nobody misses them.
-    pub(super) is_before_judge: bool,
+/// Which rows the records are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// All of them.
+    Whole,
+    /// Those of one process among several.
+    Share(String),
 }
 
-/// The figures of a run.
-pub(super) struct Figures<'a> {
-    records: &'a [ResultRecord],
-    given: Given<'a>,
+/// The figures of an evaluation.
+pub(crate) struct Figures<'f> {
+    common: Option<&'f Eval>,
     table: Table,
     harness: Vec<PartFigures>,
     unscored: usize,
-    drawable: usize,
+    /// Answers that cannot be read, where the harness draws a letter and nobody drew one.
+    undrawn: usize,
+    missing_parts: &'f [&'static str],
+    place: Place,
+    /// Whether what is there is scored although something is missing.
+    is_partial: bool,
 }
 
-impl<'a> Figures<'a> {
-    pub(super) fn of(records: &'a [ResultRecord], given: Given<'a>) -> Self {
-        let drawable = |record: &&ResultRecord| {
-            let eval = &record.eval;
+impl<'f> Figures<'f> {
+    /// Over records of one run; `absent` are rows that have none.
+    pub(crate) fn of(
+        records: &'f [ResultRecord],
+        absent: Vec<Absent>,
+        missing_parts: &'f [&'static str],
+        place: Place,
+        is_partial: bool,
+    ) -> Self {
+        let common = records.first().map(|record| &record.eval);
+        let mut outcome = results::of_records(records);
+        outcome.absent.extend(absent);
+        let (unscored, harness) = (outcome.unscored, results::harness_figures(records));
+        let is_undrawn = |eval: &Eval| {
             eval.drawn.is_none() && eval.parsed.as_ref().is_some_and(|parsed| parsed.random_from().is_some())
         };
-        Self {
-            records,
-            given,
-            table: figures(records),
-            harness: harness_figures(records),
-            unscored: outcome(records).unscored,
-            drawable: records.iter().filter(drawable).count(),
+        let undrawn = records.iter().filter(|record| is_undrawn(&record.eval)).count();
+        let table = match common {
+            Some(common) => outcome.table(common),
+            None => Table { absent: outcome.absent, ..results::figures(&[]) },
+        };
+        Self { common, table, harness, unscored, undrawn, missing_parts, place, is_partial }
+    }
+
+    /// Whether every row has an answer, be it judged or not.
+    pub(crate) fn is_whole(&self) -> bool {
+        let has_answer = |absent: &Absent| absent.why == Absence::NoVerdict;
+        self.missing_parts.is_empty() && self.table.absent.iter().all(has_answer)
+    }
+
+    /// Whether every row that has an answer has a judge's verdict, where judges decide.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.table.absent.iter().all(|absent| absent.why != Absence::NoVerdict)
+    }
+
+    /// Whether there is a figure to show.
+    fn is_shown(&self) -> bool {
+        let is_all = self.is_whole() && self.is_judged() && self.place == Place::Whole;
+        self.table.whole.rows > 0 && (self.is_partial || is_all)
+    }
+
+    /// Prints tables, or with `json` one object.
+    pub(crate) fn print(
+        &self,
+        output: &Path,
+        submission: Option<&Path>,
+        json: bool,
+        printer: &mut Printer,
+    ) -> Result<()> {
+        if json {
+            return printer.line(&self.object(Some(output), submission).to_string());
         }
+        self.lines(submission).iter().try_for_each(|line| printer.line(line))
     }
 
-    fn common(&self) -> Option<&Eval> {
-        self.records.first().map(|record| &record.eval)
-    }
-
-    /// Rows that are in no figure and should be.
-    fn absent(&self) -> Vec<&Absent> {
-        let is_missed = |absent: &&Absent| !self.given.is_before_judge || absent.why != Absence::NoVerdict;
-        self.table.absent.iter().filter(is_missed).collect()
-    }
-
-    /// Whether the figures are over all rows, or fewer are enough.
-    fn are_made(&self) -> bool {
-        self.given.is_partial || self.absent().is_empty()
-    }
-
-    /// One object, with `more` of its keys.
-    pub(super) fn object(&self, more: Value) -> Value {
-        let (common, table) = (self.common(), &self.table);
-        let lines = std::iter::once(&table.whole).chain(&table.lines).filter(|line| line.rows + line.left_out > 0);
-        let figures: Vec<Value> = if self.are_made() { lines.map(figure).collect() } else { Vec::new() };
-        let harness: Vec<&PartFigures> = if self.are_made() { self.harness.iter().collect() } else { Vec::new() };
-        let mean = if self.are_made() { harness_mean(&self.harness) } else { None };
-        let log: Vec<&String> =
-            harness.iter().filter_map(|part| Some(&part.aggregate.as_ref().ok()?.log)).flatten().collect();
-        let errors = harness.iter().filter_map(|part| Some(error(part.aggregate.as_ref().err()?)));
-        let mut object = json!({
-            "benchmark": common.map(Eval::name),
-            "harness": common.and_then(|eval| eval.harness).map(|harness| harness.name()),
-            "split": common.map(|eval| eval.split.name()),
-            "figures": figures,
-            "card": table.card,
-            "harness_figures": harness.iter().flat_map(|part| harness_figure(part)).collect::<Vec<_>>(),
-            "harness_mean": mean,
-            "harness_log": log,
-            "harness_errors": errors.flatten().collect::<Vec<_>>(),
-            "rows": self.records.len(),
-            "unscored": self.unscored,
-            "absent": self.absent().into_iter().map(absent).collect::<Vec<_>>(),
-            "missing_parts": self.given.missing_parts,
-            "is_partial": !self.absent().is_empty() || !self.given.missing_parts.is_empty(),
-            "drawn": table.drawn.0,
-            "drawn_correct": table.drawn.1,
-            "undrawn": self.drawable,
-        });
-        if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
-            object.extend(more);
-        }
-        object
-    }
-
-    /// A table for people: a title, `about`, and the figures.
-    pub(super) fn lines(&self, about: &[String]) -> Vec<String> {
+    /// Lines for people.
+    pub(crate) fn lines(&self, submission: Option<&Path>) -> Vec<String> {
         let mut lines = vec![self.title()];
-        lines.extend(about.iter().cloned());
-        if self.are_made() && self.table.whole.rows > 0 {
-            let head = ["", "ROWS", "SCORE", "95 % INTERVAL"].map(str::to_owned);
-            let rows = std::iter::once(&self.table.whole).chain(&self.table.lines).map(cells);
-            lines.extend(aligned(&std::iter::once(head).chain(rows).collect::<Vec<_>>()));
-            lines.extend(self.table.card.map(|card| format!("the model card has {card}")));
-            lines.extend(self.harness_lines());
+        if self.is_shown() {
+            lines.extend(table(&self.table));
+            lines.extend(self.beside());
         }
-        if self.unscored > 0 {
-            lines.push(format!("{} scored by the benchmark's server only", counted(self.unscored, "answer")));
+        lines.extend(self.notes());
+        if let Some(path) = submission {
+            lines.push(format!("answers to hand in: {}", path.display()));
         }
-        let (drawn, right) = self.table.drawn;
-        if drawn > 0 {
+        lines.extend(self.common.map(settings));
+        lines
+    }
+
+    /// What it is of, and how much of it is there.
+    fn title(&self) -> String {
+        let name = self.common.map_or("nothing", Eval::name);
+        let missing = self.table.absent.len();
+        let there = self.table.whole.rows + self.table.whole.left_out + self.unscored;
+        let share = match &self.place {
+            Place::Whole => String::new(),
+            Place::Share(share) => format!(", share {share}"),
+        };
+        let is_incomplete = missing > 0 || !self.missing_parts.is_empty();
+        match is_incomplete && self.is_partial {
+            true => format!("{name}{share}: partial, {there} of {}", counted(there + missing, "row")),
+            false => format!("{name}{share}: {there} of {}", counted(there + missing, "row")),
+        }
+    }
+
+    /// The card's number, what was drawn, what the harness itself would print.
+    fn beside(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if let Some(card) = self.table.card {
+            lines.push(format!("model card: {card}"));
+        }
+        if self.table.drawn.0 > 0 {
+            let (rows, right) = self.table.drawn;
             let share = self.table.drawn_share().unwrap_or_default();
-            lines.push(format!("{} drawn by lot, {right} of them right: {share:.1} of the score", counted(drawn, "answer")));
+            let rows = counted(rows, "answer");
+            lines.push(format!("drawn at random: {rows}, of which {right} are right, {share:.1} of the score"));
         }
-        if self.drawable > 0 {
-            lines.push(format!(
-                "{} counted as wrong, where the harness draws a letter at random",
-                counted(self.drawable, "unreadable answer")
-            ));
+        if self.undrawn > 0 {
+            let rows = counted(self.undrawn, "answer");
+            lines.push(format!("{rows} that cannot be read count as wrong; the harness draws a letter at random there"));
+        }
+        for PartFigures { part, aggregate, .. } in &self.harness {
+            let part = part.iter().map(|part| format!("{part} ")).collect::<String>();
+            match aggregate {
+                Ok(aggregate) => lines.extend(
+                    aggregate
+                        .figures
+                        .iter()
+                        .map(|figure| format!("the harness's {part}{}: {}", figure.name, figure.printed())),
+                ),
+                Err(error) => lines.push(format!("the harness's {part}figure: none, as {error}")),
+            }
+        }
+        if let Some(mean) = results::harness_mean(&self.harness) {
+            lines.push(format!("the harness's mean of parts: {mean:.4}"));
         }
         lines
     }
 
-    fn title(&self) -> String {
-        let Some(eval) = self.common() else { return "no rows".to_owned() };
-        let harness = eval.harness.map(|harness| format!(", harness {harness}")).unwrap_or_default();
-        let rows = counted(self.records.len(), "row");
-        let mut missing = Vec::new();
-        if !self.absent().is_empty() {
-            missing.push(counted(self.absent().len(), "row"));
+    fn notes(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.unscored > 0 {
+            lines.push(format!("{} whose right answer is not known here", counted(self.unscored, "row")));
         }
-        if !self.given.missing_parts.is_empty() {
-            missing.push(counted(self.given.missing_parts.len(), "part"));
+        for (why, absent) in by_reason(&self.table.absent) {
+            let names: Vec<String> = absent.iter().take(NAMED).map(|absent| named(absent)).collect();
+            let more = absent.len().saturating_sub(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            lines.push(format!("{} {}: {}{more}", counted(absent.len(), "row"), said(why), names.join(", ")));
         }
-        let partial = match missing.as_slice() {
-            [] => String::new(),
-            missing => format!(", PARTIAL: without {}", missing.join(" and ")),
-        };
-        format!("{}, split {}{harness}: {rows}{partial}", eval.name(), eval.split)
+        if !self.missing_parts.is_empty() {
+            lines.push(format!("parts without data: {}", self.missing_parts.join(", ")));
+        }
+        if !self.is_shown() {
+            lines.extend(self.reason());
+        }
+        lines
     }
 
-    fn harness_lines(&self) -> Vec<String> {
-        let figures = self.harness.iter().flat_map(|part| {
-            let of = part.part.as_ref().map(|part| format!(" of {part}")).unwrap_or_default();
-            let figures = part.aggregate.iter().flat_map(|aggregate| &aggregate.figures);
-            figures.map(move |figure| format!("the harness's {}{of}: {}", figure.name, figure.printed()))
-        });
-        let mean = harness_mean(&self.harness).filter(|_| self.harness.len() > 1);
-        let mean = mean.map(|mean| format!("their mean: {mean:.4}"));
-        let errors = self.harness.iter().filter_map(|part| error(part.aggregate.as_ref().err()?));
-        figures.chain(mean).chain(errors).collect()
+    /// Why there is no figure, and what gives one.
+    fn reason(&self) -> Option<&'static str> {
+        if !self.is_whole() && !self.is_partial {
+            return Some("no score, as rows are missing; --partial scores those that are there");
+        }
+        if !self.is_judged() {
+            return Some("no score yet: a judge decides, whom `eval judge` asks");
+        }
+        if matches!(self.place, Place::Share(_)) && !self.is_partial {
+            return Some("no score of a share; `batch merge` joins the outputs of all");
+        }
+        None
     }
 
-    /// Says what is missing, and how the command ends.
-    pub(super) fn end(&self, printer: &mut Printer) -> Exit {
-        let absent = self.absent();
-        if absent.is_empty() {
-            return Exit::Done;
-        }
-        let names: Vec<String> = absent.iter().take(NAMED).map(|absent| named(absent)).collect();
-        let more = absent.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let hint = match self.given.is_partial {
-            true => "",
-            false => "; `--partial` computes figures over the others",
-        };
-        let rows = counted(self.records.len(), "row");
-        let what = format!("{} of {rows} are in no figure", absent.len());
-        printer.failed_item(&what, &format!("{}{more}{hint}", names.join(", ")));
-        Exit::SomeFailed
+    /// One object for programs.
+    pub(crate) fn object(&self, output: Option<&Path>, submission: Option<&Path>) -> Value {
+        let Table { whole, lines, card, absent, drawn } = &self.table;
+        let shown = self.is_shown();
+        let text = |value: Option<String>| json!(value);
+        let missing: BTreeMap<&str, usize> = by_reason(absent).map(|(why, rows)| (key(why), rows.len())).collect();
+        let name =
+            |absent: &Absent| json!({ "part": absent.part, "row": absent.row, "why": absent.why, "name": absent.name });
+        json!({
+            "benchmark": self.common.and_then(|common| common.benchmark).map(|benchmark| benchmark.name()),
+            "harness": text(self.common.and_then(|common| common.harness).map(|harness| harness.to_string())),
+            "split": text(self.common.map(|common| common.split.to_string())),
+            "protocol": text(self.common.and_then(|common| common.protocol).map(|protocol| protocol.to_string())),
+            "scoring": text(self.common.map(|common| common.scoring.to_string())),
+            "share": match &self.place { Place::Whole => None, Place::Share(share) => Some(share) },
+            "is_complete": self.is_whole(),
+            "rows": whole.rows + whole.left_out + self.unscored + absent.len(),
+            "scored": whole.rows,
+            "left_out": whole.left_out,
+            "unscored": self.unscored,
+            "missing": missing,
+            "missing_rows": absent.iter().map(name).collect::<Vec<_>>(),
+            "missing_parts": self.missing_parts,
+            "score": whole.estimate.filter(|_| shown).map(|estimate| estimate.mean),
+            "interval": whole.estimate.filter(|_| shown).and_then(|estimate| estimate.interval),
+            "videos": whole.estimate.map(|estimate| estimate.clusters),
+            "card": card,
+            "drawn": { "rows": drawn.0, "right": drawn.1, "share": self.table.drawn_share() },
+            "undrawn": self.undrawn,
+            "groups": lines.iter().filter(|_| shown).map(group).collect::<Vec<_>>(),
+            "harness_figures": self.harness.iter().filter(|_| shown).map(part).collect::<Vec<_>>(),
+            "harness_mean": results::harness_mean(&self.harness).filter(|_| shown),
+            "settings": self.common.map(|common| &common.settings),
+            "output": output.map(Path::to_string_lossy),
+            "submission": submission.map(Path::to_string_lossy),
+        })
     }
 }
 
-/// Why the harness has no figure, where that is worth telling: that a server makes it stands elsewhere.
-fn error(error: &AggregateError) -> Option<String> {
-    match error {
-        AggregateError::NoFigure(_) => None,
-        other => Some(other.to_string()),
-    }
-}
-
-fn figure(line: &Line) -> Value {
-    let estimate = line.estimate;
-    let interval = estimate.and_then(|estimate| estimate.interval);
+fn group(line: &Line) -> Value {
     json!({
         "dimension": line.group.as_ref().map(|group| &group.dimension),
         "name": line.group.as_ref().map(|group| &group.name),
         "rows": line.rows,
         "left_out": line.left_out,
-        "videos": estimate.map_or(0, |estimate| estimate.clusters),
-        "mean": estimate.map(|estimate| estimate.mean),
-        "low": interval.map(|interval| interval.low),
-        "high": interval.map(|interval| interval.high),
-        "standard_error": interval.map(|interval| interval.standard_error),
+        "score": line.estimate.map(|estimate| estimate.mean),
+        "interval": line.estimate.and_then(|estimate| estimate.interval),
+        "videos": line.estimate.map(|estimate| estimate.clusters),
     })
 }
 
-fn harness_figure(part: &PartFigures) -> Vec<Value> {
-    let figures = part.aggregate.iter().flat_map(|aggregate| &aggregate.figures);
-    figures
-        .map(|figure| {
-            json!({
-                "part": part.part,
-                "name": figure.name,
-                "value": figure.value,
-                "printed": figure.printed(),
-                "rows": part.rows,
-            })
-        })
-        .collect()
+fn part(figures: &PartFigures) -> Value {
+    let values = figures.aggregate.as_ref().map(|aggregate| {
+        aggregate.figures.iter().map(|figure| (figure.name.to_owned(), json!(figure.value))).collect::<Map<_, _>>()
+    });
+    json!({
+        "part": figures.part,
+        "rows": figures.rows,
+        "figures": values.as_ref().ok(),
+        "log": figures.aggregate.as_ref().ok().map(|aggregate| &aggregate.log),
+        "error": values.as_ref().err().map(ToString::to_string),
+    })
 }
 
-fn absent(absent: &Absent) -> Value {
-    json!({ "part": absent.part, "row": absent.row, "why": absent.why, "name": absent.name })
+/// Names, numbers of rows, means and intervals in columns.
+fn table(table: &Table) -> Vec<String> {
+    let mut rows = vec![("score".to_owned(), &table.whole)];
+    let mut dimension = None;
+    let mut headings = Vec::new();
+    for line in &table.lines {
+        let Some(group) = &line.group else { continue };
+        if dimension.as_ref() != Some(&group.dimension) {
+            dimension = Some(group.dimension.clone());
+            headings.push((rows.len(), group.dimension.clone()));
+        }
+        rows.push((format!("  {}", group.name), line));
+    }
+    let width = rows.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let mut lines = vec![format!("{:width$}  {:>6}  {:>6}  95 % interval", "", "n", "mean")];
+    for (place, (name, line)) in rows.iter().enumerate() {
+        lines.extend(headings.iter().find(|(at, _)| *at == place).map(|(_, dimension)| dimension.to_string()));
+        lines.push(figure(name, width, line));
+    }
+    lines
+}
+
+fn figure(name: &str, width: usize, line: &Line) -> String {
+    let mean = line.estimate.map_or_else(|| "-".to_owned(), |estimate| format!("{:.2}", estimate.mean));
+    let interval = match line.estimate.and_then(|estimate| estimate.interval) {
+        Some(interval) => format!("{:.2} to {:.2}", interval.low, interval.high),
+        None => "-".to_owned(),
+    };
+    let left_out = if line.left_out > 0 { format!(", {} left out", line.left_out) } else { String::new() };
+    format!("{name:width$}  {:>6}  {mean:>6}  {interval}{left_out}", line.rows)
+}
+
+fn by_reason(absent: &[Absent]) -> impl Iterator<Item = (Absence, Vec<&Absent>)> {
+    let mut reasons: BTreeMap<Absence, Vec<&Absent>> = BTreeMap::new();
+    for one in absent {
+        reasons.entry(one.why).or_default().push(one);
+    }
+    reasons.into_iter()
+}
+
+/// In words, after the number of rows.
+fn said(why: Absence) -> &'static str {
+    match why {
+        Absence::NoOutput => "without an answer",
+        Absence::NoVideo => "without a video",
+        Absence::FailedClip => "failed",
+        Absence::NoVerdict => "without a judge's verdict",
+    }
+}
+
+fn key(why: Absence) -> &'static str {
+    match why {
+        Absence::NoOutput => "no_output",
+        Absence::NoVideo => "no_video",
+        Absence::FailedClip => "failed_clip",
+        Absence::NoVerdict => "no_verdict",
+    }
 }
 
 fn named(absent: &Absent) -> String {
-    let why = match absent.why {
-        Absence::NoOutput => "no answer",
-        Absence::NoVideo => "no video",
-        Absence::FailedClip => "failed",
-        Absence::NoVerdict => "no verdict",
-    };
-    let part = absent.part.as_ref().map(|part| format!("{part} ")).unwrap_or_default();
-    format!("{part}row {} ({why})", absent.row)
+    let part = absent.part.iter().map(|part| format!("{part}/")).collect::<String>();
+    match absent.name.is_empty() || absent.why == Absence::NoVerdict {
+        true => format!("{part}{}", absent.row),
+        false => format!("{part}{} ({})", absent.row, absent.name),
+    }
 }
 
-fn cells(line: &Line) -> [String; 4] {
-    let name = match &line.group {
-        None => "all".to_owned(),
-        Some(Group { dimension, name }) => format!("{dimension}: {name}"),
-    };
-    let rows = match line.left_out {
-        0 => line.rows.to_string(),
-        left_out => format!("{} (and {left_out} left out)", line.rows),
-    };
-    let (mean, interval) = match line.estimate {
-        None => (String::new(), String::new()),
-        Some(estimate) => {
-            let interval = estimate.interval.map(|interval| format!("{:.2} to {:.2}", interval.low, interval.high));
-            (format!("{:.2}", estimate.mean), interval.unwrap_or_else(|| "-".to_owned()))
-        }
-    };
-    [name, rows, mean, interval]
+/// Every setting on one line.
+fn settings(common: &Eval) -> String {
+    let mut all = vec![format!("scoring {}", common.scoring)];
+    all.extend(common.protocol.map(|protocol| format!("protocol {protocol}")));
+    all.extend(common.harness.map(|harness| format!("harness {harness}")));
+    all.push(format!("split {}", common.split));
+    all.extend(common.settings.iter().filter(|(_, value)| !is_nothing(value)).map(|(name, value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        format!("{} {value}", name.replace('_', " "))
+    }));
+    format!("settings: {}", all.join(", "))
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_array().is_some_and(Vec::is_empty)
 }

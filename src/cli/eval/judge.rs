@@ -8,11 +8,11 @@ use llava_video::eval::judge::{
     Client, Endpoint, Judged, Manner, Persistence, RunError, Store, default_model, judge_all,
 };
 use llava_video::eval::judging::{Judge, JudgedResults, Tasks};
-use llava_video::eval::results::SideVerdict;
+use llava_video::eval::results::{SideVerdict, without_record};
 use llava_video::size::counted;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::figures::{Figures, Given};
+use super::figures::{Figures, Place};
 use crate::cli::args::{EvalJudgeArgs, Failures};
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::output::Printer;
@@ -142,8 +142,9 @@ fn report(
     let by_failure = verdicts.iter().filter(|said| said.is_by_failure).count();
     let days: BTreeSet<&str> = verdicts.iter().filter_map(|said| said.at.as_ref()?.get(..10)).collect();
     let own_names: BTreeSet<&str> = verdicts.iter().filter_map(|said| said.model.as_deref()).collect();
-    let given = Given { missing_parts: &[], is_partial: args.partial, is_before_judge: false };
-    let figures = Figures::of(results.records(), given);
+    let absent = without_record(results.records());
+    let figures = Figures::of(results.records(), absent, &[], Place::Whole, args.partial);
+    let exit = if figures.is_whole() && figures.is_judged() { Exit::Done } else { Exit::SomeFailed };
     let span = match (days.first(), days.last()) {
         (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
         (Some(day), _) => (*day).to_owned(),
@@ -163,9 +164,11 @@ fn report(
             "by_failure": by_failure,
             "alone": tasks.alone.len(),
         });
-        let more = json!({ "judge": judge, "submission": Value::Null, "warnings": printer.warnings() });
-        printer.line(&figures.object(more).to_string())?;
-        return Ok(figures.end(printer));
+        let mut object = figures.object(Some(&args.results), None);
+        object["judge"] = judge;
+        object["warnings"] = json!(printer.warnings());
+        printer.line(&object.to_string())?;
+        return Ok(exit);
     }
     let names = own_names.into_iter().filter(|name| *name != args.judge_model).collect::<Vec<_>>().join(", ");
     let calls_itself = if names.is_empty() { String::new() } else { format!(" (calls itself {names})") };
@@ -179,8 +182,8 @@ fn report(
     if unreadable > 0 {
         about.push(format!("{} cannot be read, at which the harness ends its run", counted(unreadable, "reply")));
     }
-    for line in figures.lines(&about) {
-        printer.line(&line)?;
+    for line in figures.lines(None).iter().chain(&about) {
+        printer.line(line)?;
     }
-    Ok(figures.end(printer))
+    Ok(exit)
 }

@@ -5,6 +5,7 @@ mod context;
 mod figures;
 mod judge;
 mod list;
+mod records;
 mod rows;
 mod run;
 mod score;

@@ -1,20 +1,19 @@
 //! `eval score`: predictions that were made elsewhere, parsed and scored.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use llava_video::batch::Status;
 use llava_video::eval::data::part_called;
-use llava_video::eval::judging::of_record;
 use llava_video::eval::parse::Draw;
 use llava_video::eval::predictions::{self, Asked};
 use llava_video::eval::results::{ResultRecord, handed_in};
-use llava_video::eval::score::submission::{has_submission, time_now};
+use llava_video::eval::score::submission::{self, has_submission};
 use llava_video::size::counted;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::figures::{Figures, Given};
+use super::figures::{Figures, Place};
 use super::rows;
 use crate::cli::args::EvalScoreArgs;
 use crate::cli::exit::{Exit, UsageError};
@@ -41,35 +40,34 @@ pub(super) fn run(args: &EvalScoreArgs, printer: &mut Printer) -> Result<Exit> {
     for record in &records {
         printer.line(&serde_json::to_string(record)?)?;
     }
-    let submission = submission(args, &records, printer)?;
-    let given = Given { missing_parts: &data.missing_parts, is_partial: args.partial, is_before_judge: true };
-    let figures = Figures::of(&records, given);
-    if args.json {
-        let more = json!({ "judge": null, "submission": submission, "warnings": printer.warnings() });
-        printer.line(&figures.object(more).to_string())?;
-    } else {
-        let lines = figures.lines(&[]);
-        printer.table(&lines);
+    let submission = submission(args, &records)?;
+    // Data without some of the parts is what somebody chose to have; predictions that are missing are not.
+    let are_parts_missing = !data.missing_parts.is_empty() && records.iter().all(|record| record.status == Status::Ok);
+    let is_partial = args.partial || are_parts_missing;
+    let figures = Figures::of(&records, Vec::new(), &data.missing_parts, Place::Whole, is_partial);
+    match args.json {
+        true => {
+            let mut object = figures.object(None, submission.as_deref());
+            object["warnings"] = json!(printer.warnings());
+            printer.line(&object.to_string())?;
+        }
+        false => printer.table(&figures.lines(submission.as_deref())),
     }
-    let is_judged = records.first().is_some_and(|record| of_record(record).is_some());
-    if is_judged {
-        printer.note("a judge scores these answers: `eval judge` asks one about the records printed here");
-    }
-    Ok(figures.end(printer))
+    let is_whole = records.iter().all(|record| record.status == Status::Ok);
+    Ok(if is_whole { Exit::Done } else { Exit::SomeFailed })
 }
 
 /// Writes the file to hand in, and gives its path.
-fn submission(args: &EvalScoreArgs, records: &[ResultRecord], printer: &mut Printer) -> Result<Value> {
+fn submission(args: &EvalScoreArgs, records: &[ResultRecord]) -> Result<Option<PathBuf>> {
     let answered: Vec<ResultRecord> = records.iter().filter(|record| record.status == Status::Ok).cloned().collect();
-    let (Some(dir), Some(file)) = (&args.submission_dir, handed_in(&answered, &time_now())) else {
-        return Ok(Value::Null);
+    let (Some(dir), Some(file)) = (&args.submission_dir, handed_in(&answered, &submission::now())) else {
+        return Ok(None);
     };
     let path = dir.join(&file.name);
     std::fs::create_dir_all(dir)
         .and_then(|()| std::fs::write(&path, &file.text))
         .with_context(|| format!("cannot write `{}`", path.display()))?;
-    printer.note(&format!("`{}` holds the answers to hand in", path.display()));
-    Ok(path.to_string_lossy().into())
+    Ok(Some(path))
 }
 
 fn read(path: &Path) -> std::io::Result<Vec<u8>> {

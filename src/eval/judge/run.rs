@@ -128,7 +128,8 @@ pub fn judge_all(
         .filter(|(_, sides)| !sides.is_empty())
         .collect();
     let next = AtomicUsize::new(0);
-    let common = Common { client, manner, ends: AtomicBool::new(false), in_a_row: AtomicUsize::new(0), hold: Mutex::new(None) };
+    let common =
+        Common { client, manner, ends: AtomicBool::new(false), in_a_row: AtomicUsize::new(0), hold: Mutex::new(None) };
     let ended: Mutex<Option<RunError>> = Mutex::new(None);
     let worker = |done: Sender<Vec<Judged>>| {
         while let Some((task, sides)) = open.get(next.fetch_add(1, Ordering::Relaxed)) {

@@ -27,8 +27,10 @@ pub fn harness_figures(records: &[ResultRecord]) -> Vec<PartFigures> {
             None => parts.push((part, vec![record])),
         }
     }
-    let figures = |(part, records): (_, Vec<_>)| {
-        PartFigures { part, rows: records.len(), aggregate: aggregate(benchmark, harness, split, &records) }
+    let figures = |(part, records): (_, Vec<_>)| PartFigures {
+        part,
+        rows: records.len(),
+        aggregate: aggregate(benchmark, harness, split, &records),
     };
     parts.into_iter().map(figures).collect()
 }
@@ -86,8 +88,10 @@ mod tests {
         };
         let records = [of(0, "moving_count", 1), of(1, "moving_count", 0), of(0, "state_change", 1)];
         let figures = harness_figures(&records);
-        let values: Vec<_> =
-            figures.iter().map(|part| (part.part.as_deref(), part.rows, part.aggregate.as_ref().unwrap().value())).collect();
+        let values: Vec<_> = figures
+            .iter()
+            .map(|part| (part.part.as_deref(), part.rows, part.aggregate.as_ref().unwrap().value()))
+            .collect();
         assert_eq!(values, [(Some("moving_count"), 2, Some(50.0)), (Some("state_change"), 1, Some(100.0))]);
         assert_eq!(harness_mean(&figures), Some(75.0));
         assert_eq!(handed_in(&records, "t"), None);
@@ -95,7 +99,8 @@ mod tests {
 
     #[test]
     fn sides_of_a_judge_are_parts() {
-        let verdicts = json!([{ "side": "correctness", "verdict": { "score": 4 } }, { "side": "context", "verdict": null }]);
+        let verdicts =
+            json!([{ "side": "correctness", "verdict": { "score": 4 } }, { "side": "context", "verdict": null }]);
         let records = [record(0, json!({ "benchmark": "videochatgpt", "part": "Generic", "verdicts": verdicts }))];
         let figures = harness_figures(&records);
         assert_eq!((figures.len(), figures[0].part.as_deref()), (1, Some("correctness")));
@@ -116,7 +121,10 @@ mod tests {
             handed_in(&[record(0, json!({ "benchmark": benchmark, "split": split, "record": handed }))], "t")
         };
         let file = of("egoschema", "card", json!({ "v": 2 })).unwrap();
-        assert_eq!((file.name.as_str(), file.text.as_str()), ("inference_results_egoschema_MC_t.json", "{\n    \"v\": 2\n}"));
+        assert_eq!(
+            (file.name.as_str(), file.text.as_str()),
+            ("inference_results_egoschema_MC_t.json", "{\n    \"v\": 2\n}")
+        );
         assert_eq!(of("longvideobench", "test", json!({ "v": "A" })).unwrap().text, "{\"v\": \"A\"}");
         assert_eq!(of("longvideobench", "card", json!({})), None);
     }

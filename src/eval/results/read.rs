@@ -127,7 +127,7 @@ pub fn read(path: &Path, digest: Option<&str>) -> Result<Results, ResultsError> 
 fn is_figures(line: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     struct Figures {
-        #[serde(rename = "figures")]
+        #[serde(rename = "harness_figures")]
         _figures: serde::de::IgnoredAny,
     }
     serde_json::from_slice::<Figures>(line).is_ok()

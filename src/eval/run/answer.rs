@@ -86,7 +86,8 @@ impl Answered {
 /// The choice with the largest `logprob`, the first of equals.
 fn likeliest(answer: &Value) -> Option<&str> {
     let choices = answer.get("choices")?.as_array()?;
-    let each = choices.iter().filter_map(|choice| Some((choice.get("text")?.as_str()?, choice.get("logprob")?.as_f64()?)));
+    let each =
+        choices.iter().filter_map(|choice| Some((choice.get("text")?.as_str()?, choice.get("logprob")?.as_f64()?)));
     each.reduce(|best, next| if next.1 > best.1 { next } else { best }).map(|(text, _)| text)
 }
 

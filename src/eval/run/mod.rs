@@ -4,10 +4,8 @@ mod answer;
 mod plan;
 mod settings;
 mod source;
-mod submission;
 
 pub use self::answer::Answered;
 pub use self::plan::{Asked, Plan, PlanError, Sitting, plan};
 pub use self::settings::{DRAW_SEED, Manner, Ran};
 pub use self::source::{Source, SourceError};
-pub use self::submission::submission;

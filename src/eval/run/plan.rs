@@ -86,7 +86,7 @@ pub fn plan(source: Source, manner: Manner, data: &Data, videos: &Path) -> Resul
         };
         let video = source.video(row)?;
         let job = Job {
-            id: id(source, row),
+            id: source.id(row),
             video: PathBuf::from(&video),
             questions: vec![source.context(row)?],
             choices,
@@ -106,12 +106,6 @@ pub fn plan(source: Source, manner: Manner, data: &Data, videos: &Path) -> Resul
         plan.asked.push(Asked { row: row.clone(), rows: rows_of[&row.part], video, job });
     }
     Ok(plan)
-}
-
-/// The benchmark, the part where there are several, the row.
-fn id(source: Source, row: &Row) -> String {
-    let part = row.part.iter().map(|part| format!("{part}/")).collect::<String>();
-    format!("{}/{part}{}", source.name(), row.row)
 }
 
 /// Of a folder of frames always the whole number is taken, whatever the rate.
@@ -170,7 +164,8 @@ mod tests {
     #[test]
     fn questions_of_one_video_stand_together() {
         let plan = planned(Scoring::Parse, &["x", "y", "x"]);
-        let sittings: Vec<_> = plan.sittings.iter().map(|sitting| (sitting.job.id.as_str(), &sitting.rows[..])).collect();
+        let sittings: Vec<_> =
+            plan.sittings.iter().map(|sitting| (sitting.job.id.as_str(), &sitting.rows[..])).collect();
         assert_eq!(sittings, [("videomme/0", &[0, 2][..]), ("videomme/1", &[1][..])]);
         let [x, y] = &plan.sittings[..] else { panic!("two") };
         assert!(x.tried.is_none() && x.job.video.ends_with("x.mp4"));

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use super::super::score::submission::{has_submission, longvideobench_record, perceptiontest_record};
-use super::super::score::{Group, Scored, groups, score_row, video};
-use super::super::videos::{Missing, Video, VideoError, locate};
-use super::super::{BadColumn, Benchmark, Harness, Row, Split, context, data, own, parse, protocol};
 use crate::eval::parse::Draw;
-use crate::eval::videos::AtMissing;
+use crate::eval::results::row_id;
+use crate::eval::score::{Group, Scored, groups, score_row_of, video};
+use crate::eval::videos::{AtMissing, Missing, Video, VideoError, locate};
+use crate::eval::{BadColumn, Benchmark, Harness, Row, Split, context, data, own, parse, protocol};
 
 /// So many tokens are enough for a letter, and these for an open answer.
 const OWN_TOKENS: (usize, usize) = (16, 1024);
@@ -40,7 +39,15 @@ pub enum SourceError {
 }
 
 impl Source {
-    /// Its name, with which the ids of its rows begin.
+    /// Names a row among those of a run.
+    pub fn id(self, row: &Row) -> String {
+        match self {
+            Self::Benchmark { benchmark, .. } => row_id(benchmark, row.part.as_deref(), row.row),
+            Self::Own => format!("{}/{}", self.name(), row.row),
+        }
+    }
+
+    /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Benchmark { benchmark, .. } => benchmark.name(),
@@ -172,27 +179,11 @@ impl Source {
     /// # Errors
     /// A column is not as it should be.
     pub fn score(self, row: &Row, output: &str, draw: Draw) -> Result<Scored, BadColumn> {
-        let Self::Benchmark { benchmark, harness, split } = self else { return own::score(row, output) };
-        if benchmark == Benchmark::EgoSchema || !has_submission(benchmark, split) {
-            return score_row(benchmark, harness, row, output, Some(draw));
+        match self {
+            Self::Benchmark { benchmark, harness, split } => {
+                score_row_of(split, benchmark, harness, row, output, Some(draw))
+            }
+            Self::Own => own::score(row, output),
         }
-        // The rows of these splits come without answers, and their lines go to a server.
-        let parsed = parse::parse(benchmark, harness, row, output)?;
-        let record = match benchmark {
-            Benchmark::LongVideoBench => longvideobench_record(harness, row, output)?,
-            _ => perceptiontest_record(row, output)?,
-        };
-        Ok(Scored {
-            row: row.row,
-            part: row.part.clone(),
-            video: video(benchmark, row)?,
-            drawn: draw.letter(benchmark, row, &parsed),
-            parsed,
-            gold: None,
-            is_correct: None,
-            is_counted: true,
-            groups: groups(benchmark, row),
-            record,
-        })
     }
 }

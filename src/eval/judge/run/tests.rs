@@ -244,7 +244,10 @@ fn a_server_that_answers_nothing_ends_the_run() {
     let tasks: Vec<Task> = names.iter().map(|name| task(name, &[Side::Context])).collect();
     let persistence = Persistence::Patient { attempts: 1, pause: Duration::ZERO };
     let error = run(&server, persistence, &tasks, &mut Memory::default()).unwrap_err();
-    assert!(error.to_string().contains("gave no answer to 6 questions in a row") && error.to_string().ends_with("HTTP 503"), "{error}");
+    assert!(
+        error.to_string().contains("gave no answer to 6 questions in a row") && error.to_string().ends_with("HTTP 503"),
+        "{error}"
+    );
     assert!(server.seen.lock().unwrap().len() < 12);
 }
 
