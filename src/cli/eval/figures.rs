@@ -190,7 +190,7 @@ impl<'f> Figures<'f> {
             "split": text(self.common.map(|common| common.split.to_string())),
             "protocol": text(self.common.and_then(|common| common.protocol).map(|protocol| protocol.to_string())),
             "scoring": text(self.common.map(|common| common.scoring.to_string())),
-            "share": match &self.place { Place::Whole => None, Place::Share(share) => Some(share) },
+            "shard": match &self.place { Place::Whole => None, Place::Share(share) => Some(share) },
             "is_complete": self.is_whole(),
             "rows": whole.rows + whole.left_out + self.unscored + absent.len(),
             "scored": whole.rows,
@@ -203,8 +203,8 @@ impl<'f> Figures<'f> {
             "interval": whole.estimate.filter(|_| shown).and_then(|estimate| estimate.interval),
             "videos": whole.estimate.map(|estimate| estimate.clusters),
             "card": card,
-            "drawn": { "rows": drawn.0, "right": drawn.1, "share": self.table.drawn_share() },
-            "groups": lines.iter().filter(|_| shown).map(group).collect::<Vec<_>>(),
+            "draws": { "rows": drawn.0, "right": drawn.1, "share": self.table.drawn_share() },
+            "categories": lines.iter().filter(|_| shown).map(category).collect::<Vec<_>>(),
             "harness_figures": self.harness.iter().filter(|_| shown).map(part).collect::<Vec<_>>(),
             "harness_mean": results::harness_mean(&self.harness).filter(|_| shown),
             "settings": self.common.map(|common| &common.settings),
@@ -214,7 +214,7 @@ impl<'f> Figures<'f> {
     }
 }
 
-fn group(line: &Line) -> Value {
+fn category(line: &Line) -> Value {
     json!({
         "dimension": line.group.as_ref().map(|group| &group.dimension),
         "name": line.group.as_ref().map(|group| &group.name),
@@ -234,7 +234,7 @@ fn part(figures: &PartFigures) -> Value {
         "part": figures.part,
         "rows": figures.rows,
         "figures": values.as_ref().ok(),
-        "error": values.as_ref().err().map(ToString::to_string),
+        "reason": values.as_ref().err().map(ToString::to_string),
     })
 }
 
