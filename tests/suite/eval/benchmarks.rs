@@ -51,8 +51,8 @@ fn every_benchmark_runs_from_its_published_files_to_its_figures() {
         ends_with(&run, 3);
         let found = object(&run);
         assert_eq!((&found["score"], &found["is_complete"]), (&Value::Null, &false.into()), "{run:?}");
-        assert_eq!(found["missing"]["no_video"], contexts.len(), "{run:?}");
-        assert_eq!(found["missing_rows"].as_array().unwrap().len(), contexts.len());
+        assert_eq!(found["absent"]["no_video"], contexts.len(), "{run:?}");
+        assert_eq!(found["absent_rows"].as_array().unwrap().len(), contexts.len());
         assert!(desk.records().values().all(|record| record["eval"]["output"].is_null()));
         // Once the videos are there, the same command goes on.
         let videos = desk.put_missing_videos();
@@ -98,7 +98,7 @@ fn figures_are_those_of_the_records() {
     let right = desk.records().values().filter(|record| record["eval"]["is_correct"] == true).count();
     let share = 100.0 * right as f64 / 12.0;
     for part in [
-        "videomme: 12 of 12 rows".to_owned(),
+        "videomme: 12 of 12 rows answered".to_owned(),
         format!("{share:.2}"),
         "model card: 63.2".to_owned(),
         format!("the harness's videomme_percetion_score: {share:.4}"),
@@ -142,9 +142,11 @@ fn failed_clips_are_named_and_partial_figures_say_so() {
         records.values().filter(|record| record["eval"]["video"] == records["nextqa/0"]["eval"]["video"]).count();
     let run = desk.eval(&args);
     ends_with(&run, 3);
-    for part in
-        [format!("{} of 10 rows", 10 - broken), "failed: 0 (".to_owned(), "no score, as rows are missing".to_owned()]
-    {
+    for part in [
+        format!("{} of 10 rows answered", 10 - broken),
+        "failed: 0 (".to_owned(),
+        "no score, as rows are missing".to_owned(),
+    ] {
         assert!(run.stdout.contains(&part), "`{part}` is not in: {}", run.stdout);
     }
     assert!(!run.stdout.contains("mean") && !run.stdout.contains("model card"), "{}", run.stdout);
