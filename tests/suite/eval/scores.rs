@@ -55,7 +55,7 @@ fn published_files_score_as_in_the_harness() {
                 // The harness of 2024 ends at today's names; the share of right answers is what it would have given.
                 error => {
                     assert_eq!(error["error"], "KeyError");
-                    let said = figures["harness_figures"][0]["error"].as_str().unwrap();
+                    let said = figures["harness_figures"][0]["reason"].as_str().unwrap();
                     assert!(said.contains("unknown task_type"), "{said}");
                     close(&figures["score"], &expected["plain_accuracy_percent"]["all"], key);
                 }
@@ -146,7 +146,7 @@ fn every_output_is_parsed_and_scored_as_the_harness_does() {
 
 fn check(expected: &Value, eval: &Value, case: &str) {
     if let Some(letters) = expected.get("random_from") {
-        assert_eq!(eval["parsed"]["random"], list(letters).len(), "{case}");
+        assert_eq!(eval["parsed"], json!({ "kind": "random", "value": list(letters).len() }), "{case}");
         assert_eq!((&eval["answer"], &eval["is_correct"]), (&Value::Null, &json!(false)), "{case}");
         return;
     }
@@ -176,13 +176,13 @@ fn draws_are_those_of_their_seed_and_told() {
         scored(&eval(&[&args, extra].concat()))
     };
     let (records, figures) = run(&[]);
-    assert_eq!((&figures["undrawn"], &figures["drawn"]["rows"], &figures["score"]), (&json!(40), &json!(0), &json!(0.0)));
+    assert_eq!((&figures["undrawn"], &figures["draws"]["rows"], &figures["score"]), (&json!(40), &json!(0), &json!(0.0)));
     assert_eq!(records[0]["eval"]["record"], json!({ "exact_match": null }));
     let (drawn, figures) = run(&["--draw-seed", "7"]);
-    assert_eq!((&figures["undrawn"], &figures["drawn"]["rows"]), (&json!(0), &json!(40)));
+    assert_eq!((&figures["undrawn"], &figures["draws"]["rows"]), (&json!(0), &json!(40)));
     let right = drawn.iter().filter(|record| record["eval"]["is_correct"] == true).count();
     assert!((2..16).contains(&right), "{right} of 40 by one in five");
-    assert_eq!(figures["drawn"]["right"], right);
+    assert_eq!(figures["draws"]["right"], right);
     assert_eq!(run(&["--draw-seed", "7"]).0, drawn);
     assert_ne!(run(&["--draw-seed", "8"]).0, drawn);
 }
@@ -278,7 +278,7 @@ fn rows_without_a_prediction_are_named_and_scored_only_when_asked() {
     assert_eq!(list(&figures["harness_figures"]).len(), 0);
     let run = eval(&[&args[..], &["--partial"]].concat());
     assert_eq!(run.code, Some(3), "{run:?}");
-    assert!(run.stderr.contains("nextqa: partial, 2 of 10 rows") && run.stderr.contains("8 rows without an answer"), "{run:?}");
+    assert!(run.stderr.contains("nextqa: partial, 2 of 10 rows answered") && run.stderr.contains("8 rows without an answer"), "{run:?}");
     // The records alone are on standard output.
     assert_eq!(lines(&run), found);
 }
