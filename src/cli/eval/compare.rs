@@ -133,13 +133,7 @@ fn differing_settings(a: &Run<'_>, b: &Run<'_>) -> Map<String, Value> {
     differing.map(|(name, pair)| (name, json!(pair))).collect()
 }
 
-fn object(
-    a: &Run<'_>,
-    b: &Run<'_>,
-    found: &Comparison,
-    differing: &Map<String, Value>,
-    warnings: &[String],
-) -> Value {
+fn object(a: &Run<'_>, b: &Run<'_>, found: &Comparison, differing: &Map<String, Value>, warnings: &[String]) -> Value {
     let interval = found.difference.and_then(|difference| difference.interval);
     json!({
         "benchmark": a.common.name(),
@@ -177,7 +171,11 @@ fn lines(a: &Run<'_>, b: &Run<'_>, found: &Comparison, differing: &Map<String, V
     }
     let Comparison { gained, lost, same, only_first, only_second, .. } = found;
     lines.push(format!("B has more on {}, A on {lost}, both the same on {same}", counted(*gained, "row")));
-    lines.push(format!("scored in A only: {}; in B only: {}", counted(*only_first, "row"), counted(*only_second, "row")));
+    lines.push(format!(
+        "scored in A only: {}; in B only: {}",
+        counted(*only_first, "row"),
+        counted(*only_second, "row")
+    ));
     for (name, values) in differing {
         lines.push(format!("{name}: {} in A, {} in B", values[0], values[1]));
     }

@@ -20,18 +20,16 @@ use crate::cli::signals;
 
 pub(super) fn run(args: &EvalJudgeArgs, printer: &mut Printer) -> Result<Exit> {
     let endpoint = endpoint(args, printer)?;
-    let judge = Judge {
-        model: args.judge_model.clone(),
-        host: endpoint.host().to_owned(),
-        persistence: persistence(args),
-    };
+    let judge =
+        Judge { model: args.judge_model.clone(), host: endpoint.host().to_owned(), persistence: persistence(args) };
     let results = JudgedResults::open(&args.results, args.digest.as_deref(), judge)
         .with_context(|| format!("cannot judge `{}`", args.results.display()))?;
     about_the_judge(args, &results, printer);
     let tasks = results.tasks().clone();
     if !tasks.alone.is_empty() {
         let rows = counted(tasks.alone.len(), "row");
-        printer.warning(&format!("{rows} of Consistency without a second one about the same video, which no judge sees"));
+        printer
+            .warning(&format!("{rows} of Consistency without a second one about the same video, which no judge sees"));
     }
     let interrupt = signals::install()?;
     let manner = Manner {
@@ -120,11 +118,11 @@ impl Store for Kept<'_> {
 fn told(error: RunError, args: &EvalJudgeArgs) -> anyhow::Error {
     let file = args.results.display();
     match error {
-        error @ RunError::Client(_) => anyhow::Error::from(error)
-            .context("the judge refuses to answer; `--judge-url`, `--judge-model` and the key's variable say whom to ask"),
-        error @ RunError::NoAnswers { .. } => {
-            anyhow::Error::from(error).context(format!("verdicts so far are in `{file}`, and another run goes on there"))
-        }
+        error @ RunError::Client(_) => anyhow::Error::from(error).context(
+            "the judge refuses to answer; `--judge-url`, `--judge-model` and the key's variable say whom to ask",
+        ),
+        error @ RunError::NoAnswers { .. } => anyhow::Error::from(error)
+            .context(format!("verdicts so far are in `{file}`, and another run goes on there")),
         error => error.into(),
     }
 }

@@ -68,8 +68,7 @@ impl JudgedResults {
         read(path, digest)?;
         let lock = Lock::take(path)?;
         let found = read(path, digest)?;
-        let tasks = tasks(&found.records)
-            .map_err(|source| JudgingError::Tasks { path: path.to_owned(), source })?;
+        let tasks = tasks(&found.records).map_err(|source| JudgingError::Tasks { path: path.to_owned(), source })?;
         let bytes = std::fs::read(path).map_err(|source| ResultsError::Read { path: path.to_owned(), source })?;
         let mut output = Output::open(path)?;
         let whole_bytes = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |place| place + 1);

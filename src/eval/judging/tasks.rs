@@ -85,11 +85,7 @@ fn field(record: &ResultRecord, field: &'static str) -> Result<String, TaskError
 }
 
 fn question(record: &ResultRecord) -> Result<Question, TaskError> {
-    Ok(Question::One {
-        question: field(record, "Q")?,
-        answer: field(record, "A")?,
-        prediction: field(record, "pred")?,
-    })
+    Ok(Question::One { question: field(record, "Q")?, answer: field(record, "A")?, prediction: field(record, "pred")? })
 }
 
 fn consistency(record: &ResultRecord) -> Result<ConsistencyAnswer, TaskError> {
