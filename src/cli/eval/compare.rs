@@ -74,7 +74,7 @@ impl<'a> Run<'a> {
             "judges": self.judges,
             "figure": figure,
             "rows": self.samples.len(),
-            "absent": self.absent,
+            "missing": self.absent,
         })
     }
 }
@@ -141,9 +141,7 @@ fn object(a: &Run<'_>, b: &Run<'_>, found: &Comparison, differing: &Map<String, 
         "a": a.object(found.figures.map(|(a, _)| a)),
         "b": b.object(found.figures.map(|(_, b)| b)),
         "difference": found.difference.map(|difference| difference.mean),
-        "low": interval.map(|interval| interval.low),
-        "high": interval.map(|interval| interval.high),
-        "standard_error": interval.map(|interval| interval.standard_error),
+        "interval": interval,
         "rows": found.difference.map_or(0, |difference| difference.rows),
         "videos": found.difference.map_or(0, |difference| difference.clusters),
         "gained": found.gained,
@@ -151,7 +149,7 @@ fn object(a: &Run<'_>, b: &Run<'_>, found: &Comparison, differing: &Map<String, 
         "same": found.same,
         "only_a": found.only_first,
         "only_b": found.only_second,
-        "settings": differing,
+        "differing": differing,
         "warnings": warnings,
     })
 }

@@ -157,13 +157,13 @@ fn report(
             "to": days.last(),
             "failures": match args.failures { Failures::Again => "again", Failures::Harness => "harness" },
             "requests": requests,
-            "verdicts": verdicts.iter().filter(|said| said.verdict.is_some()).count(),
+            "given": verdicts.iter().filter(|said| said.verdict.is_some()).count(),
             "unreadable": unreadable,
             "by_failure": by_failure,
             "alone": tasks.alone.len(),
         });
         let mut object = figures.object(Some(&args.results), None);
-        object["judge"] = judge;
+        object["judged_by"] = judge;
         object["warnings"] = json!(printer.warnings());
         printer.line(&object.to_string())?;
         return Ok(exit);

@@ -66,9 +66,9 @@ fn entry(benchmark: Benchmark, costs: &[Cost]) -> Value {
     let facts = facts(benchmark);
     let cost = |cost: &Cost| {
         json!({
-            "frames": cost.frames,
+            "sampled_frames": cost.frames,
             "prompt_tokens": cost.prompt_tokens,
-            "flops": cost.flops,
+            "flops": cost.flops as u64,
             "gpu_hours": cost.gpu_hours,
         })
     };

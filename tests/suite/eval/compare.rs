@@ -34,6 +34,7 @@ fn the_difference_is_paired_and_its_interval_clustered_by_video() {
     let b = results(&folder, "b.jsonl", "nextqa", &["B", "B", "A", "B", "B", "B", "A", "A"], &["--json"]);
     let found = eval(&["compare", arg(&a), arg(&b), "--json"]).json();
     let number = |key: &str| found[key].as_f64().unwrap();
+    let end = |key: &str| found["interval"][key].as_f64().unwrap();
     assert_eq!(
         (&found["benchmark"], &found["a"]["figure"], &found["b"]["figure"]),
         (&json!("nextqa"), &json!(50.0), &json!(62.5))
@@ -43,9 +44,9 @@ fn the_difference_is_paired_and_its_interval_clustered_by_video() {
     // By hand: differences 0 0 | -1 0 | 1 1 | 0 0, less their mean 1/8, summed by video: -1/4, -5/4, 7/4, -1/4; the sum
     // of squares 19/4 over 8^2, times 4/3; Student's t of 3 degrees is 3.18245.
     let error = 100.0 * (19.0f64 / 4.0 / 64.0 * 4.0 / 3.0).sqrt();
-    assert!((number("standard_error") - error).abs() < 1e-9, "{found}");
-    assert!((number("low") - (12.5 - 3.182_446 * error)).abs() < 1e-3, "{found}");
-    assert!((number("high") - (12.5 + 3.182_446 * error)).abs() < 1e-3, "{found}");
+    assert!((end("standard_error") - error).abs() < 1e-9, "{found}");
+    assert!((end("low") - (12.5 - 3.182_446 * error)).abs() < 1e-3, "{found}");
+    assert!((end("high") - (12.5 + 3.182_446 * error)).abs() < 1e-3, "{found}");
     assert_eq!((number("only_a"), number("only_b")), (0.0, 0.0));
     let text = eval(&["compare", arg(&a), arg(&b)]);
     let text = text.stdout_of_success();
@@ -68,8 +69,8 @@ fn rows_in_one_only_are_counted_and_differing_settings_named() {
     let b = results(&folder, "b.jsonl", "nextqa", &["B"; 8], &["--draw-seed", "3", "--harness", "head"]);
     let found = eval(&["compare", arg(&a), arg(&b), "--json"]).json();
     assert_eq!((&found["only_a"], &found["only_b"], &found["rows"]), (&json!(0), &json!(3), &json!(5)));
-    assert_eq!((&found["a"]["absent"], &found["b"]["absent"]), (&json!(3), &json!(0)));
-    assert_eq!(found["settings"], json!({ "harness": ["2024-09", "head"], "draw_seed": [null, 3] }));
+    assert_eq!((&found["a"]["missing"], &found["b"]["missing"]), (&json!(3), &json!(0)));
+    assert_eq!(found["differing"], json!({ "harness": ["2024-09", "head"], "draw_seed": [null, 3] }));
     let run = eval(&["compare", arg(&a), arg(&b)]);
     assert!(run.stdout.contains("scored in A only: 0 rows; in B only: 3 rows"), "{run:?}");
     assert!(run.stdout.contains("harness: \"2024-09\" in A, \"head\" in B"), "{run:?}");

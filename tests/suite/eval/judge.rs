@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::data::{Folder, arg, eval, golden, lines, list, published};
-use super::judge_server::{Act, Judge};
+use crate::support::judge::{Act, Judge};
 use crate::support::process::{PATIENCE, Running, wait_for};
 use crate::support::{Run, command, run};
 
@@ -84,7 +84,7 @@ fn failures_that_pass_are_lived_through_and_the_key_is_shown_to_the_server_alone
     // Yes to busy, broken, cut, slow and page.
     assert_eq!((&figures["score"], &figures["scored"]), (&json!(62.5), &json!(8)));
     assert_eq!(figures["harness_figures"][0]["figures"], json!({ "gpt_eval_accuracy": 62.5, "gpt_eval_score": 3.125 }));
-    let about = &figures["judge"];
+    let about = &figures["judged_by"];
     assert_eq!(
         (&about["model"], &about["models"], &about["requests"]),
         (&json!("judge"), &json!(["judge-v2"]), &json!(14))
@@ -235,7 +235,7 @@ fn replies_that_cannot_be_read_are_named_and_not_asked_for_again() {
         let run = judged(&judge, &results, &["--json"]);
         assert_eq!((run.code, judge.asked().len()), (Some(3), asked), "{run:?}");
         let figures: Value = serde_json::from_str(&run.stdout).unwrap();
-        assert_eq!((&figures["score"], &figures["judge"]["unreadable"]), (&Value::Null, &json!(1)));
+        assert_eq!((&figures["score"], &figures["judged_by"]["unreadable"]), (&Value::Null, &json!(1)));
         assert_eq!(figures["absent"], json!({ "no_verdict": 1 }));
         judge.act(&[("", vec![YES])]);
     }
@@ -260,7 +260,7 @@ fn the_harness_s_verdict_for_failures_is_taken_when_asked_for_and_told() {
     let run = judged(&judge, &results, &["--failures", "harness", "--json"]);
     assert_eq!((run.code, judge.asked().len()), (Some(0), 3), "{run:?}");
     let figures: Value = serde_json::from_str(&run.stdout).unwrap();
-    assert_eq!((&figures["score"], &figures["judge"]["by_failure"]), (&json!(2.0), &json!(1)));
+    assert_eq!((&figures["score"], &figures["judged_by"]["by_failure"]), (&json!(2.0), &json!(1)));
     // A later run that has patience asks again.
     judge.act(&[("", vec![Act::Say("{'score': 5}")])]);
     let run = judged(&judge, &results, &["--json"]);

@@ -13,7 +13,7 @@ fn the_ten_of_the_card_have_rows_and_costs() {
     for benchmark in benchmarks {
         let hours: Vec<f64> =
             list(&benchmark["costs"]).iter().map(|cost| cost["gpu_hours"].as_f64().unwrap()).collect();
-        let frames: Vec<&Value> = list(&benchmark["costs"]).iter().map(|cost| &cost["frames"]).collect();
+        let frames: Vec<&Value> = list(&benchmark["costs"]).iter().map(|cost| &cost["sampled_frames"]).collect();
         assert_eq!(frames, [64, 110]);
         assert!(hours[0] > 0.1 && hours[0] < hours[1] && hours[1] < 40.0, "{benchmark}");
     }

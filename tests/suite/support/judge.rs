@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 /// What the server does at a request.
 #[derive(Clone)]
-pub(super) enum Act {
+pub(crate) enum Act {
     /// A reply with these words.
     Say(&'static str),
     /// A status, headers of its own, and a body.
@@ -26,22 +26,22 @@ pub(super) enum Act {
 
 /// A request, as it came.
 #[derive(Clone)]
-pub(super) struct Asked {
-    pub(super) head: String,
-    pub(super) body: Value,
-    pub(super) at: Instant,
+pub(crate) struct Asked {
+    pub(crate) head: String,
+    pub(crate) body: Value,
+    pub(crate) at: Instant,
 }
 
 /// A server that acts by a word in the question: the first act at the word's first request, and the last for ever.
-pub(super) struct Judge {
-    pub(super) url: String,
+pub(crate) struct Judge {
+    pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
     acts: Arc<Mutex<HashMap<String, Vec<Act>>>>,
 }
 
 impl Judge {
     /// What the server does at a question with the word; the empty word stands for all others.
-    pub(super) fn new(acts: &[(&str, Vec<Act>)]) -> Self {
+    pub(crate) fn new(acts: &[(&str, Vec<Act>)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let judge = Self { url, asked: Arc::default(), acts: Arc::default() };
@@ -58,12 +58,12 @@ impl Judge {
     }
 
     /// Acts otherwise from now on, and forgets what was asked.
-    pub(super) fn act(&self, acts: &[(&str, Vec<Act>)]) {
+    pub(crate) fn act(&self, acts: &[(&str, Vec<Act>)]) {
         *self.acts.lock().unwrap() = acts.iter().map(|(word, acts)| ((*word).to_owned(), acts.clone())).collect();
         self.asked.lock().unwrap().clear();
     }
 
-    pub(super) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }
 }
