@@ -121,6 +121,7 @@ fn run(key: &Key, mut records: Vec<ResultRecord>) -> Run {
         lengths,
         gaps: gaps(&absent),
         unscored,
+        published: published.map(|benchmark| facts(benchmark).rows),
         unseen: published.map_or(0, |benchmark| facts(benchmark).rows.saturating_sub(rows.len())),
         unseen_parts: parts.into_iter().filter(|&part| rows.iter().all(|(seen, _)| *seen != Some(part))).collect(),
         videos: samples.iter().map(|sample| &sample.video).collect::<BTreeSet<_>>().len(),

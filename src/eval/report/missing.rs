@@ -43,9 +43,9 @@ fn places(rows: &[&Absent]) -> String {
 }
 
 impl Gap {
-    /// How many rows, and why.
-    pub fn summary(&self) -> String {
-        format!("{}: {}", counted(self.rows, "row"), super::words::absence(self.why))
+    /// Why, and how many rows.
+    pub fn summary(&self) -> (&'static str, String) {
+        (super::words::absence(self.why), counted(self.rows, "row"))
     }
 }
 
@@ -72,10 +72,8 @@ mod tests {
             absent(5, Some("x"), none, ""),
         ]);
         let lines: Vec<_> = found.iter().map(Gap::summary).collect();
-        assert_eq!(
-            lines,
-            ["3 rows: there is no answer", "3 rows: the video is missing", "1 row: the clip failed"]
-        );
+        let lines: Vec<_> = lines.iter().map(|(why, rows)| (*why, rows.as_str())).collect();
+        assert_eq!(lines, [("No answer", "3 rows"), ("Video missing", "3 rows"), ("Clip failed", "1 row")]);
         let video = found.iter().find(|gap| gap.why == video).unwrap();
         let items: Vec<_> = video.items.iter().map(|(name, rows)| (name.as_str(), rows.as_str())).collect();
         assert_eq!(items, [("z\\u{202e}.mp4", "rows 0, 2"), ("a.mp4", "row 1")]);

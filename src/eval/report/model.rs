@@ -42,7 +42,9 @@ pub struct Run {
     pub gaps: Vec<Gap>,
     /// Rows whose worth only a server knows.
     pub unscored: usize,
-    /// Rows that the publisher has and these records do not speak of.
+    /// Rows that the publisher has, where that is known.
+    pub published: Option<usize>,
+    /// How many of them these records do not speak of.
     pub unseen: usize,
     /// Parts that the publisher has and of which there is no record.
     pub unseen_parts: Vec<&'static str>,
@@ -73,15 +75,15 @@ pub struct Judge {
     pub verdicts: usize,
 }
 
-/// Where the card's number is, seen from our interval.
+/// How our figure stands to the card's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
-    /// Within.
-    Inside,
-    /// The card has more than our upper end.
-    Above,
-    /// The card has less than our lower end.
-    Below,
+    /// Our whole interval is above the card's number.
+    Higher,
+    /// Our interval holds the card's number.
+    Level,
+    /// Our whole interval is below the card's number.
+    Lower,
     /// There is no card's number, or no interval.
     Unknown,
 }
@@ -90,15 +92,20 @@ impl Standing {
     /// In one word.
     pub fn word(self) -> &'static str {
         match self {
-            Self::Inside => "inside",
-            Self::Above => "above",
-            Self::Below => "below",
+            Self::Higher => "higher",
+            Self::Level => "level",
+            Self::Lower => "lower",
             Self::Unknown => "\u{2013}",
         }
     }
 }
 
 impl Report {
+    /// Some of the runs by their titles.
+    pub(super) fn titles(&self, runs: &[usize]) -> String {
+        runs.iter().map(|&run| self.runs[run].title()).collect::<Vec<_>>().join("; ")
+    }
+
     /// How to read it, a paragraph each.
     pub(super) fn reading(&self) -> Vec<&'static str> {
         let mut reading = vec![words::INTERVALS, words::READING];
@@ -142,17 +149,17 @@ impl Run {
         Some(self.whole()?.mean - self.table.card?)
     }
 
-    /// Where the card's number is.
+    /// How the figure stands to the card's number.
     pub fn standing(&self) -> Standing {
         let (Some(card), Some(interval)) = (self.table.card, self.whole().and_then(|whole| whole.interval)) else {
             return Standing::Unknown;
         };
         if card > interval.high {
-            Standing::Above
+            Standing::Lower
         } else if card < interval.low {
-            Standing::Below
+            Standing::Higher
         } else {
-            Standing::Inside
+            Standing::Level
         }
     }
 
@@ -166,11 +173,11 @@ impl Run {
     pub(super) fn unseen_lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         if self.unseen > 0 {
-            let rows = counted(self.unseen, "row");
-            lines.push(format!("{rows} of the published data: these files do not speak of them"));
+            let published = counted(self.published.unwrap_or(0), "published row");
+            lines.push(format!("Not in these files: {} of the {published}.", count(self.unseen)));
         }
         if !self.unseen_parts.is_empty() {
-            lines.push(format!("Parts without a record: {}", self.unseen_parts.join(", ")));
+            lines.push(format!("Parts without any record: {}.", self.unseen_parts.join(", ")));
         }
         lines
     }

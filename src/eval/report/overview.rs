@@ -83,7 +83,7 @@ pub(super) struct Counts {
     /// Benchmarks of the card that have a figure here.
     pub(super) benchmarks: usize,
     /// Runs whose interval holds the card's number.
-    pub(super) inside: usize,
+    pub(super) level: usize,
     /// Runs with an interval and a card's number.
     pub(super) compared: usize,
     /// Rows in figures.
@@ -101,12 +101,17 @@ impl Report {
         };
         counts.benchmarks = Benchmark::ALL.iter().filter(|benchmark| has_figure(benchmark)).count();
         for run in &self.runs {
-            counts.inside += usize::from(run.standing() == Standing::Inside);
+            counts.level += usize::from(run.standing() == Standing::Level);
             counts.compared += usize::from(run.standing() != Standing::Unknown);
             counts.rows += run.table.whole.rows;
             counts.missing += run.table.absent.len() + run.unseen;
         }
         counts
+    }
+
+    /// Whether a benchmark here is not whole.
+    pub(super) fn is_partial(&self) -> bool {
+        self.runs.iter().any(Run::is_partial)
     }
 
     /// What is evaluated.

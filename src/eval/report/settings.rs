@@ -66,16 +66,38 @@ impl Gathered {
     }
 }
 
-/// The settings that all runs have with the same value, and of each run the others.
-pub(super) type Divided<'a> = (Vec<&'a (String, String)>, Vec<Vec<&'a (String, String)>>);
+/// A setting that differs among runs: each value, with the places of the runs that have it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Differing<'a> {
+    pub(super) name: &'a str,
+    /// None where a run does not have the setting at all.
+    pub(super) values: Vec<(Option<&'a str>, Vec<usize>)>,
+}
 
-/// Tells the settings that all runs share from those of each.
+/// The settings that all runs have with the same value, and the others.
+pub(super) type Divided<'a> = (Vec<(&'a str, &'a str)>, Vec<Differing<'a>>);
+
+/// Tells the settings that all runs share from those in which they differ.
 pub(super) fn divide<'a>(runs: &[&'a [(String, String)]]) -> Divided<'a> {
-    let Some(first) = runs.first() else { return (Vec::new(), Vec::new()) };
-    let is_shared = |setting: &(String, String)| runs.iter().all(|run| run.contains(setting));
-    let shared = first.iter().filter(|setting| is_shared(setting)).collect();
-    let own = runs.iter().map(|run| run.iter().filter(|setting| !is_shared(setting)).collect()).collect();
-    (shared, own)
+    let (mut shared, mut differing) = (Vec::new(), Vec::<Differing<'a>>::new());
+    for (name, _) in runs.iter().flat_map(|run| run.iter()) {
+        if shared.iter().any(|(known, _)| known == name) || differing.iter().any(|known| known.name == name) {
+            continue;
+        }
+        let mut values: Vec<(Option<&str>, Vec<usize>)> = Vec::new();
+        for (place, run) in runs.iter().enumerate() {
+            let value = run.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str());
+            match values.iter_mut().find(|(known, _)| *known == value) {
+                Some((_, places)) => places.push(place),
+                None => values.push((value, vec![place])),
+            }
+        }
+        match values.as_slice() {
+            [(Some(value), _)] => shared.push((name.as_str(), *value)),
+            _ => differing.push(Differing { name, values }),
+        }
+    }
+    (shared, differing)
 }
 
 #[cfg(test)]
@@ -114,9 +136,11 @@ mod tests {
     #[test]
     fn what_all_share_is_said_once() {
         let (a, b) = ([pair("x", "1"), pair("y", "2")], [pair("y", "3"), pair("x", "1"), pair("z", "4")]);
-        let (shared, own) = divide(&[&a, &b]);
-        assert_eq!(shared, [&pair("x", "1")]);
-        assert_eq!(own, [vec![&pair("y", "2")], vec![&pair("y", "3"), &pair("z", "4")]]);
+        let (shared, differing) = divide(&[&a, &b, &a]);
+        assert_eq!(shared, [("x", "1")]);
+        let y = Differing { name: "y", values: vec![(Some("2"), vec![0, 2]), (Some("3"), vec![1])] };
+        let z = Differing { name: "z", values: vec![(None, vec![0, 2]), (Some("4"), vec![1])] };
+        assert_eq!(differing, [y, z]);
         assert_eq!(divide(&[]), (Vec::new(), Vec::new()));
     }
 }

@@ -14,15 +14,16 @@ pub(super) struct TableOf<'a> {
 
 /// The tables of a run.
 pub(super) fn tables(run: &Run) -> Vec<TableOf<'_>> {
-    let dimension = |line: &Line| line.group.as_ref().map(|group| group.dimension.clone());
-    let by_dimension = [&run.lengths, &run.table.lines].into_iter().flat_map(|lines| {
-        lines.chunk_by(move |a, b| dimension(a) == dimension(b))
-    });
-    let table = |lines: &'_ [Line]| {
-        let title = dimension(&lines[0]).map(|name| words::dimension(run.benchmark, &name)).unwrap_or_default();
-        TableOf { title, lines }
-    };
-    by_dimension.map(table).collect()
+    let by_length = run.lengths.chunk_by(|a, b| dimension(a) == dimension(b));
+    let by_category = run.table.lines.chunk_by(|a, b| dimension(a) == dimension(b));
+    by_length
+        .chain(by_category)
+        .map(|lines| TableOf { title: words::dimension(run.benchmark, dimension(&lines[0])), lines })
+        .collect()
+}
+
+fn dimension(line: &Line) -> &str {
+    line.group.as_ref().map_or("", |group| &group.dimension)
 }
 
 impl TableOf<'_> {

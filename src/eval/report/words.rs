@@ -47,10 +47,10 @@ pub(super) fn dimension(benchmark: Option<Benchmark>, dimension: &str) -> String
 /// Why rows are in no figure.
 pub(super) fn absence(why: Absence) -> &'static str {
     match why {
-        Absence::NoVideo => "the video is missing",
-        Absence::FailedClip => "the clip failed",
-        Absence::NoOutput => "there is no answer",
-        Absence::NoVerdict => "there is no verdict",
+        Absence::NoVideo => "Video missing",
+        Absence::FailedClip => "Clip failed",
+        Absence::NoOutput => "No answer",
+        Absence::NoVerdict => "No verdict",
     }
 }
 
@@ -116,6 +116,8 @@ pub(super) fn comparison(found: &Result<Comparison, CompareError>, decimals: usi
 pub(super) const ACCURACY: &str = "Accuracy, per cent";
 pub(super) const POINTS: &str = "A judge's score, 0 to 5";
 
+pub(super) const NO_SETTING: &str = "(no such setting)";
+
 pub(super) const NOTHING_MISSING: &str = "Nothing: every row of every benchmark here is in its figure.";
 
 pub(super) const CARD: &str = "The card's numbers are those of LLaVA-Video-7B-Qwen2-Video-Only as its authors publish \
@@ -126,8 +128,8 @@ pub(super) const INTERVALS: &str = "Intervals are of 95 %. Questions about one v
     Miller 2024, arXiv 2411.00640). An interval tells how far the figure might move with other videos of the same kind. \
     It knows nothing of other frames, prompts or checkpoints.";
 
-pub(super) const READING: &str = "The card is \u{201c}inside\u{201d} where its number lies within our interval. That is \
-    no proof of being equal: a wide interval holds much.";
+pub(super) const READING: &str = "Ours is called higher or lower where the card's number lies outside our interval, \
+    and level where it lies within. Level is no proof of being equal: a wide interval holds much.";
 
 pub(super) const DRIFT: &str = "Judges drift: the same name does not promise the same judge at another time, and other \
     judges are stricter or milder. Rows that are judged are not comparable across judges, nor with the card, whose judge \

@@ -4,36 +4,42 @@ use maud::{Markup, html};
 
 use super::super::model::Report;
 use super::super::pair::Pair;
-use super::super::settings::divide;
+use super::super::settings::{Differing, divide};
 use super::super::text::count;
 use super::super::words;
 
 pub(super) fn settings(report: &Report) -> Markup {
     let all: Vec<&[(String, String)]> = report.runs.iter().map(|run| run.settings.as_slice()).collect();
-    let (shared, own) = divide(&all);
+    let (shared, differing) = divide(&all);
     html! {
         section #settings {
             h2 { "Settings" }
             @if !shared.is_empty() {
-                @if report.runs.len() > 1 { h3 { "Of all runs" } }
-                (list(&shared))
+                @if report.runs.len() > 1 { h3 { "The same in all runs" } }
+                table.settings {
+                    tbody { @for (name, value) in shared { tr { th scope="row" { (name) } td { bdi { (value) } } } } }
+                }
             }
-            @if own.iter().any(|own| !own.is_empty()) {
-                div.tables {
-                    @for (run, own) in report.runs.iter().zip(&own).filter(|(_, own)| !own.is_empty()) {
-                        div.own { h3 { (run.title()) } (list(own)) }
-                    }
+            @if !differing.is_empty() {
+                h3 { "Different among runs" }
+                table.settings.differing {
+                    thead { tr { th scope="col" { "Setting" } th scope="col" { "Value" } th scope="col" { "Runs" } } }
+                    @for setting in &differing { (values(report, setting)) }
                 }
             }
         }
     }
 }
 
-fn list(settings: &[&(String, String)]) -> Markup {
+fn values(report: &Report, setting: &Differing<'_>) -> Markup {
     html! {
-        table.settings {
-            tbody {
-                @for (name, value) in settings { tr { th scope="row" { (name) } td { bdi { (value) } } } }
+        tbody {
+            @for (index, (value, runs)) in setting.values.iter().enumerate() {
+                tr {
+                    @if index == 0 { th scope="rowgroup" rowspan=(setting.values.len()) { (setting.name) } }
+                    td { bdi { (value.unwrap_or(words::NO_SETTING)) } }
+                    td.runs { (report.titles(runs)) }
+                }
             }
         }
     }

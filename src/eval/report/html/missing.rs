@@ -29,7 +29,7 @@ pub(super) fn missing(report: &Report) -> Markup {
 fn of_reason(gap: &Gap) -> Markup {
     let (first, rest) = gap.items.split_at(gap.items.len().min(AT_ONCE));
     html! {
-        p { (gap.summary()) }
+        p.why { strong { (gap.summary().0) } " " (gap.summary().1) }
         ul.names { (names(first)) }
         @if !rest.is_empty() {
             details { summary { "and " (rest.len()) " more" } ul.names { (names(rest)) } }

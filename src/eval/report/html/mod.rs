@@ -10,7 +10,6 @@ use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
 use super::model::{Report, Standing};
 use super::text::{count, visible};
-use super::words;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -40,7 +39,7 @@ pub fn html(report: &Report) -> String {
             }
             body {
                 header {
-                    p.eyebrow { "Evaluation report" }
+                    p.eyebrow { "Evaluation report" @if report.is_partial() { " " span.tag.warn { "partial" } } }
                     h1 { (title) }
                     p.byline { time datetime=(report.date) { (report.date) } " · " (visible(&report.program)) }
                     (tiles(report))
@@ -67,7 +66,7 @@ fn tiles(report: &Report) -> Markup {
             div { dt { "Benchmarks of the card" } dd { (counts.benchmarks) small { " of 10" } } }
             div {
                 dt { "Card inside our interval" }
-                dd { (counts.inside) small { " of " (counts.compared) } }
+                dd { (counts.level) small { " of " (counts.compared) } }
             }
             div { dt { "Rows in the figures" } dd { (count(counts.rows)) } }
             div.warn[counts.missing > 0] { dt { "Rows missing" } dd { (count(counts.missing)) } }
@@ -75,12 +74,12 @@ fn tiles(report: &Report) -> Markup {
     }
 }
 
-/// A note that the reader should not miss.
-fn note(text: &str) -> Markup {
-    markup! { p.note { (text) } }
+/// What the reader should not miss.
+fn notes(lines: &[String]) -> Markup {
+    markup! { @if !lines.is_empty() { div.note { @for line in lines { p { (line) } } } } }
 }
 
-/// Where the card is, so that colour is not the only sign.
+/// How ours stands to the card, so that colour is not the only sign.
 fn standing(standing: Standing) -> Markup {
     markup! { span class={ "standing " (standing.class()) } { (standing.word()) } }
 }
@@ -88,8 +87,9 @@ fn standing(standing: Standing) -> Markup {
 impl Standing {
     fn class(self) -> &'static str {
         match self {
-            Self::Inside => "inside",
-            Self::Above | Self::Below => "outside",
+            Self::Higher => "higher",
+            Self::Level => "level",
+            Self::Lower => "lower",
             Self::Unknown => "unknown",
         }
     }
@@ -109,8 +109,4 @@ fn legend(has_whole: bool, has_card: bool) -> Markup {
             @if has_whole { span { (strip::key_whole()) "the whole benchmark" } }
         }
     }
-}
-
-fn card_words() -> Markup {
-    markup! { (words::CARD) }
 }

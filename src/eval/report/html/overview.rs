@@ -8,7 +8,7 @@ use super::super::overview::{Ours, Row, groups};
 use super::super::text::{count, number, signed};
 use super::super::words;
 use super::strip::{Marks, scale, strip};
-use super::{anchor, legend, note, standing};
+use super::{anchor, legend, notes, standing};
 
 pub(super) fn overview(report: &Report) -> Markup {
     html! {
@@ -24,7 +24,7 @@ pub(super) fn overview(report: &Report) -> Markup {
                             th.ours scope="col" { "Ours" }
                             th.card scope="col" { "Card" }
                             th.diff scope="col" { "Difference" }
-                            th.stand scope="col" { "Card is" }
+                            th.stand scope="col" { "Ours is" }
                             th.rows scope="col" { "Rows" }
                         }
                         @for row in &group.rows { (line(&group.axis, row)) }
@@ -33,7 +33,7 @@ pub(super) fn overview(report: &Report) -> Markup {
             }
             (legend(false, true))
             p.small { (words::READING) }
-            @if report.runs.iter().any(Run::is_judged) { (note(words::DRIFT)) }
+            @if report.runs.iter().any(Run::is_judged) { (notes(&[words::DRIFT.to_owned()])) }
         }
     }
 }
@@ -58,7 +58,7 @@ fn line(axis: &Axis, row: &Row<'_>) -> Markup {
                     td.diff {
                         @if let Some(difference) = run.difference() { (signed(difference, decimals)) } @else { "\u{2013}" }
                     }
-                    td.stand { span.label { "card " } (standing(run.standing())) }
+                    td.stand { (standing(run.standing())) }
                     td.rows { (count(run.table.whole.rows)) span.label { " rows" } }
                 }
                 None => { td.diff { "\u{2013}" } td.stand { "\u{2013}" } td.rows { "\u{2013}" } }

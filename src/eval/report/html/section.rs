@@ -9,7 +9,7 @@ use super::super::text::{count, counted, number, signed, visible};
 use super::super::words;
 use super::overview::tags;
 use super::strip::{Marks, scale, strip};
-use super::{anchor, legend, note, standing};
+use super::{anchor, legend, notes, standing};
 use crate::eval::interval::Estimate;
 use crate::eval::score::Line;
 
@@ -21,7 +21,7 @@ pub(super) fn section(report: &Report, index: usize) -> Markup {
         section.run id=(anchor(index)) {
             h2 { (run.title()) (tags(run)) }
             (facts(run))
-            @for line in run.remarks() { (note(&line)) }
+            (notes(&run.remarks()))
             @for pair in report.pairs.iter().filter(|pair| pair.second == index) {
                 (super::closing::pair(report, pair))
             }
@@ -51,7 +51,7 @@ fn facts(run: &Run) -> Markup {
                 div.big { dt { "Card" } dd { (number(card, decimals)) } }
                 @if let Some(difference) = run.difference() {
                     div.big { dt { "Difference" } dd { (signed(difference, decimals)) } }
-                    div { dt { "Card is" } dd { (standing(run.standing())) } }
+                    div { dt { "Ours is" } dd { (standing(run.standing())) } }
                 }
             }
             div { dt { "Rows" } dd { (count(run.table.whole.rows)) } }
@@ -72,7 +72,7 @@ fn facts(run: &Run) -> Markup {
 pub(super) fn half_width(estimate: &Estimate, decimals: usize) -> Markup {
     html! {
         @if let Some(interval) = estimate.interval {
-            span.half { " ± " (number((interval.high - interval.low) / 2.0, decimals)) }
+            " " span.half { "± " (number((interval.high - interval.low) / 2.0, decimals)) }
         }
     }
 }
@@ -80,7 +80,7 @@ pub(super) fn half_width(estimate: &Estimate, decimals: usize) -> Markup {
 fn table(run: &Run, axis: &Axis, one: &TableOf<'_>) -> Markup {
     let has_left_out = one.lines.iter().any(|line| line.left_out > 0);
     html! {
-        table.figures {
+        div.one { table.figures {
             caption { (one.title) }
             thead {
                 tr.head {
@@ -92,7 +92,7 @@ fn table(run: &Run, axis: &Axis, one: &TableOf<'_>) -> Markup {
                 }
             }
             tbody { @for line in one.lines { (row(run, axis, line, has_left_out)) } }
-        }
+        } }
     }
 }
 

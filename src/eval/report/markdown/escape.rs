@@ -15,7 +15,7 @@ pub(super) fn escape(text: &str) -> String {
             '-' | '+' | '.' | ')' => is_first || (matches!(c, '.' | ')') && text[..index].bytes().all(|b| b.is_ascii_digit())),
             // `www.` and `https:` become links.
             ':' => text[index..].starts_with("://"),
-            '(' | ',' | ';' | '%' | '/' | '?' | '\'' | '"' | '=' | '$' => false,
+            '(' | ',' | ';' | '%' | '/' | '?' | '\'' | '"' | '=' => false,
             // Within words an underscore stays one.
             '_' => !(before.is_some_and(char::is_alphanumeric) && text[index + 1..].starts_with(char::is_alphanumeric)),
             c => c.is_ascii_punctuation(),

@@ -17,7 +17,8 @@ const NONE: &str = "\u{2013}";
 /// The report as Markdown.
 pub fn markdown(report: &Report) -> String {
     let mut page = Page::default();
-    page.paragraph(&format!("# {}", escape(&report.title())));
+    let partial = if report.is_partial() { " (partial)" } else { "" };
+    page.paragraph(&format!("# {}{partial}", escape(&report.title())));
     page.paragraph(&format!("Evaluation report, {}, {}.", escape(&report.date), escape(&report.program)));
     overview(&mut page, report);
     missing(&mut page, report);
@@ -58,7 +59,7 @@ fn overview(page: &mut Page, report: &Report) {
     for group in groups(report) {
         page.paragraph(&format!("### {}", group.title));
         page.paragraph(&table(
-            &["", "Ours", "Card", "Difference", "Card is", "Rows"],
+            &["", "Ours", "Card", "Difference", "Ours is", "Rows"],
             group.rows.iter().map(overview_row),
         ));
         page.paragraph(&plot::plot(&group));
@@ -106,7 +107,8 @@ fn missing(page: &mut Page, report: &Report) {
         page.paragraph(&format!("### {}", escape(&run.title())));
         run.unseen_lines().iter().for_each(|line| page.paragraph(&escape(line)));
         for gap in &run.gaps {
-            page.paragraph(&escape(&gap.summary()));
+            let (why, rows) = gap.summary();
+            page.paragraph(&format!("**{why}**, {rows}:"));
             page.list(gap.items.iter().map(|(name, rows)| match name.as_str() {
                 "" => escape(rows),
                 name => format!("{} {}", code(name), escape(rows)),
@@ -125,7 +127,7 @@ fn section(page: &mut Page, report: &Report, index: usize) {
     }
     if let Some(difference) = run.difference() {
         facts.push(format!("difference: {}", signed(difference, run.decimals())));
-        facts.push(format!("the card is: {}", run.standing().word()));
+        facts.push(format!("ours is: {}", run.standing().word()));
     }
     facts.push(format!("rows: {}", count(run.table.whole.rows)));
     facts.push(format!("videos: {}", count(run.videos)));
@@ -171,20 +173,22 @@ fn figures(run: &Run, one: &TableOf<'_>) -> String {
 
 fn settings(page: &mut Page, report: &Report) {
     let all: Vec<&[(String, String)]> = report.runs.iter().map(|run| run.settings.as_slice()).collect();
-    let (shared, own) = divide(&all);
-    let list = |settings: &[&(String, String)]| {
-        table(&["Setting", "Value"], settings.iter().map(|(name, value)| vec![cell(name), cell(value)]))
-    };
+    let (shared, differing) = divide(&all);
     page.paragraph("## Settings");
     if !shared.is_empty() {
         if report.runs.len() > 1 {
-            page.paragraph("### Of all runs");
+            page.paragraph("### The same in all runs");
         }
-        page.paragraph(&list(&shared));
+        page.paragraph(&table(&["Setting", "Value"], shared.iter().map(|(name, value)| vec![cell(name), cell(value)])));
     }
-    for (run, own) in report.runs.iter().zip(&own).filter(|(_, own)| !own.is_empty()) {
-        page.paragraph(&format!("### {}", escape(&run.title())));
-        page.paragraph(&list(own));
+    if !differing.is_empty() {
+        page.paragraph("### Different among runs");
+        let rows = differing.iter().flat_map(|setting| {
+            setting.values.iter().map(|(value, runs)| {
+                vec![cell(setting.name), cell(value.unwrap_or(words::NO_SETTING)), cell(&report.titles(runs))]
+            })
+        });
+        page.paragraph(&table(&["Setting", "Value", "Runs"], rows));
     }
 }
 
