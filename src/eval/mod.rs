@@ -4,15 +4,18 @@
 mod benchmark;
 pub mod compare;
 pub mod context;
+pub mod cost;
 pub mod data;
 pub mod interval;
 pub mod judge;
 pub mod list;
+pub mod own;
 pub mod parse;
 pub mod protocol;
 pub mod python;
 pub mod python_json;
 pub mod results;
+pub mod run;
 pub mod score;
 pub mod videos;
 pub mod wrapper;

@@ -1,5 +1,7 @@
 //! `eval`: the benchmarks of the model card, and people's own questions, run, scored and compared.
 
+mod figures;
+mod records;
 mod run;
 
 use anyhow::Result;
