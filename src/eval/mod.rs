@@ -14,6 +14,7 @@ pub mod parse;
 pub mod protocol;
 pub mod python;
 pub mod python_json;
+pub mod report;
 pub mod results;
 pub mod run;
 pub mod score;

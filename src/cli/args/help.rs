@@ -116,6 +116,13 @@ pub(super) const EVAL_USAGE: &str = "\
 llava-video eval [OPTIONS] BENCHMARK --data DIR -o RESULTS.jsonl
        llava-video eval [OPTIONS] --data ITEMS.jsonl -o RESULTS.jsonl";
 
+pub(super) const EVAL_REPORT: &str = with_exit_codes!(
+    r#"
+  llava-video eval report videomme.jsonl -o report.html
+  llava-video eval report results/*.jsonl -o report.html -o report.md
+  llava-video eval report mlvu-docs.jsonl mlvu-train.jsonl -o mlvu.html"#
+);
+
 pub(super) const EVAL: &str = with_exit_codes!(
     r#"
   llava-video eval videomme --data videomme -o videomme.jsonl
@@ -155,7 +162,7 @@ mod tests {
     #[test]
     fn every_example_is_a_command_that_parses() {
         let mut count = 0;
-        for help in [PROGRAM, ASK, CHAT, BATCH, WORKER, FRAMES, PROBE, SCORE, BENCH, EVAL, CACHE] {
+        for help in [PROGRAM, ASK, CHAT, BATCH, WORKER, FRAMES, PROBE, SCORE, BENCH, EVAL, EVAL_REPORT, CACHE] {
             for line in help.lines().filter(|line| line.starts_with("  ")) {
                 let ours = line.split(" | ").map(str::trim).find(|part| part.starts_with("llava-video ")).expect(line);
                 assert!(Cli::try_parse_from(words(ours)).is_ok(), "{ours}");

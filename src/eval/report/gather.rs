@@ -13,7 +13,9 @@ use super::text::visible;
 use crate::eval::data;
 use crate::eval::list::facts;
 use crate::eval::protocol::Protocol;
-use crate::eval::results::{Eval, Outcome, ResultRecord, ResultsError, Scoring, figures, outcome, read};
+use crate::eval::results::{
+    Eval, Outcome, PartFigures, ResultRecord, ResultsError, Scoring, figures, harness_figures, harness_mean, outcome, read,
+};
 use crate::eval::score::{Averaging, averaging, scale};
 use crate::eval::{Benchmark, Harness, Split};
 
@@ -102,8 +104,12 @@ fn run(key: &Key, mut records: Vec<ResultRecord>) -> Run {
     // In an order of their own, so that sums are the same however the files are cut.
     records.sort_by(|a, b| (&a.eval.part, a.eval.row).cmp(&(&b.eval.part, b.eval.row)));
     length::tell(&mut records);
-    let Outcome { samples, absent, unscored, .. } = outcome(&records);
-    let mut table = figures(&records);
+    let found = outcome(&records);
+    let Outcome { samples, absent, unscored, .. } = found.clone();
+    let mut table = match records.first() {
+        Some(first) => found.table(&first.eval),
+        None => figures(&[]),
+    };
     let lengths = length::take(&mut table);
     let rows: BTreeSet<(Option<&str>, usize)> = records
         .iter()
@@ -130,12 +136,31 @@ fn run(key: &Key, mut records: Vec<ResultRecord>) -> Run {
             None => Averaging::Rows,
         },
         scale: benchmark.map_or(100.0, scale),
+        harness: harness_prints(&records),
         settings: settings(key, &records),
+        undrawn: records.iter().filter(|record| is_undrawn(&record.eval)).count(),
         judges,
         by_failure,
         samples,
         table,
     }
+}
+
+/// Whether the harness would draw the answer, and nobody did.
+fn is_undrawn(eval: &Eval) -> bool {
+    eval.drawn.is_none() && eval.parsed.as_ref().is_some_and(|parsed| parsed.random_from().is_some())
+}
+
+/// What the harness itself would print: the name, with the part where there are several, and the figure.
+fn harness_prints(records: &[ResultRecord]) -> Vec<(String, String)> {
+    let parts = harness_figures(records);
+    let mean = harness_mean(&parts).map(|mean| ("mean of the parts".to_owned(), format!("{mean:.4}")));
+    let of_part = |PartFigures { part, aggregate, .. }: PartFigures| {
+        let before = part.map(|part| format!("{} ", visible(&part))).unwrap_or_default();
+        let figures = aggregate.map(|aggregate| aggregate.figures).unwrap_or_default();
+        figures.into_iter().map(move |figure| (format!("{before}{}", figure.name), figure.printed()))
+    };
+    parts.into_iter().flat_map(of_part).chain(mean).collect()
 }
 
 /// Every setting: what the run was told, what it ran on, and what its answers depend on.

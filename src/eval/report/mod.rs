@@ -18,9 +18,16 @@ mod tables;
 mod text;
 mod words;
 
+use crate::calendar;
+
 pub use self::gather::{File, gather};
 pub use self::html::html;
 pub use self::markdown::markdown;
 pub use self::model::{Judge, Report, Run, Standing};
 pub use self::pair::Pair;
+
+/// Today in UTC, as reports have it.
+pub fn today() -> String {
+    calendar::now().split('T').next().unwrap_or_default().to_owned()
+}
 

@@ -48,6 +48,8 @@ pub struct Run {
     pub unseen: usize,
     /// Parts that the publisher has and of which there is no record.
     pub unseen_parts: Vec<&'static str>,
+    /// Answers that the harness would draw at random and that nobody drew here.
+    pub undrawn: usize,
     /// Videos behind the figures.
     pub videos: usize,
     /// The rows behind the figures.
@@ -56,6 +58,8 @@ pub struct Run {
     pub averaging: Averaging,
     /// The factor from a row's value to the figures.
     pub scale: f64,
+    /// What the harness itself would print, by its names.
+    pub harness: Vec<(String, String)>,
     /// Every setting, by its name.
     pub settings: Vec<(String, String)>,
     /// Who judged, where the benchmark is judged.
@@ -101,8 +105,11 @@ impl Standing {
 }
 
 impl Report {
-    /// Some of the runs by their titles.
+    /// Some of the runs by their titles; most of them are "all others".
     pub(super) fn titles(&self, runs: &[usize]) -> String {
+        if runs.len() > 3 && 2 * runs.len() > self.runs.len() {
+            return "all others".to_owned();
+        }
         runs.iter().map(|&run| self.runs[run].title()).collect::<Vec<_>>().join("; ")
     }
 
@@ -197,6 +204,10 @@ impl Run {
         if self.table.drawn.0 > 0 {
             remarks.push(words::drawn(self.table.drawn, self.drawn_points()));
         }
+        if self.undrawn > 0 {
+            let answers = counted(self.undrawn, "answer");
+            remarks.push(format!("{answers} that the harness would draw at random: wrong here, as nobody drew."));
+        }
         if self.is_judged() {
             remarks.extend(self.judges.iter().map(words::judge));
             if self.by_failure > 0 {
@@ -213,6 +224,12 @@ impl Run {
     /// What the draws add to a figure that averages over rows.
     fn drawn_points(&self) -> Option<f64> {
         (self.averaging == Averaging::Rows).then(|| self.table.drawn_share()).flatten()
+    }
+
+    /// What the harness itself would print, in a sentence.
+    pub(super) fn harness_line(&self) -> Option<String> {
+        let figures: Vec<String> = self.harness.iter().map(|(name, value)| format!("{name} {value}")).collect();
+        (!figures.is_empty()).then(|| format!("The harness itself would print: {}.", figures.join(", ")))
     }
 
     /// Whether a judge decides.

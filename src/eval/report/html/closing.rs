@@ -7,6 +7,7 @@ use super::super::pair::Pair;
 use super::super::settings::{Differing, divide};
 use super::super::text::count;
 use super::super::words;
+use super::breakable;
 
 pub(super) fn settings(report: &Report) -> Markup {
     let all: Vec<&[(String, String)]> = report.runs.iter().map(|run| run.settings.as_slice()).collect();
@@ -17,7 +18,7 @@ pub(super) fn settings(report: &Report) -> Markup {
             @if !shared.is_empty() {
                 @if report.runs.len() > 1 { h3 { "The same in all runs" } }
                 table.settings {
-                    tbody { @for (name, value) in shared { tr { th scope="row" { (name) } td { bdi { (value) } } } } }
+                    tbody { @for (name, value) in shared { tr { th scope="row" { (breakable(name)) } td { bdi { (value) } } } } }
                 }
             }
             @if !differing.is_empty() {
@@ -36,7 +37,7 @@ fn values(report: &Report, setting: &Differing<'_>) -> Markup {
         tbody {
             @for (index, (value, runs)) in setting.values.iter().enumerate() {
                 tr {
-                    @if index == 0 { th scope="rowgroup" rowspan=(setting.values.len()) { (setting.name) } }
+                    @if index == 0 { th scope="rowgroup" rowspan=(setting.values.len()) { (breakable(setting.name)) } }
                     td { bdi { (value.unwrap_or(words::NO_SETTING)) } }
                     td.runs { (report.titles(runs)) }
                 }
@@ -57,7 +58,7 @@ pub(super) fn pair(report: &Report, pair: &Pair) -> Markup {
                     thead { tr { th scope="col" { "Setting" } th scope="col" { (first.title()) } th scope="col" { (second.title()) } } }
                     tbody {
                         @for (name, before, after) in &pair.settings {
-                            tr { th scope="row" { (name) } td { bdi { (before) } } td { bdi { (after) } } }
+                            tr { th scope="row" { (breakable(name)) } td { bdi { (before) } } td { bdi { (after) } } }
                         }
                     }
                 }

@@ -79,6 +79,11 @@ fn notes(lines: &[String]) -> Markup {
     markup! { @if !lines.is_empty() { div.note { @for line in lines { p { (line) } } } } }
 }
 
+/// A name that may break where its words end: browsers take `a_b` for one word.
+fn breakable(name: &str) -> Markup {
+    markup! { bdi { @for piece in name.split_inclusive(['_', '/', '.']) { (piece) wbr; } } }
+}
+
 /// How ours stands to the card, so that colour is not the only sign.
 fn standing(standing: Standing) -> Markup {
     markup! { span class={ "standing " (standing.class()) } { (standing.word()) } }

@@ -9,7 +9,7 @@ use super::super::text::{count, counted, number, signed, visible};
 use super::super::words;
 use super::overview::tags;
 use super::strip::{Marks, scale, strip};
-use super::{anchor, legend, notes, standing};
+use super::{anchor, breakable, legend, notes, standing};
 use crate::eval::interval::Estimate;
 use crate::eval::score::Line;
 
@@ -29,6 +29,7 @@ pub(super) fn section(report: &Report, index: usize) -> Markup {
                 (legend(run.whole().is_some(), false))
                 div.tables { @for one in &tables { (table(run, &axis, one)) } }
             }
+            @if let Some(line) = run.harness_line() { p.small { (line) } }
         }
     }
 }
@@ -103,7 +104,7 @@ fn row(run: &Run, axis: &Axis, line: &Line, has_left_out: bool) -> Markup {
     let words = format!("{name}: {}, {}", words::estimate(line.estimate.as_ref(), decimals), counted(line.rows, "row"));
     html! {
         tr {
-            th.name scope="row" { bdi { (name) } }
+            th.name scope="row" { (breakable(&name)) }
             td.plot { (strip(axis, marks, &words)) }
             td.ours {
                 @match &line.estimate {

@@ -148,6 +148,9 @@ fn section(page: &mut Page, report: &Report, index: usize) {
             page.paragraph(&table(&["Setting", &cell(&first), &cell(&second)], rows));
         }
     }
+    if let Some(line) = run.harness_line() {
+        page.paragraph(&escape(&line));
+    }
     for one in tables(run) {
         page.paragraph(&format!("### {}", escape(&one.title)));
         page.paragraph(&figures(run, &one));
