@@ -9,5 +9,6 @@ mod cli;
 mod house;
 mod hub;
 mod model;
+mod report;
 mod support;
 mod video;

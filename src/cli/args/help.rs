@@ -159,6 +159,13 @@ pub(super) const EVAL_JUDGE: &str = concat!(
     with_exit_codes!()
 );
 
+pub(super) const EVAL_REPORT: &str = with_exit_codes!(
+    r#"
+  llava-video eval report videomme.jsonl -o report.html
+  llava-video eval report results/*.jsonl -o report.html -o report.md
+  llava-video eval report mlvu-docs.jsonl mlvu-train.jsonl -o mlvu.html"#
+);
+
 pub(super) const CACHE: &str = with_exit_codes!(
     r#"
   llava-video cache info

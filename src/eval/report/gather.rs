@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use super::length::{self, LENGTH};
+use super::length;
 use super::missing::gaps;
 use super::model::{Judge, Report, Run};
 use super::pair::pairs;
@@ -14,7 +14,8 @@ use crate::eval::data;
 use crate::eval::list::facts;
 use crate::eval::protocol::Protocol;
 use crate::eval::results::{
-    Eval, Outcome, PartFigures, ResultRecord, ResultsError, Scoring, figures, harness_figures, harness_mean, outcome, read,
+    Eval, Outcome, PartFigures, ResultRecord, ResultsError, Scoring, figures, harness_figures, harness_mean, outcome,
+    read,
 };
 use crate::eval::score::{Averaging, averaging, scale};
 use crate::eval::{Benchmark, Harness, Split};
@@ -93,7 +94,8 @@ impl Pools {
         for (index, run) in runs.iter_mut().enumerate() {
             let mates = places.iter().filter(|&&mate| mate == places[index]).count();
             let before = places[..index].iter().filter(|&&mate| mate == places[index]).count();
-            run.mark = (mates > 1).then(|| u8::try_from(before).map_or('?', |before| char::from(b'A' + before.min(25))));
+            run.mark =
+                (mates > 1).then(|| u8::try_from(before).map_or('?', |before| char::from(b'A' + before.min(25))));
         }
         runs
     }
@@ -151,16 +153,25 @@ fn is_undrawn(eval: &Eval) -> bool {
     eval.drawn.is_none() && eval.parsed.as_ref().is_some_and(|parsed| parsed.random_from().is_some())
 }
 
-/// What the harness itself would print: the name, with the part where there are several, and the figure.
-fn harness_prints(records: &[ResultRecord]) -> Vec<(String, String)> {
+/// What the harness itself would print: names with figures; of many parts only their mean, as tables have the rest.
+fn harness_prints(records: &[ResultRecord]) -> Vec<String> {
+    const FEW: usize = 6;
     let parts = harness_figures(records);
-    let mean = harness_mean(&parts).map(|mean| ("mean of the parts".to_owned(), format!("{mean:.4}")));
-    let of_part = |PartFigures { part, aggregate, .. }: PartFigures| {
-        let before = part.map(|part| format!("{} ", visible(&part))).unwrap_or_default();
-        let figures = aggregate.map(|aggregate| aggregate.figures).unwrap_or_default();
-        figures.into_iter().map(move |figure| (format!("{before}{}", figure.name), figure.printed()))
-    };
-    parts.into_iter().flat_map(of_part).chain(mean).collect()
+    let mean = harness_mean(&parts).map(|mean| format!("mean of the parts {mean:.4}"));
+    let is_summed_up = mean.is_some() && parts.len() > FEW;
+    let mut prints = Vec::new();
+    for PartFigures { part, aggregate, .. } in parts.into_iter().filter(|_| !is_summed_up) {
+        let part = part.map(|part| format!("{} ", visible(&part))).unwrap_or_default();
+        match aggregate {
+            Ok(found) => {
+                prints.extend(found.figures.iter().map(|figure| format!("{part}{} {}", figure.name, figure.printed())));
+            }
+            Err(error) => prints.push(format!("nothing, as {}", visible(&error.to_string()))),
+        }
+    }
+    prints.dedup();
+    prints.extend(mean);
+    prints
 }
 
 /// Every setting: what the run was told, what it ran on, and what its answers depend on.
@@ -179,7 +190,8 @@ fn settings((_, split, harness, protocol, scoring, digest): &Key, records: &[Res
     ]);
     for record in records {
         if record.status.is_done() {
-            let made_with = MADE_WITH.into_iter().filter_map(|key| Some((key.to_owned(), record.rest.get(key)?.clone())));
+            let made_with =
+                MADE_WITH.into_iter().filter_map(|key| Some((key.to_owned(), record.rest.get(key)?.clone())));
             settings.add(flat(&made_with.collect()));
         }
         settings.add(flat(&record.eval.settings));

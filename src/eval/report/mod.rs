@@ -31,3 +31,5 @@ pub fn today() -> String {
     calendar::now().split('T').next().unwrap_or_default().to_owned()
 }
 
+#[cfg(test)]
+mod tests;

@@ -58,8 +58,8 @@ pub struct Run {
     pub averaging: Averaging,
     /// The factor from a row's value to the figures.
     pub scale: f64,
-    /// What the harness itself would print, by its names.
-    pub harness: Vec<(String, String)>,
+    /// What the harness itself would print.
+    pub harness: Vec<String>,
     /// Every setting, by its name.
     pub settings: Vec<(String, String)>,
     /// Who judged, where the benchmark is judged.
@@ -130,7 +130,8 @@ impl Run {
     /// What it is called.
     pub fn title(&self) -> String {
         let mut title = words::title(self.benchmark).to_owned();
-        for more in words::split(self.split).map(str::to_owned).into_iter().chain(self.mark.map(|m| format!("run {m}"))) {
+        for more in words::split(self.split).map(str::to_owned).into_iter().chain(self.mark.map(|m| format!("run {m}")))
+        {
             title = format!("{title}, {more}");
         }
         title
@@ -172,7 +173,8 @@ impl Run {
 
     /// What a reader should know before the number.
     pub(super) fn tags(&self) -> Vec<&'static str> {
-        let tags = [(self.is_judged(), "judged"), (self.unscored > 0, "scored by a server"), (self.is_partial(), "partial")];
+        let tags =
+            [(self.is_judged(), "judged"), (self.unscored > 0, "scored by a server"), (self.is_partial(), "partial")];
         tags.into_iter().filter_map(|(holds, tag)| holds.then_some(tag)).collect()
     }
 
@@ -228,8 +230,7 @@ impl Run {
 
     /// What the harness itself would print, in a sentence.
     pub(super) fn harness_line(&self) -> Option<String> {
-        let figures: Vec<String> = self.harness.iter().map(|(name, value)| format!("{name} {value}")).collect();
-        (!figures.is_empty()).then(|| format!("The harness itself would print: {}.", figures.join(", ")))
+        (!self.harness.is_empty()).then(|| format!("The harness itself would print: {}.", self.harness.join(", ")))
     }
 
     /// Whether a judge decides.

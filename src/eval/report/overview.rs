@@ -45,7 +45,12 @@ pub(super) fn groups(report: &Report) -> Vec<Group<'_>> {
 fn rows(report: &Report, benchmark: Option<Benchmark>) -> Vec<Row<'_>> {
     let runs = report.runs.iter().enumerate().filter(|(_, run)| run.benchmark == benchmark);
     let rows: Vec<_> = runs
-        .map(|(index, run)| Row { title: run.title(), benchmark, card: run.table.card, ours: Some(Ours { index, run }) })
+        .map(|(index, run)| Row {
+            title: run.title(),
+            benchmark,
+            card: run.table.card,
+            ours: Some(Ours { index, run }),
+        })
         .collect();
     let card = benchmark.and_then(|benchmark| facts(benchmark).card_score);
     match rows.is_empty() && card.is_some() {

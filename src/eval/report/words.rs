@@ -40,7 +40,7 @@ pub(super) fn dimension(benchmark: Option<Benchmark>, dimension: &str) -> String
         (Some(Benchmark::VideoChatGpt), "part") => "By side that is judged".to_owned(),
         (_, "duration") => "By length of clip".to_owned(),
         (_, "duration group") => "By length of clip, at most so many seconds".to_owned(),
-        (_, other) => format!("By {other}"),
+        (_, other) => format!("By {}", visible(other)),
     }
 }
 

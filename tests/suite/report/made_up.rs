@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 /// Names that break out of markup, columns, lines or the direction of writing where nobody escapes them.
-pub(crate) const HOSTILE: [&str; 6] = [
+pub(super) const HOSTILE: [&str; 6] = [
     "<script>window.hostile = 1</script>",
     "\"><img src=https://evil.example/x.png onerror=window.hostile=1>",
     "</title></style><link rel=stylesheet href=//evil.example/x.css>",
@@ -51,7 +51,8 @@ const MVBENCH: [(&str, usize); 20] = [
 ];
 
 const LONGVIDEOBENCH: [&str; 17] = [
-    "E2O", "E3E", "O2E", "O3O", "S2A", "S2E", "S2O", "SAA", "SOS", "SSS", "T2A", "T2E", "T2O", "T3E", "T3O", "TAA", "TOS",
+    "E2O", "E3E", "O2E", "O3O", "S2A", "S2E", "S2O", "SAA", "SOS", "SSS", "T2A", "T2E", "T2O", "T3E", "T3O", "TAA",
+    "TOS",
 ];
 
 const VIDEOMME_TASKS: [&str; 12] = [
@@ -73,7 +74,15 @@ const DOMAINS: [&str; 6] =
     ["Knowledge", "Film & Television", "Sports Competition", "Artistic Performance", "Life Record", "Multilingual"];
 
 const PLANS: [Plan; 11] = [
-    plan("activitynetqa", &[], 8000, 10, 0.582, (20.0, 240.0), &[("question type", &["0", "1", "2", "3", "4", "5", "6", "7", "8"])]),
+    plan(
+        "activitynetqa",
+        &[],
+        8000,
+        10,
+        0.582,
+        (20.0, 240.0),
+        &[("question type", &["0", "1", "2", "3", "4", "5", "6", "7", "8"])],
+    ),
     plan("egoschema", &[], 5031, 1, 0.573, (180.0, 180.0), &[]),
     plan("egoschema_subset", &[], 500, 1, 0.59, (180.0, 180.0), &[]),
     plan(
@@ -93,7 +102,10 @@ const PLANS: [Plan; 11] = [
         9,
         0.822,
         (10.0, 180.0),
-        &[("kind", &["causal", "temporal", "descriptive"]), ("question type", &["CW", "TN", "DC", "CH", "TC", "DL", "TP", "DO"])],
+        &[
+            ("kind", &["causal", "temporal", "descriptive"]),
+            ("question type", &["CW", "TN", "DC", "CH", "TC", "DL", "TP", "DO"]),
+        ],
     ),
     plan(
         "perceptiontest",
@@ -102,9 +114,20 @@ const PLANS: [Plan; 11] = [
         8,
         0.717,
         (8.0, 35.0),
-        &[("area", &["memory", "abstraction", "physics", "semantics"]), ("reasoning", &["descriptive", "explanatory", "predictive", "counterfactual"])],
+        &[
+            ("area", &["memory", "abstraction", "physics", "semantics"]),
+            ("reasoning", &["descriptive", "explanatory", "predictive", "counterfactual"]),
+        ],
     ),
-    plan("videochatgpt", &[("Generic", 1996), ("Temporal", 499), ("Consistency", 998)], 3493, 4, 3.54, (20.0, 240.0), &[]),
+    plan(
+        "videochatgpt",
+        &[("Generic", 1996), ("Temporal", 499), ("Consistency", 998)],
+        3493,
+        4,
+        3.54,
+        (20.0, 240.0),
+        &[],
+    ),
     plan("videodc", &[], 499, 1, 3.71, (20.0, 240.0), &[]),
     plan(
         "longvideobench",
@@ -139,25 +162,26 @@ const fn plan(
 }
 
 /// A set of files.
-pub(crate) struct MadeUp {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct MadeUp {
     /// At most so many rows of each part.
-    pub(crate) rows: usize,
+    pub(super) rows: usize,
     /// Leaves rows out, lets clips fail, and gives everything hostile names.
-    pub(crate) hostile: bool,
+    pub(super) is_hostile: bool,
     /// The settings' name for the protocol, and what tells this run from another.
-    pub(crate) protocol: &'static str,
+    pub(super) protocol: &'static str,
     /// How much better than the card.
-    pub(crate) gain: f64,
+    pub(super) gain: f64,
 }
 
 impl MadeUp {
     /// Writes a file for each benchmark.
-    pub(crate) fn write(&self, dir: &Path) -> Vec<PathBuf> {
+    pub(super) fn write(&self, dir: &Path) -> Vec<PathBuf> {
         PLANS.iter().map(|plan| self.write_one(dir, plan.name)).collect()
     }
 
     /// Writes the file of one benchmark.
-    pub(crate) fn write_one(&self, dir: &Path, benchmark: &str) -> PathBuf {
+    pub(super) fn write_one(&self, dir: &Path, benchmark: &str) -> PathBuf {
         let plan = PLANS.iter().find(|plan| plan.name == benchmark).unwrap();
         let path = dir.join(format!("{benchmark}-{}.jsonl", self.protocol));
         let whole = [("", plan.rows)];
@@ -177,7 +201,7 @@ impl MadeUp {
     fn record(&self, plan: &Plan, part: Option<&str>, rows: usize, row: usize) -> Option<Value> {
         // Without a random number an equal input is an equal file, whatever runs beside.
         let of_row = |what: u64| noise(plan.name, part, row as u64, what);
-        if self.hostile && row == 5 {
+        if self.is_hostile && row == 5 {
             return None;
         }
         let video = format!("{}_{:04}.mp4", plan.name, row / plan.rows_of_a_video);
@@ -193,7 +217,7 @@ impl MadeUp {
                 let clip = row / plan.rows_of_a_video;
                 let by_clip = dimension.starts_with("duration") || *dimension == "domain";
                 let name = names[if by_clip { clip } else { row } % names.len()];
-                let name = if self.hostile && row % 41 == 3 { HOSTILE[row % HOSTILE.len()] } else { name };
+                let name = if self.is_hostile && row % 41 == 3 { HOSTILE[row % HOSTILE.len()] } else { name };
                 json!({ "dimension": dimension, "name": name })
             })
             .collect();
@@ -206,7 +230,7 @@ impl MadeUp {
             "id": format!("{}/{}{row}", plan.name, part.map(|part| format!("{part}/")).unwrap_or_default()),
             "status": "ok", "error": null, "digest": format!("9f2c{}", self.protocol), "job": "j", "shard": null,
             "answers": [{ "question": "q", "answer": answer }],
-            "model": if self.hostile { HOSTILE[0] } else { "lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only" },
+            "model": if self.is_hostile { HOSTILE[0] } else { "lmms-lab/LLaVA-NeXT-Video-7B-Qwen2-Video-Only" },
             "device": "cuda:0", "dtype": "bf16", "kernels": "flash-attn", "quantize": null,
             "eval": {
                 "benchmark": plan.name, "harness": "2024-09", "split": "card", "protocol": self.protocol,
@@ -214,16 +238,17 @@ impl MadeUp {
                 "groups": groups, "length_secs": least * (most / least).powf(of_video), "output": answer,
                 "parsed": if is_drawn { json!({ "random": 5 }) } else { json!({ "letter": answer }) },
                 "answer": answer, "drawn": is_drawn.then_some(answer), "gold": gold, "is_correct": is_correct,
-                "value": is_correct.map(|right| f64::from(u8::from(right))), "record": {},
+                "value": is_correct.map(|right| f64::from(u8::from(right))), "record": record_of(plan, row, answer),
                 "settings": self.settings(plan),
                 "verdicts": if is_judged { self.verdicts(plan, part, is_right, of_row(2)) } else { json!([]) },
             },
         });
-        if self.hostile && row % 9 == 1 {
-            let kind = if row % 2 == 0 { "no-video" } else { "video" };
+        if self.is_hostile && row % 9 == 1 {
+            let kind = if row.is_multiple_of(2) { "no-video" } else { "video" };
             let name = HOSTILE[row / 9 % HOSTILE.len()];
             record["status"] = json!("error");
-            record["error"] = json!({ "kind": kind, "message": format!("{name}.mp4: no such file"), "retryable": false });
+            record["error"] =
+                json!({ "kind": kind, "message": format!("{name}.mp4: no such file"), "retryable": false });
             record["eval"]["output"] = Value::Null;
         }
         Some(record)
@@ -238,7 +263,7 @@ impl MadeUp {
             "config": { "mm_spatial_pool_mode": if is_docs { "average" } else { "bilinear" }, "mm_spatial_pool_stride": 2 },
             "max_new_tokens": if plan.card > 1.0 { 1024 } else { 16 },
             "temperature": 0.0, "repetition_penalty": 1.05, "draw_seed": 0,
-            "note": if self.hostile { HOSTILE[3] } else { "" },
+            "note": if self.is_hostile { HOSTILE[3] } else { "" },
         })
     }
 
@@ -249,7 +274,7 @@ impl MadeUp {
             ("videochatgpt", _) => &["consistency"],
             (name, _) => &[name],
         };
-        let model = if self.hostile { HOSTILE[1] } else { "gpt-4o-2024-11-20" };
+        let model = if self.is_hostile { HOSTILE[1] } else { "gpt-4o-2024-11-20" };
         let verdict = |(index, side): (usize, &&str)| {
             let score = (plan.card.min(5.0) + (noise - 0.5) * 2.4 + 0.2 * index as f64).round().clamp(0.0, 5.0) as i64;
             let verdict = match plan.name {
@@ -265,10 +290,23 @@ impl MadeUp {
     }
 }
 
+/// What the harness's aggregates read.
+fn record_of(plan: &Plan, row: usize, answer: &str) -> Value {
+    let group = |index: usize| plan.groups.get(index).map(|(_, names)| names[row % names.len()]);
+    json!({
+        "pred": answer, "ground_truth": "B", "task_type": group(0), "pred_answer": answer, "answer": "B",
+        "score": i32::from(answer == "B"), "exact_match": answer == "B", "correct": i32::from(answer == "B"),
+        "duration_group": 15, "question_category": group(1), "parsed_pred": answer, "id": row.to_string(),
+        "duration": group(0), "category": group(1), "sub_category": "Geography", "task_category": group(2),
+    })
+}
+
 /// A number from 0 to 1 that only depends on what it is for.
 fn noise(name: &str, part: Option<&str>, row: u64, what: u64) -> f64 {
     let text = format!("{name} {part:?} {row} {what}");
-    let mut state = text.bytes().fold(0xcbf2_9ce4_8422_2325u64, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    let mut state = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325u64, |state, byte| (state ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
     state ^= state >> 33;
     state = state.wrapping_mul(0xff51_afd7_ed55_8ccd);
     state ^= state >> 33;

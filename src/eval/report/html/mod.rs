@@ -14,7 +14,8 @@ use super::text::{count, visible};
 const STYLE: &str = include_str!("style.css");
 
 /// Nothing may be loaded or run, whatever a text smuggles in.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /// A browser that has no icon asks the page's server for one.
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E\

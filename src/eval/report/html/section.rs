@@ -13,10 +13,14 @@ use super::{anchor, breakable, legend, notes, standing};
 use crate::eval::interval::Estimate;
 use crate::eval::score::Line;
 
+/// Tables with more lines may go over the end of a printed page.
+const LONG: usize = 12;
+
 pub(super) fn section(report: &Report, index: usize) -> Markup {
     let run = &report.runs[index];
     let tables = tables(run);
-    let axis = Axis::around(tables.iter().flat_map(TableOf::values).chain(run.whole().map(|whole| whole.mean)), run.top());
+    let axis =
+        Axis::around(tables.iter().flat_map(TableOf::values).chain(run.whole().map(|whole| whole.mean)), run.top());
     html! {
         section.run id=(anchor(index)) {
             h2 { (run.title()) (tags(run)) }
@@ -81,7 +85,7 @@ pub(super) fn half_width(estimate: &Estimate, decimals: usize) -> Markup {
 fn table(run: &Run, axis: &Axis, one: &TableOf<'_>) -> Markup {
     let has_left_out = one.lines.iter().any(|line| line.left_out > 0);
     html! {
-        div.one { table.figures {
+        div.one.long[one.lines.len() > LONG] { table.figures {
             caption { (one.title) }
             thead {
                 tr.head {

@@ -12,7 +12,9 @@ pub(super) fn escape(text: &str) -> String {
         let is_first = index == 0;
         let is_mark = match c {
             // A list, a heading, a quotation or a number of a list at the start of a line.
-            '-' | '+' | '.' | ')' => is_first || (matches!(c, '.' | ')') && text[..index].bytes().all(|b| b.is_ascii_digit())),
+            '-' | '+' | '.' | ')' => {
+                is_first || (matches!(c, '.' | ')') && text[..index].bytes().all(|b| b.is_ascii_digit()))
+            }
             // `www.` and `https:` become links.
             ':' => text[index..].starts_with("://"),
             '(' | ',' | ';' | '%' | '/' | '?' | '\'' | '"' | '=' => false,
@@ -63,17 +65,26 @@ mod tests {
 
     #[test]
     fn nothing_foreign_is_markup() {
-        assert_eq!(escape("<img src=x onerror=alert(1)>|`*_[x](y)"), "\\<img src=x onerror=alert(1\\)\\>\\|\\`\\*\\_\\[x\\](y)");
+        assert_eq!(
+            escape("<img src=x onerror=alert(1)>|`*_[x](y)"),
+            "\\<img src=x onerror=alert(1)\\>\\|\\`\\*\\_\\[x\\](y)"
+        );
     }
 
     #[test]
     fn links_and_mentions_are_text() {
-        assert_eq!(escape("see https://x.org, www.x.org, @you, #1, a@b.c"), "see https\\://x.org, www\\.x.org, \\@you, \\#1, a\\@b.c");
+        assert_eq!(
+            escape("see https://x.org, www.x.org, @you, #1, a@b.c"),
+            "see https\\://x.org, www\\.x.org, \\@you, \\#1, a\\@b.c"
+        );
     }
 
     #[test]
     fn what_begins_a_block_does_not() {
-        assert_eq!(["- a", "# a", "> a", "1. a", "12) a", "+ a", "= a"].map(escape), ["\\- a", "\\# a", "\\> a", "1\\. a", "12\\) a", "\\+ a", "= a"]);
+        assert_eq!(
+            ["- a", "# a", "> a", "1. a", "12) a", "+ a", "= a"].map(escape),
+            ["\\- a", "\\# a", "\\> a", "1\\. a", "12\\) a", "\\+ a", "= a"]
+        );
         assert_eq!(escape("a\n# b"), "a\\\\u\\{a\\}\\# b");
     }
 

@@ -74,7 +74,10 @@ fn overview(page: &mut Page, report: &Report) {
 fn overview_row(row: &Row<'_>) -> Vec<String> {
     let card = row.card.map_or(NONE.to_owned(), |card| number(card, row.decimals()));
     let Some(Ours { run, .. }) = row.ours else {
-        return [cell(&row.title), "not run".to_owned(), card].into_iter().chain(std::iter::repeat_n(NONE.to_owned(), 3)).collect();
+        return [cell(&row.title), "not run".to_owned(), card]
+            .into_iter()
+            .chain(std::iter::repeat_n(NONE.to_owned(), 3))
+            .collect();
     };
     vec![
         format!("{}{}", cell(&row.title), tags(run)),
@@ -136,8 +139,9 @@ fn section(page: &mut Page, report: &Report, index: usize) {
     }
     facts.push(format!("drawn at random: {} ({} right)", count(drawn), count(right)));
     page.paragraph(&format!("{}.", facts.join("; ")));
-    for remark in run.remarks() {
-        page.paragraph(&format!("> {}", escape(&remark)));
+    let remarks: Vec<String> = run.remarks().iter().map(|remark| format!("> {}", escape(remark))).collect();
+    if !remarks.is_empty() {
+        page.paragraph(&remarks.join("  \n"));
     }
     for pair in report.pairs.iter().filter(|pair| pair.second == index) {
         let (first, second) = (report.runs[pair.first].title(), run.title());
@@ -162,7 +166,8 @@ fn figures(run: &Run, one: &TableOf<'_>) -> String {
     let unit = if run.top() < 100.0 { "Score" } else { "%" };
     let rows = one.lines.iter().map(|line| {
         let interval = line.estimate.and_then(|estimate| estimate.interval);
-        let interval = interval.map(|found| format!("{} to {}", number(found.low, decimals), number(found.high, decimals)));
+        let interval =
+            interval.map(|found| format!("{} to {}", number(found.low, decimals), number(found.high, decimals)));
         vec![
             cell(line.group.as_ref().map_or("", |group| &group.name)),
             line.estimate.map_or(NONE.to_owned(), |estimate| number(estimate.mean, decimals)),

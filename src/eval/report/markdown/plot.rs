@@ -6,7 +6,8 @@ use super::super::text::visible;
 /// Characters from the low end of the scale to the high one.
 const WIDTH: usize = 56;
 
-pub(super) const LEGEND: &str = "`\u{25cf}` is ours, `\u{2500}` its 95 % interval, `\u{25c7}` the model card; `\u{25c8}` is both in one place.";
+pub(super) const LEGEND: &str =
+    "`\u{25cf}` is ours, `\u{2500}` its 95 % interval, `\u{25c7}` the model card; `\u{25c8}` is both in one place.";
 
 /// A block of code with a line for each row.
 pub(super) fn plot(group: &Group<'_>) -> String {
