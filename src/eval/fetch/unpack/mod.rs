@@ -1,0 +1,72 @@
+//! Archives of strangers, unpacked: nothing leaves the folder, no link is made, no more is written than the archive
+//! states, and each file has its name only when it is whole.
+//!
+//! An interrupted run is taken up by the next: what is there and is the same stays, the rest is written. What is there
+//! and is something else is never replaced.
+
+mod error;
+mod joined;
+mod name;
+mod tarball;
+mod target;
+mod zipped;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+pub use self::error::{Refusal, UnpackError};
+use self::target::Target;
+use crate::interrupt::Interrupt;
+
+/// Most entries of an archive.
+const MAX_ENTRIES: usize = 2_000_000;
+
+/// How many times its own length an archive may unpack to. Videos do not shrink, subtitles to a fifth.
+const MAX_RATIO: u64 = 100;
+
+/// What an archive is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Zip,
+    /// In one piece or several, to be joined as they are named.
+    Tar,
+}
+
+/// A file that came out of an archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unpacked {
+    /// Below the folder, with `/` between its parts.
+    pub(super) path: String,
+    pub(super) bytes: u64,
+}
+
+/// An archive to be unpacked.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Archive<'a> {
+    /// What messages call it.
+    pub(super) name: &'a str,
+    pub(super) form: Form,
+    pub(super) pieces: &'a [PathBuf],
+}
+
+/// Unpacks an archive below `root`, and returns what is there of it, in no order.
+///
+/// `on_bytes` is told how many of the bytes of how many have been gone through.
+///
+/// # Errors
+/// What cannot be unpacked safely, or at all; what was whole until then stays, and the next run goes on from there.
+pub(super) fn unpack(
+    archive: Archive,
+    root: &Path,
+    interrupt: &Interrupt,
+    on_bytes: &mut dyn FnMut(u64, u64),
+) -> Result<Vec<Unpacked>, UnpackError> {
+    let mut target = Target::new(archive.name, root, interrupt, on_bytes);
+    match archive.form {
+        Form::Zip => zipped::unpack(archive, &mut target)?,
+        Form::Tar => tarball::unpack(archive, &mut target)?,
+    }
+    target.finish()
+}
