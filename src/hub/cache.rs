@@ -10,12 +10,15 @@
 //! .locks/models--owner--name.lock                     shared by downloads, held alone by a removal; ours only
 //! ```
 //!
+//! Those of datasets are `datasets--owner--name`.
+//!
 //! A blob or link appears under its final name only when it is whole. Where the file system has no links, a snapshot
 //! holds the files themselves, as Python does it.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use super::digest::Digest;
@@ -25,6 +28,9 @@ use super::name::{RepoName, is_commit, is_plain};
 use super::remote::RemoteFile;
 use super::small_file;
 use super::trees::Tree;
+
+/// Links made by this process.
+static LINKS: AtomicUsize = AtomicUsize::new(0);
 
 /// Fewer digits of a commit tell too little.
 const MIN_SHORT_COMMIT: usize = 4;
@@ -215,13 +221,17 @@ impl RepoCache {
                 false => Err(Error::Vanished { file: file.name.clone() }),
             };
         }
-        let target = Path::new("../../blobs").join(file.digest.as_str());
+        // Datasets have folders.
+        let depth = file.name.matches('/').count();
+        let target = Path::new(&"../".repeat(depth)).join("../../blobs").join(file.digest.as_str());
         if fs::read_link(&pointer).is_ok_and(|known| known == target) {
             return Ok(());
         }
-        let new = self.folder.join(format!(".link-{}-{}", std::process::id(), file.name));
+        // Files of one content are linked at the same time.
+        let count = LINKS.fetch_add(1, Ordering::Relaxed);
+        let new = self.folder.join(format!(".link-{}-{count}", std::process::id()));
         let link = || {
-            fs::create_dir_all(&dir)?;
+            fs::create_dir_all(pointer.parent().unwrap_or(&dir))?;
             let _ = fs::remove_file(&new);
             match symlink(&target, &new) {
                 Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
