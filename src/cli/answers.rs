@@ -79,7 +79,8 @@ impl<'a> Questions<'a> {
         media: &'r Media,
         placing: &'r Placing,
     ) -> Request<'r> {
-        let (model, quantize) = (&self.args.answering.asking.model, self.args.answering.asking.quantize.quantize);
+        let (model, quantize) =
+            (&self.args.answering.asking.checkpoint.model, self.args.answering.asking.checkpoint.quantize.quantize);
         Request { question, prompt, media, model, devices: &placing.devices, quantize }
     }
 

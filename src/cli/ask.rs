@@ -37,8 +37,8 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     let mut opened = Opened::new(&files, &answering.asking.frames, &interrupt, &mut desk)?;
     // Gigabytes are not fetched for a plan alone, nor for what does not fit.
     let found = super::model::find(
-        &answering.asking.model,
-        answering.asking.offline.then_some("--offline"),
+        &answering.asking.checkpoint.model,
+        answering.asking.checkpoint.offline.then_some("--offline"),
         &interrupt,
         desk.printer(),
     )?;

@@ -11,6 +11,7 @@ mod chat;
 mod completions;
 mod desk;
 mod doctor;
+mod eval;
 mod exit;
 mod file_url;
 mod frames;
@@ -61,6 +62,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Chat(args) => chat::run(&args, &mut printer),
         Command::Batch(args) => batch::run(*args, &mut printer),
         Command::Worker(args) => batch::worker::run(&args, &mut printer),
+        Command::Eval(args) => eval::run(&args, &mut printer),
         Command::Frames(args) => frames::run(&args, &mut printer),
         Command::Probe(args) => probe::run(&args, &mut printer),
         Command::Model(command) => model::run(&command, &mut printer),

@@ -1,5 +1,5 @@
 //! The benchmarks of the model card, as the harness runs them: data, videos, contexts, protocols, parsers, scores,
-//! intervals, judges. No command uses it yet.
+//! intervals, judges, and the records that hold all of it.
 
 mod benchmark;
 pub mod compare;
@@ -12,6 +12,7 @@ pub mod parse;
 pub mod protocol;
 pub mod python;
 pub mod python_json;
+pub mod results;
 pub mod score;
 pub mod videos;
 pub mod wrapper;

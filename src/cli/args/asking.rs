@@ -57,12 +57,9 @@ impl DeviceArgs {
     }
 }
 
-/// How questions are asked, whatever is asked about: of which model, about which frames, and how it answers.
-#[derive(Debug, Args)]
-pub(crate) struct AskingArgs {
-    #[command(flatten)]
-    pub(crate) frames: FrameArgs,
-
+/// Which checkpoint answers, and how it is held.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct CheckpointArgs {
     /// Checkpoint: a directory, a GGUF file, a repository of the hub (downloaded on first use), or `demo`, a small
     /// built-in model that knows moving shapes.
     #[arg(short, long, value_name = "DIR|FILE|REPO[@REV]|demo", default_value = DEFAULT_MODEL, env = MODEL_VARIABLE)]
@@ -75,6 +72,20 @@ pub(crate) struct AskingArgs {
 
     #[command(flatten)]
     pub(crate) quantize: QuantizeArgs,
+
+    /// Override a key of the checkpoint's config.json, such as mm_spatial_pool_mode=average; repeatable.
+    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = config_override, help_heading = MODEL)]
+    pub(crate) overrides: Vec<ConfigOverride>,
+}
+
+/// How questions are asked, whatever is asked about: of which model, about which frames, and how it answers.
+#[derive(Debug, Args)]
+pub(crate) struct AskingArgs {
+    #[command(flatten)]
+    pub(crate) frames: FrameArgs,
+
+    #[command(flatten)]
+    pub(crate) checkpoint: CheckpointArgs,
 
     /// Tell the model the times of its frames, and where in the prompt.
     #[arg(long, value_parser = one_of::<TimeInstruction>(), default_value = "none", value_name = "WHERE")]
@@ -112,10 +123,6 @@ pub(crate) struct AskingArgs {
     /// Seed of the random choice above temperature 0. [default: a new one each time]
     #[arg(long, value_name = "N", value_parser = whole_number::<u64>, help_heading = ANSWER)]
     pub(crate) seed: Option<u64>,
-
-    /// Override a key of the checkpoint's config.json, such as mm_spatial_pool_mode=average; repeatable.
-    #[arg(long = "set", value_name = "KEY=VALUE", value_parser = config_override, help_heading = MODEL)]
-    pub(crate) overrides: Vec<ConfigOverride>,
 }
 
 impl AskingArgs {
@@ -123,8 +130,8 @@ impl AskingArgs {
     pub(crate) fn engine_options(&self, visual_cache: Option<VisualCache>) -> EngineOptions {
         EngineOptions {
             devices: self.devices.options(),
-            overrides: self.overrides.clone(),
-            scheme: self.quantize.scheme(),
+            overrides: self.checkpoint.overrides.clone(),
+            scheme: self.checkpoint.quantize.scheme(),
             visual_cache,
         }
     }

@@ -106,6 +106,33 @@ pub(crate) struct BatchRunArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = OUTPUT)]
     pub(crate) summary: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) resume: ResumeArgs,
+
+    #[command(flatten)]
+    pub(crate) grace: GraceArgs,
+
+    #[command(flatten)]
+    pub(crate) sharing: SharingArgs,
+}
+
+/// The arguments of `worker`.
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    #[command(flatten)]
+    pub(crate) work: WorkArgs,
+
+    /// Write records in the order of the lines, not as they finish.
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) ordered: bool,
+
+    #[command(flatten)]
+    pub(crate) grace: GraceArgs,
+}
+
+/// What becomes of failures, and of an output that is there.
+#[derive(Debug, Args)]
+pub(crate) struct ResumeArgs {
     /// Exit with 0 if no more inputs than this failed: a number, or a share such as 2.5%.
     #[arg(long, value_name = "N|P%", default_value = "0", help_heading = RESUME)]
     pub(crate) max_errors: MaxErrors,
@@ -121,10 +148,11 @@ pub(crate) struct BatchRunArgs {
     /// Start over: the records that the output holds are lost.
     #[arg(long, help_heading = RESUME)]
     pub(crate) force: bool,
+}
 
-    #[command(flatten)]
-    pub(crate) grace: GraceArgs,
-
+/// How inputs are shared out among processes.
+#[derive(Debug, Args)]
+pub(crate) struct SharingArgs {
     /// Answer share K of N, counted from 0; `auto` reads it from the variables of Slurm or AWS Batch, `auto/N` also
     /// from those of Kubernetes.
     #[arg(long, value_name = "K/N|auto[/N]", help_heading = SHARING)]
@@ -134,20 +162,6 @@ pub(crate) struct BatchRunArgs {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SHARING)]
     #[arg(conflicts_with_all = ["shard", "force"])]
     pub(crate) claim: Option<PathBuf>,
-}
-
-/// The arguments of `worker`.
-#[derive(Debug, Args)]
-pub(crate) struct WorkerArgs {
-    #[command(flatten)]
-    pub(crate) work: WorkArgs,
-
-    /// Write records in the order of the lines, not as they finish.
-    #[arg(long, help_heading = OUTPUT)]
-    pub(crate) ordered: bool,
-
-    #[command(flatten)]
-    pub(crate) grace: GraceArgs,
 }
 
 /// How long a stop may take.

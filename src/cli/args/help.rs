@@ -6,6 +6,7 @@ pub(super) mod heading {
     pub(in super::super) const MODEL: &str = "Model";
     pub(in super::super) const PROMPT: &str = "Prompt";
     pub(in super::super) const ANSWER: &str = "Answer";
+    pub(in super::super) const EVALUATION: &str = "Evaluation";
     pub(in super::super) const DEVICES: &str = "Devices and memory";
     pub(in super::super) const MEASUREMENT: &str = "Measurement";
     pub(in super::super) const OUTPUT: &str = "Output";
@@ -111,6 +112,18 @@ pub(super) const WORKER: &str = with_exit_codes!(
   llava-video worker -Q "describe this video" -n 32"#
 );
 
+pub(super) const EVAL_USAGE: &str = "\
+llava-video eval [OPTIONS] BENCHMARK --data DIR -o RESULTS.jsonl
+       llava-video eval [OPTIONS] --data ITEMS.jsonl -o RESULTS.jsonl";
+
+pub(super) const EVAL: &str = with_exit_codes!(
+    r#"
+  llava-video eval videomme --data videomme -o videomme.jsonl
+  llava-video eval mvbench --part moving_count --data MVBench --videos videos -o moving_count.jsonl
+  llava-video eval nextqa --data NExTQA -o nextqa.jsonl --protocol docs --concurrency 4 --partial
+  llava-video eval --data items.jsonl -o results.jsonl -m demo"#
+);
+
 pub(super) const CACHE: &str = with_exit_codes!(
     r#"
   llava-video cache info
@@ -142,7 +155,7 @@ mod tests {
     #[test]
     fn every_example_is_a_command_that_parses() {
         let mut count = 0;
-        for help in [PROGRAM, ASK, CHAT, BATCH, WORKER, FRAMES, PROBE, SCORE, BENCH, CACHE] {
+        for help in [PROGRAM, ASK, CHAT, BATCH, WORKER, FRAMES, PROBE, SCORE, BENCH, EVAL, CACHE] {
             for line in help.lines().filter(|line| line.starts_with("  ")) {
                 let ours = line.split(" | ").map(str::trim).find(|part| part.starts_with("llava-video ")).expect(line);
                 assert!(Cli::try_parse_from(words(ours)).is_ok(), "{ours}");

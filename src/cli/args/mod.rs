@@ -7,6 +7,7 @@ mod bench;
 mod cache;
 mod chat;
 mod clip;
+mod eval;
 mod help;
 mod model;
 mod models;
@@ -35,6 +36,7 @@ pub(crate) use bench::BenchArgs;
 pub(crate) use cache::{CacheCommand, CacheInfoArgs, KeepArgs};
 pub(crate) use chat::ChatArgs;
 pub(crate) use clip::{ClipArgs, FrameArgs};
+pub(crate) use eval::{EvalArgs, EvalCommand, EvalRunArgs};
 pub(crate) use model::{InfoArgs, ListArgs, ModelCommand, ModelQuantizeArgs, PullArgs, RmArgs, VerifyArgs};
 pub(crate) use named::{time_instruction, time_instruction_name};
 pub(crate) use values::{at_least_one, not_negative, positive, probability, whole_number};
@@ -92,6 +94,9 @@ pub(crate) enum Command {
     /// Answer questions that come as lines of JSON on standard input, with a line of JSON for each.
     #[command(after_help = help::WORKER)]
     Worker(Box<WorkerArgs>),
+    /// Run a benchmark of the model card, or questions of your own, and score the answers.
+    #[command(after_help = help::EVAL, override_usage = help::EVAL_USAGE)]
+    Eval(Box<EvalArgs>),
     /// Print which frames of a video would be sampled, as one JSON object a line; no model is needed.
     #[command(after_help = help::FRAMES)]
     Frames(FramesArgs),

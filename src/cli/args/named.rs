@@ -4,6 +4,9 @@ use clap::ValueEnum;
 use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
 use llava_video::bench::{Preset, Stage};
 use llava_video::device::DtypeRequest;
+use llava_video::eval::protocol::Protocol;
+use llava_video::eval::results::Scoring;
+use llava_video::eval::{Benchmark, Harness, Split};
 use llava_video::prompt::TimeInstruction;
 use llava_video::quantization::Quantization;
 
@@ -133,6 +136,91 @@ impl ValueEnum for Named<Stage> {
     }
 }
 
+impl ValueEnum for Named<Benchmark> {
+    fn value_variants<'a>() -> &'a [Self] {
+        const {
+            &[
+                Self(Benchmark::ActivityNetQa),
+                Self(Benchmark::EgoSchema),
+                Self(Benchmark::EgoSchemaSubset),
+                Self(Benchmark::Mlvu),
+                Self(Benchmark::MvBench),
+                Self(Benchmark::NextQa),
+                Self(Benchmark::PerceptionTest),
+                Self(Benchmark::VideoChatGpt),
+                Self(Benchmark::VideoDc),
+                Self(Benchmark::LongVideoBench),
+                Self(Benchmark::VideoMme),
+            ]
+        }
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()))
+    }
+}
+
+impl ValueEnum for Named<Harness> {
+    fn value_variants<'a>() -> &'a [Self] {
+        const {
+            &[
+                Self(Harness::September2024),
+                Self(Harness::October2024),
+                Self(Harness::LateOctober2024),
+                Self(Harness::Head),
+            ]
+        }
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            Harness::September2024 => "the authors' tree, nearest to what the card was measured with",
+            Harness::October2024 => "October 2024: another prompt and cut videos of MVBench",
+            Harness::LateOctober2024 => "28 October 2024: another parser of MLVU",
+            Harness::Head => "today's",
+        };
+        Some(PossibleValue::new(self.0.name()).help(help))
+    }
+}
+
+impl ValueEnum for Named<Split> {
+    fn value_variants<'a>() -> &'a [Self] {
+        const { &[Self(Split::Card), Self(Split::Test)] }
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            Split::Card => "the rows behind the card's number",
+            Split::Test => "the publisher's other test rows, which a server scores",
+        };
+        Some(PossibleValue::new(self.0.name()).help(help))
+    }
+}
+
+impl ValueEnum for Named<Protocol> {
+    fn value_variants<'a>() -> &'a [Self] {
+        const { &[Self(Protocol::Docs), Self(Protocol::Train), Self(Protocol::Card)] }
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.0.name()).help(self.0.reason()))
+    }
+}
+
+impl ValueEnum for Named<Scoring> {
+    fn value_variants<'a>() -> &'a [Self] {
+        const { &[Self(Scoring::Parse), Self(Scoring::Logprob)] }
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self.0 {
+            Scoring::Parse => "from the text that the model generates, as the harness does",
+            Scoring::Logprob => "by which of the options' letters the model finds likeliest",
+        };
+        Some(PossibleValue::new(self.0.name()).help(help))
+    }
+}
+
 /// Where the model is told the times of its frames, by the name that `--time-instruction` takes.
 pub(crate) fn time_instruction(name: &str) -> Result<TimeInstruction, String> {
     let names = || Named::<TimeInstruction>::value_variants().iter().map(|named| time_instruction_name(named.0));
@@ -161,6 +249,12 @@ mod tests {
         assert_eq!(names, Quantization::ALL.map(Quantization::name));
         assert_eq!(Named::<Preset>::value_variants().iter().map(|named| named.0).collect::<Vec<_>>(), Preset::ALL);
         assert_eq!(Named::<Stage>::value_variants().iter().map(|named| named.0).collect::<Vec<_>>(), Stage::ALL);
+        assert_eq!(
+            Named::<Benchmark>::value_variants().iter().map(|named| named.0).collect::<Vec<_>>(),
+            Benchmark::ALL
+        );
+        assert_eq!(Named::<Harness>::value_variants().iter().map(|named| named.0).collect::<Vec<_>>(), Harness::ALL);
+        assert_eq!(Named::<Protocol>::value_variants().iter().map(|named| named.0).collect::<Vec<_>>(), Protocol::ALL);
     }
 
     #[test]
@@ -170,6 +264,6 @@ mod tests {
         };
         assert_eq!(args.answering.asking.devices.dtype, DtypeRequest::default());
         assert_eq!(args.answering.asking.time_instruction, TimeInstruction::default());
-        assert_eq!(args.answering.asking.quantize.quantize, None);
+        assert_eq!(args.answering.asking.checkpoint.quantize.quantize, None);
     }
 }

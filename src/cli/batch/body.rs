@@ -53,7 +53,7 @@ impl<'a> Common<'a> {
     /// Of a run on `devices`.
     pub(crate) fn new(args: &'a WorkArgs, devices: &'a DeviceMap) -> Self {
         let (asking, has_windows) = (&args.asking, args.windowing().is_some());
-        Self { model: &asking.model, devices, quantize: asking.quantize.quantize, has_windows }
+        Self { model: &asking.checkpoint.model, devices, quantize: asking.checkpoint.quantize.quantize, has_windows }
     }
 
     /// What is recorded of a job.

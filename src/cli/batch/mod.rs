@@ -39,7 +39,7 @@ fn batch(args: &BatchRunArgs, printer: &mut Printer) -> Result<Exit> {
     let stopper = Stopper::install(args.grace.time())?;
     let asked = Asked::read(&args.work, stopper.work(), printer)?;
     let inputs = gathered::inputs(args, &asked, stopper.work(), printer)?;
-    let shard = shard(args.shard.as_deref())?;
+    let shard = shard(args.sharing.shard.as_deref())?;
     let sidecars = Sidecars { layout: Layout::new(&args.sidecar, args.output_dir.clone()), overwrite: args.overwrite };
     let sidecars = (!args.sidecar.is_empty()).then_some(sidecars);
     refusals::check(args, &inputs, sidecars.as_ref())?;
@@ -55,7 +55,7 @@ fn batch(args: &BatchRunArgs, printer: &mut Printer) -> Result<Exit> {
     let mut works = Works::open(&args.work, jobs(), &stopper, printer)?;
     let run = Run { digest: works.digest()?, shard };
     let fsync = if args.fsync { Fsync::EachRecord } else { Fsync::EverySecond };
-    let policy = Policy { new_digest: args.new_digest, force: args.force, fsync };
+    let policy = Policy { new_digest: args.resume.new_digest, force: args.resume.force, fsync };
     let (journal, standing) = Journal::open(output, &run, policy)?;
     if let Some(holder) = journal.taken_over_from() {
         printer.note(&format!("the output was left by process {}, which has ended", holder.pid));
@@ -63,14 +63,17 @@ fn batch(args: &BatchRunArgs, printer: &mut Printer) -> Result<Exit> {
     let ours = |place: &usize| shard.is_none_or(|shard| shard.holds(&inputs[*place].job.id));
     let places: Vec<usize> = (0..inputs.len()).filter(ours).collect();
     let survey = standing.survey(places.iter().map(|&place| &inputs[place].job))?;
-    let todo: Vec<usize> =
-        places.iter().copied().filter(|&place| is_to_do(standing.of(&inputs[place].job), args.retry_errors)).collect();
+    let todo: Vec<usize> = places
+        .iter()
+        .copied()
+        .filter(|&place| is_to_do(standing.of(&inputs[place].job), args.resume.retry_errors))
+        .collect();
     printer.note(&first_line(&survey, todo.len(), &standing));
     let failed_before = places.len() - survey.done - todo.len();
 
-    let claims = match &args.claim {
+    let claims = match &args.sharing.claim {
         None => None,
-        Some(dir) => Some(Claims::join(dir, &run.digest, output, claim::Pace::default(), args.retry_errors)?),
+        Some(dir) => Some(Claims::join(dir, &run.digest, output, claim::Pace::default(), args.resume.retry_errors)?),
     };
     if !todo.is_empty() {
         works.load(printer)?;
@@ -107,7 +110,7 @@ fn batch(args: &BatchRunArgs, printer: &mut Printer) -> Result<Exit> {
     }
     match stopper.signal().filter(|_| !is_complete) {
         Some(signal) => Ok(Exit::Interrupted(signal)),
-        None if args.max_errors.forgives(failed, places.len()) => Ok(Exit::Done),
+        None if args.resume.max_errors.forgives(failed, places.len()) => Ok(Exit::Done),
         None => Ok(Exit::SomeFailed),
     }
 }

@@ -58,7 +58,8 @@ impl Works {
         // A selection that means nothing is refused here.
         asking.frames.selection()?;
         let placements = Placement::open_all(&asking.devices.device, asking.devices.dtype).map_err(Error::from)?;
-        let found = model::find(&asking.model, asking.offline.then_some("--offline"), work, printer)?;
+        let found =
+            model::find(&asking.checkpoint.model, asking.checkpoint.offline.then_some("--offline"), work, printer)?;
         let options = asking.engine_options(visual_cache(args, printer));
         let mut engine = Engine::open_on(placements, &found.source, options, work).map_err(surface)?;
         let frames = most_frames(&run_frames, jobs.clone().map(|job| &job.frames));
@@ -90,7 +91,7 @@ impl Works {
             lanes: args.concurrency,
             item_timeout: args.item_timeout(),
         };
-        Ok(Self { engine, placing, look, lanes, frames, scheme: asking.quantize.scheme() })
+        Ok(Self { engine, placing, look, lanes, frames, scheme: asking.checkpoint.quantize.scheme() })
     }
 
     /// Of everything beside the inputs that the answers depend on.

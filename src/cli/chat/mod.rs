@@ -80,8 +80,12 @@ fn set_up(
     let placements =
         Placement::open_all(&args.asking.devices.device, args.asking.devices.dtype).map_err(Error::from)?;
     let mut opened = Opened::new(&files, &args.asking.frames, interrupt, desk)?;
-    let found =
-        super::model::find(&args.asking.model, args.asking.offline.then_some("--offline"), interrupt, desk.printer())?;
+    let found = super::model::find(
+        &args.asking.checkpoint.model,
+        args.asking.checkpoint.offline.then_some("--offline"),
+        interrupt,
+        desk.printer(),
+    )?;
     let engine_options = args.asking.engine_options(cache::for_questions(args.cache, desk.printer()));
     let mut engine = Engine::open_on(placements, &found.source, engine_options, interrupt).map_err(surface)?;
     let mut media = opened.media(&engine, "", options, desk)?;

@@ -190,7 +190,7 @@ impl Responder for Room<'_, '_, '_> {
     }
 
     fn model(&self) -> &str {
-        &self.args.asking.model
+        &self.args.asking.checkpoint.model
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a parser finds in an output.
 
 /// What a parser finds in an output.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Parsed {
     /// The letter of an option, from `A`.
     Letter(char),

@@ -1,16 +1,25 @@
 //! The categories of a row, and the video whose rows depend on each other.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use crate::eval::{BadColumn, Benchmark, Row};
 
 /// A category of a row.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Group {
     /// What is told apart: `duration`, `task type`.
-    pub dimension: &'static str,
+    pub dimension: Cow<'static, str>,
     /// As the data has it.
     pub name: String,
+}
+
+impl Group {
+    /// A category of a dimension that the program knows.
+    pub fn new(dimension: &'static str, name: impl Into<String>) -> Self {
+        Self { dimension: dimension.into(), name: name.into() }
+    }
 }
 
 /// What the columns of the benchmark that tell rows apart are called in tables.
@@ -41,7 +50,7 @@ fn dimensions(benchmark: Benchmark) -> &'static [(&'static str, &'static str)] {
 pub fn groups(benchmark: Benchmark, row: &Row) -> Vec<Group> {
     let mut groups = Vec::new();
     if let (Benchmark::MvBench, Some(part)) = (benchmark, &row.part) {
-        groups.push(Group { dimension: "part", name: part.clone() });
+        groups.push(Group::new("part", part.clone()));
     }
     for &(column, dimension) in dimensions(benchmark) {
         let name = match row.columns.get(column) {
@@ -52,9 +61,9 @@ pub fn groups(benchmark: Benchmark, row: &Row) -> Vec<Group> {
         if benchmark == Benchmark::NextQa
             && let Some(kind) = kind_of_nextqa(&name)
         {
-            groups.push(Group { dimension: "kind", name: kind.to_owned() });
+            groups.push(Group::new("kind", kind));
         }
-        groups.push(Group { dimension, name });
+        groups.push(Group::new(dimension, name));
     }
     groups
 }
@@ -124,7 +133,7 @@ mod tests {
     #[test]
     fn types_of_nextqa_belong_to_kinds() {
         let groups = groups(Benchmark::NextQa, &row(None, json!({ "type": "TP", "video": 7 })));
-        let names: Vec<_> = groups.iter().map(|group| (group.dimension, group.name.as_str())).collect();
+        let names: Vec<_> = groups.iter().map(|group| (group.dimension.as_ref(), group.name.as_str())).collect();
         assert_eq!(names, [("kind", "temporal"), ("question type", "TP")]);
         assert_eq!(video(Benchmark::NextQa, &row(None, json!({ "video": 7 }))), Ok("7".to_owned()));
     }

@@ -160,7 +160,7 @@ pub fn table(
     let all: Vec<&Sample> = samples.iter().collect();
     let mut by_group: HashMap<Group, Vec<&Sample>> = HashMap::new();
     for sample in samples {
-        let part = sample.part.iter().map(|part| Group { dimension: "part", name: part.clone() });
+        let part = sample.part.iter().map(|part| Group::new("part", part.clone()));
         let part = part.filter(|part| !sample.groups.contains(part));
         for group in part.chain(sample.groups.iter().cloned()) {
             by_group.entry(group).or_default().push(sample);
@@ -173,9 +173,9 @@ pub fn table(
 }
 
 /// Numbers stand in the order of their values.
-fn order(line: &Line) -> Option<(&'static str, u64, &str)> {
+fn order(line: &Line) -> Option<(&str, u64, &str)> {
     let group = line.group.as_ref()?;
-    Some((group.dimension, group.name.parse().unwrap_or(u64::MAX), &group.name))
+    Some((&group.dimension, group.name.parse().unwrap_or(u64::MAX), &group.name))
 }
 
 fn line(group: Option<Group>, samples: &[&Sample], averaging: &Averaging, scale: f64) -> Line {
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     fn sample(row: usize, part: Option<&str>, video: &str, name: &str, value: Option<f64>) -> Sample {
-        let groups = vec![Group { dimension: "task type", name: name.to_owned() }];
+        let groups = vec![Group::new("task type", name)];
         Sample { row, part: part.map(str::to_owned), video: video.to_owned(), groups, value }
     }
 

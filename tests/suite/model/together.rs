@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use llava_video::checkpoint::Checkpoint;
 use llava_video::device::{DtypeRequest, Operands, Placed, Placement};
 use llava_video::engine::session::{self, Session, VisualId, VisualTokens};
@@ -27,7 +27,7 @@ fn in_every_arithmetic(test: impl Fn(&Loaded, &str)) {
         return;
     }
     test(&Loaded::on(rounding(Operands::Bf16), golden(SHARDED), false), "bf16 operands");
-    let by_tensors = Placement::whole(Device::Cpu, candle_core::DType::BF16);
+    let by_tensors = Placement::whole(Device::Cpu, DType::BF16);
     test(&Loaded::on(by_tensors, golden(SINGLE), false), "bf16 tensors");
     let dir = wide::checkpoint(SMALL, false);
     for quantization in [Quantization::Q8_0, Quantization::Q4K] {
@@ -38,6 +38,11 @@ fn in_every_arithmetic(test: impl Fn(&Loaded, &str)) {
             test(&Loaded::on(rounding(operands), checkpoint, false), &what);
         }
     }
+}
+
+/// Whether this program's kernels multiply. Other libraries choose theirs by the number of rows.
+fn by_kernels(loaded: &Loaded) -> bool {
+    loaded.model.devices().slots().iter().all(|slot| slot.kernels_name() != "candle")
 }
 
 /// A prompt of so many random ids.
@@ -83,7 +88,8 @@ fn questions(loaded: &Loaded) -> Vec<Asked> {
     let mut random = Random::new(11);
     let width = loaded.checkpoint.config.language.hidden_size;
     let slot = loaded.model.devices().placement(0).clone();
-    let clip = Tensor::randn(0f32, 0.05, (20, width), &Device::Cpu).unwrap().to_dtype(slot.dtype).unwrap();
+    let values = (0..20 * width).map(|_| 0.17 * random.centered()).collect::<Vec<f32>>();
+    let clip = Tensor::from_vec(values, (20, width), &Device::Cpu).unwrap().to_dtype(slot.dtype).unwrap();
     let clip = VisualTokens { id: VisualId(1), tokens: Placed::new(clip.to_device(&slot.device).unwrap(), 0) };
     let greedy = SamplingParams::greedy(1.0);
     let penalized = SamplingParams::greedy(1.3);
@@ -171,6 +177,11 @@ fn together<'l>(
 #[test]
 fn each_gets_the_ids_that_it_gets_alone() {
     in_every_arithmetic(|loaded, what| {
+        // Candle's products round differently with the number of rows. In bf16 that can change an id; the test of bits
+        // below bounds what it does to the logits.
+        if !by_kernels(loaded) && loaded.model.devices().placement(0).dtype != DType::F32 {
+            return;
+        }
         let asked = questions(loaded);
         let alone: Vec<Option<Ids>> = asked.iter().map(|asked| Some(asked.alone(loaded))).collect();
         for reason in [StopReason::Stop, StopReason::Length, StopReason::Context] {
@@ -206,9 +217,7 @@ fn a_row_has_the_bits_that_it_has_alone() {
                     all.to_vec2::<f32>().unwrap().into_iter().enumerate().zip(single.iter_mut().zip(&ids))
                 {
                     let expected = session.step(id).unwrap();
-                    // Libraries of other devices choose their kernels by the number of rows.
-                    let by_kernels = loaded.model.devices().slots().iter().all(|slot| slot.kernels_name() != "candle");
-                    let tolerance = if by_kernels { 0.0 } else { 0.05 };
+                    let tolerance = if by_kernels(loaded) { 0.0 } else { 0.05 };
                     let differs = got.iter().zip(&expected).any(|(got, expected)| (got - expected).abs() > tolerance);
                     assert!(!differs && got.len() == expected.len(), "{what}: row {row} of {rows}, step {step}");
                 }

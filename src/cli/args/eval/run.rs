@@ -1,0 +1,105 @@
+//! What a run of `eval` takes.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueHint};
+use llava_video::eval::protocol::Protocol;
+use llava_video::eval::results::Scoring;
+use llava_video::eval::{Benchmark, Harness, Split};
+
+use super::super::asking::{CheckpointArgs, DeviceArgs};
+use super::super::batch::{CacheUse, GraceArgs, ResumeArgs, SharingArgs};
+use super::super::cache::CacheSizeArgs;
+use super::super::help::heading::{ANSWER, DEVICES, EVALUATION, FRAMES, OUTPUT};
+use super::super::named::one_of;
+use super::super::values::{at_least_one, positive};
+
+/// What a run of `eval` takes.
+#[derive(Debug, Args)]
+pub(crate) struct EvalRunArgs {
+    /// The benchmark, by its name in the harness; without one, --data holds questions of your own.
+    #[arg(value_name = "BENCHMARK", value_parser = one_of::<Benchmark>())]
+    pub(crate) benchmark: Option<Benchmark>,
+
+    /// The publisher's folder as it was downloaded, or one annotation file; of your own questions a file of JSON lines.
+    #[arg(long, value_name = "DIR|FILE", value_hint = ValueHint::AnyPath)]
+    pub(crate) data: PathBuf,
+
+    /// The folder with the videos. [default: that of the data]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) videos: Option<PathBuf>,
+
+    /// File for the records, one line a row; if it exists, the run goes on where that one stopped.
+    #[arg(short, long, value_name = "RESULTS.jsonl", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+
+    /// Run one part of a benchmark that has several, such as moving_count.
+    #[arg(long, value_name = "NAME", help_heading = EVALUATION)]
+    pub(crate) part: Option<String>,
+
+    /// Which rows: those behind the card's number, or the publisher's other test rows.
+    #[arg(long, value_parser = one_of::<Split>(), default_value = "card", help_heading = EVALUATION)]
+    pub(crate) split: Split,
+
+    /// Frames, pooling and time instruction.
+    #[arg(long, value_parser = one_of::<Protocol>(), default_value = "card", help_heading = EVALUATION)]
+    pub(crate) protocol: Protocol,
+
+    /// The tree of the harness whose prompts and parsers are used.
+    #[arg(long, value_parser = one_of::<Harness>(), default_value = "2024-09", help_heading = EVALUATION)]
+    pub(crate) harness: Harness,
+
+    /// How an answer is read.
+    #[arg(long, value_parser = one_of::<Scoring>(), default_value = "parse", help_heading = EVALUATION)]
+    pub(crate) scoring: Scoring,
+
+    /// Score what is there although rows, videos or answers are missing; the title says so.
+    #[arg(long, help_heading = EVALUATION)]
+    pub(crate) partial: bool,
+
+    /// Take N frames of a clip in place of the protocol's number.
+    #[arg(short = 'n', long, value_name = "N", value_parser = at_least_one, help_heading = FRAMES)]
+    pub(crate) frames: Option<usize>,
+
+    #[command(flatten)]
+    pub(crate) checkpoint: CheckpointArgs,
+
+    #[command(flatten)]
+    pub(crate) devices: DeviceArgs,
+
+    /// Decode the answers about N clips together: faster, but takes more memory.
+    #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one, help_heading = DEVICES)]
+    pub(crate) concurrency: usize,
+
+    /// Whether to use visual tokens that earlier runs kept on disk, and to keep new ones.
+    #[arg(long, value_name = "HOW", value_enum, default_value = "read", help_heading = DEVICES)]
+    pub(crate) cache: CacheUse,
+
+    #[command(flatten)]
+    pub(crate) cache_size: CacheSizeArgs,
+
+    /// Give up a clip when reading it, or answering about it, takes longer than this.
+    #[arg(long, value_name = "SECS", value_parser = positive, help_heading = ANSWER)]
+    pub(crate) item_timeout: Option<f64>,
+
+    /// Write counts and rates of the run to this file, as one JSON object.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = OUTPUT)]
+    pub(crate) summary: Option<PathBuf>,
+
+    /// Write a test split's file of answers to this directory. [default: that of the output]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = OUTPUT)]
+    pub(crate) submission_dir: Option<PathBuf>,
+
+    /// Print the figures as one JSON object instead of tables.
+    #[arg(long, help_heading = OUTPUT)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) resume: ResumeArgs,
+
+    #[command(flatten)]
+    pub(crate) grace: GraceArgs,
+
+    #[command(flatten)]
+    pub(crate) sharing: SharingArgs,
+}
