@@ -5,6 +5,7 @@ mod benchmark;
 pub mod compare;
 pub mod context;
 pub mod data;
+pub mod fetch;
 pub mod interval;
 pub mod judge;
 pub mod list;

@@ -35,6 +35,18 @@ pub fn annotation_files(benchmark: Benchmark, split: Split) -> Option<Vec<Vec<St
     Some(layout::parts(benchmark, split)?.into_iter().map(|part| part.files).collect())
 }
 
+/// The place of a part among those of its benchmark, by its name in any case, or by that of the harness's task.
+///
+/// # Errors
+/// No such split or part.
+pub fn part_index(benchmark: Benchmark, split: Split, name: &str) -> Result<usize, DataError> {
+    let all = layout::parts(benchmark, split).ok_or(DataError::NoSplit { benchmark })?;
+    // The harness's tasks have the benchmark's name before that of the part.
+    let own = name.strip_prefix(benchmark.name()).and_then(|rest| rest.strip_prefix('_')).unwrap_or(name);
+    let no_part = || DataError::NoPart { benchmark, name: name.to_owned(), parts: parts(benchmark) };
+    all.iter().position(|part| part.is_called(own)).ok_or_else(no_part)
+}
+
 /// Reads a benchmark from `data`: the publisher's folder as it was downloaded, or one annotation file.
 ///
 /// With `part`, that part alone. Of a benchmark of several parts, those that are not there are named in the result; at
@@ -46,12 +58,7 @@ pub fn annotation_files(benchmark: Benchmark, split: Split) -> Option<Vec<Vec<St
 pub fn read(data: &Path, benchmark: Benchmark, split: Split, part: Option<&str>) -> Result<Data, DataError> {
     let mut wanted = layout::parts(benchmark, split).ok_or(DataError::NoSplit { benchmark })?;
     if let Some(name) = part {
-        // The harness's tasks have the benchmark's name before that of the part.
-        let own = name.strip_prefix(benchmark.name()).and_then(|rest| rest.strip_prefix('_')).unwrap_or(name);
-        wanted.retain(|part| part.is_called(own));
-        if wanted.is_empty() {
-            return Err(DataError::NoPart { benchmark, name: name.to_owned(), parts: parts(benchmark) });
-        }
+        wanted = vec![wanted.swap_remove(part_index(benchmark, split, name)?)];
     }
     let mut read = Data { rows: Vec::new(), missing_parts: Vec::new() };
     if wanted.len() > 1 && data.is_file() {

@@ -24,7 +24,7 @@ const MARGIN_BYTES: u64 = 1 << 20;
 const MAX_HOPS: usize = 16;
 
 /// Where the entries of one archive go.
-pub struct Target<'a> {
+pub(super) struct Target<'a> {
     archive: &'a str,
     root: &'a Path,
     interrupt: &'a Interrupt,
@@ -63,17 +63,7 @@ impl<'a> Target<'a> {
 
     /// What is below the folder already, be it of this archive or of another.
     pub(super) fn kept_bytes(&self) -> u64 {
-        let (mut bytes, mut folders) = (0, vec![self.root.to_owned()]);
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-                match entry.metadata() {
-                    Ok(metadata) if metadata.is_dir() => folders.push(entry.path()),
-                    Ok(metadata) => bytes += metadata.len(),
-                    Err(_) => {}
-                }
-            }
-        }
-        bytes
+        disk::bytes_below(self.root)
     }
 
     /// Whether a file of this size is there.
