@@ -29,6 +29,7 @@
 mod attention;
 pub mod batch;
 pub mod bench;
+mod calendar;
 mod cgroup;
 pub mod checkpoint;
 pub mod demo;

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::claim;
 use super::claim::{ClaimError, Claims, End, Lease, Queue};
 use super::inputs::Input;
+use super::job::Job;
 use super::journal::{self, JobState, Journal, Standing};
 use super::record::{Failure, Record, Status};
 use super::schedule::{Desk, Finished, Next, Stop};
@@ -60,6 +61,21 @@ pub struct Made {
     pub body: Map<String, Value>,
 }
 
+impl Made {
+    /// The record of the input that it is about.
+    pub fn of(self, job: &Job) -> Record {
+        let Self { status, failure, body } = self;
+        Record { id: job.id.clone(), job: job.digest(), status, failure, body }
+    }
+}
+
+/// What others are told of a job: it failed where one of its records says so.
+fn end(records: &[Record]) -> End {
+    let worst = records.iter().find(|record| !record.status.is_done()).or(records.first());
+    let retryable = |record: &Record| record.failure.as_ref().is_some_and(|failure| failure.retryable);
+    End { status: worst.map_or(Status::Skipped, |record| record.status), retryable: worst.is_some_and(retryable) }
+}
+
 /// Told what becomes of the batch.
 pub trait Onlooker {
     /// A record was written.
@@ -69,7 +85,7 @@ pub trait Onlooker {
     fn stop(&mut self) -> Stop;
 }
 
-/// The books.
+/// The books. A job may stand for several records: `recorder` makes of what came of it what is recorded.
 pub struct Ledger<'b, R, O> {
     inputs: &'b [Input],
     todo: Todo,
@@ -98,7 +114,7 @@ struct Shared {
 impl<'b, R, O: Onlooker> Ledger<'b, R, O> {
     /// The books of a run whose output says what `standing` holds, with `todo` to do, by their places among `inputs`.
     /// With `claims`, each of these is done by the process that gets it first. Files beside clips that are done and lack
-    /// them are written at once. `recorder` makes of what came of a job what is recorded of it.
+    /// them are written at once. `recorder` makes of what came of a job, by its place, what is recorded of it.
     ///
     /// # Errors
     /// Files that cannot be read or written.
@@ -112,7 +128,7 @@ impl<'b, R, O: Onlooker> Ledger<'b, R, O> {
         onlooker: &'b mut O,
     ) -> Result<Self, LedgerError>
     where
-        R: FnMut(&Input, Finished<A>) -> Made,
+        R: FnMut(usize, Finished<A>) -> Vec<Record>,
     {
         for input in inputs {
             let JobState::Done { status } = standing.of(&input.job) else { continue };
@@ -151,10 +167,7 @@ impl<'b, R, O: Onlooker> Ledger<'b, R, O> {
         }
     }
 
-    fn record(&mut self, job: usize, made: Made) -> Result<(), LedgerError> {
-        let Made { status, failure, body } = made;
-        let input = &self.inputs[job];
-        let record = Record { id: input.job.id.clone(), job: input.job.digest(), status, failure, body };
+    fn record(&mut self, job: usize, records: &[Record]) -> Result<(), LedgerError> {
         let permit = match &mut self.todo {
             Todo::Alone(_) => None,
             Todo::Shared(shared) => {
@@ -166,7 +179,7 @@ impl<'b, R, O: Onlooker> Ledger<'b, R, O> {
                 }
             }
         };
-        if let Err(error) = self.journal.append(&record) {
+        if let Err(error) = records.iter().try_for_each(|record| self.journal.append(record)) {
             if let (Todo::Shared(shared), Some(permit)) = (&self.todo, permit) {
                 shared.claims.withdraw(permit)?;
             }
@@ -175,16 +188,17 @@ impl<'b, R, O: Onlooker> Ledger<'b, R, O> {
         if let (Todo::Shared(shared), Some(permit)) = (&self.todo, permit) {
             // What others hear of must be there for them to read.
             self.journal.sync()?;
-            let retryable = record.failure.as_ref().is_some_and(|failure| failure.retryable);
-            shared.claims.finish(permit, End { status, retryable })?;
+            shared.claims.finish(permit, end(records))?;
         }
-        self.onlooker.recorded(&record);
-        match &self.sidecars {
-            Some(sidecars) if matches!(status, Status::Ok | Status::Truncated) => {
-                sidecars.write(input, &record.value(self.journal.run()))
+        for record in records {
+            self.onlooker.recorded(record);
+            if let Some(sidecars) = &self.sidecars
+                && matches!(record.status, Status::Ok | Status::Truncated)
+            {
+                sidecars.write(&self.inputs[job], &record.value(self.journal.run()))?;
             }
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     fn next_job(&mut self) -> Result<Next, LedgerError> {
@@ -205,7 +219,7 @@ impl<'b, R, O: Onlooker> Ledger<'b, R, O> {
 
 impl<A, R, O> Desk<A> for Ledger<'_, R, O>
 where
-    R: FnMut(&Input, Finished<A>) -> Made,
+    R: FnMut(usize, Finished<A>) -> Vec<Record>,
     O: Onlooker,
 {
     type Error = LedgerError;
@@ -220,17 +234,18 @@ where
             }
             let mut body = Map::new();
             body.insert("reason".to_owned(), json!("its files were there already"));
-            self.record(job, Made { status: Status::Skipped, failure: None, body })?;
+            let made = Made { status: Status::Skipped, failure: None, body };
+            self.record(job, &[made.of(&self.inputs[job].job)])?;
         }
     }
 
     fn finish(&mut self, job: usize, finished: Finished<A>) -> Result<(), LedgerError> {
-        let made = (self.recorder)(&self.inputs[job], finished);
+        let records = (self.recorder)(job, finished);
         // What a signal ended is not done, and no failure.
-        if made.failure.as_ref().is_some_and(Failure::is_interrupt) {
+        if records.iter().filter_map(|record| record.failure.as_ref()).any(Failure::is_interrupt) {
             return Ok(());
         }
-        self.record(job, made)
+        self.record(job, &records)
     }
 
     fn look_around(&mut self) -> Result<Stop, LedgerError> {

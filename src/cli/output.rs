@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use indicatif::ProgressBar;
 use llava_video::batch::{LedgerError, journal, merge};
 use llava_video::engine::visual_cache;
+use llava_video::eval::fetch::FetchError;
 
 use super::exit::{ClosedPipe, Exit};
 use super::progress;
@@ -49,7 +50,7 @@ fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             })*
         };
     }
-    hint_of!(llava_video::Error, visual_cache::Error, LedgerError, journal::Error, merge::Error);
+    hint_of!(llava_video::Error, FetchError, visual_cache::Error, LedgerError, journal::Error, merge::Error);
     None
 }
 

@@ -14,7 +14,7 @@ use crate::model;
 
 /// Floating-point operations of one request, decode steps left out.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Work {
+pub(crate) struct Work {
     /// Vision tower and projector, per distinct frame.
     vision_flops_per_frame: f64,
     /// Prefill of a prompt of a given length.
@@ -24,7 +24,7 @@ struct Work {
 
 impl Work {
     /// Counts the matrix products that this checkpoint needs (two operations per multiplication).
-    fn of(checkpoint: &Checkpoint) -> Self {
+    pub(crate) fn of(checkpoint: &Checkpoint) -> Self {
         let vision = checkpoint.vision;
         let (patches, width) = ((vision.grid() * vision.grid()) as f64, vision.hidden_size as f64);
         let tower_mlp = checkpoint.tower_mlp_width() as f64;
@@ -44,7 +44,7 @@ impl Work {
     }
 
     /// Operations until the first token: `distinct_frames` through the tower, `prompt_tokens` through the decoder.
-    fn flops(&self, distinct_frames: usize, prompt_tokens: usize) -> f64 {
+    pub(crate) fn flops(&self, distinct_frames: usize, prompt_tokens: usize) -> f64 {
         let tokens = prompt_tokens as f64;
         let prefill = tokens * (self.prefill_flops_per_token + tokens * self.prefill_flops_per_token_pair);
         distinct_frames as f64 * self.vision_flops_per_frame + prefill

@@ -31,6 +31,7 @@ pub use choices::Choice;
 pub use clip::{ClipRequest, DEFAULT_FRAMES, PlannedClip, Reading, Selection};
 pub use error::{Error, PictureMisfit};
 pub use estimate::LongWork;
+pub(crate) use estimate::Work;
 pub use events::{Event, Observer, Stage, Stopwatch, Timings, Watch};
 pub use foreseen::Foreseen;
 pub use look::{Seen, Visual};

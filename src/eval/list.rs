@@ -40,12 +40,40 @@ pub fn facts(benchmark: Benchmark) -> Facts {
     };
     Facts {
         rows,
-        videos: (benchmark == Benchmark::VideoMme).then_some(900),
-        hours: None,
+        videos: videos(benchmark),
+        hours: hours(benchmark),
         download_bytes: None,
         licence: None,
         is_gated: benchmark == Benchmark::LongVideoBench,
         card_score,
+    }
+}
+
+/// Sources: the papers of ActivityNet-QA (arXiv 1906.02467: ten questions about each video), EgoSchema (2308.09126: a
+/// clip of its own for each question), NExT-QA (2105.08276), Perception Test (2305.13786) and Video-MME (2405.21075).
+fn videos(benchmark: Benchmark) -> Option<usize> {
+    match benchmark {
+        Benchmark::ActivityNetQa => Some(800),
+        Benchmark::EgoSchema => Some(5031),
+        Benchmark::EgoSchemaSubset => Some(500),
+        Benchmark::NextQa => Some(1000),
+        Benchmark::PerceptionTest => Some(5900),
+        Benchmark::VideoMme => Some(900),
+        Benchmark::Mlvu
+        | Benchmark::MvBench
+        | Benchmark::VideoChatGpt
+        | Benchmark::VideoDc
+        | Benchmark::LongVideoBench => None,
+    }
+}
+
+/// As the papers of EgoSchema (clips of three minutes) and Video-MME give it.
+fn hours(benchmark: Benchmark) -> Option<f64> {
+    match benchmark {
+        Benchmark::EgoSchema => Some(5031.0 * 3.0 / 60.0),
+        Benchmark::EgoSchemaSubset => Some(500.0 * 3.0 / 60.0),
+        Benchmark::VideoMme => Some(254.0),
+        _ => None,
     }
 }
 

@@ -85,10 +85,7 @@ pub fn locate(
     split: Split,
     row: &Row,
 ) -> Result<Video, VideoError> {
-    let (name, others) = name(benchmark, row)?;
-    if !stays_within(&name) {
-        return Err(VideoError::Name { row: row.row, name });
-    }
+    let (name, others) = name_within(benchmark, row)?;
     let place = place(benchmark, harness, split, row)?;
     let mut folders = vec![videos.join(place.cache).join(place.inside), videos.join(place.inside), videos.to_owned()];
     folders.dedup();
@@ -103,6 +100,16 @@ pub fn locate(
         Some(path) => Ok(Video::Clip(path.clone())),
         None => Ok(Video::Missing(Missing { tried, harness: at_missing(benchmark) })),
     }
+}
+
+/// Where the harness looks for a row's video first, within `HF_HOME`.
+///
+/// # Errors
+/// The row does not say which video it is about.
+pub fn expected(benchmark: Benchmark, harness: Harness, split: Split, row: &Row) -> Result<PathBuf, VideoError> {
+    let (name, _) = name_within(benchmark, row)?;
+    let place = place(benchmark, harness, split, row)?;
+    Ok(Path::new(place.cache).join(place.inside).join(name))
 }
 
 /// The part of its video that a row of MVBench is about, where it says so.
@@ -132,6 +139,15 @@ fn at_missing(benchmark: Benchmark) -> AtMissing {
         | Benchmark::VideoChatGpt
         | Benchmark::VideoDc
         | Benchmark::VideoMme => AtMissing::Exits,
+    }
+}
+
+/// [`name`], of those that lead nowhere else.
+fn name_within(benchmark: Benchmark, row: &Row) -> Result<(String, &'static [&'static str]), VideoError> {
+    let (name, others) = name(benchmark, row)?;
+    match stays_within(&name) {
+        true => Ok((name, others)),
+        false => Err(VideoError::Name { row: row.row, name }),
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::video::{FramePlan, SamplePolicy, plan};
 
 /// Pictures to the second in MVBench's folders of frames.
-const FOLDER_FPS: f64 = 3.0;
+pub const FOLDER_FPS: f64 = 3.0;
 
 /// The frames of a folder of `count` pictures, in the order of their names: always `max_frames`, evenly spread.
 ///

@@ -159,7 +159,9 @@ impl Dataset {
             return Err(Error::Offline { why: Box::new(why), by });
         }
         let listing = self.listing.clone();
-        drive(settings, &self.repo, Vec::new(), interrupt, on_event, move |session| bring_files(session, &listing, &files))
+        drive(settings, &self.repo, Vec::new(), interrupt, on_event, move |session| {
+            bring_files(session, &listing, &files)
+        })
     }
 
     /// Takes files out of the cache, so that their room is free: those that were unpacked elsewhere.

@@ -238,6 +238,30 @@ pub(crate) enum CacheUse {
 }
 
 impl WorkArgs {
+    /// Where every input has its questions, and whole clips are asked about.
+    pub(super) fn of_inputs(
+        asking: AskingArgs,
+        concurrency: usize,
+        (cache, cache_size): (CacheUse, CacheSizeArgs),
+        item_timeout: Option<f64>,
+    ) -> Self {
+        let (question, questions, choices, choices_file) = (Vec::new(), None, Vec::new(), None);
+        let (window, stride) = (None, None);
+        Self {
+            question,
+            questions,
+            choices,
+            choices_file,
+            window,
+            stride,
+            item_timeout,
+            concurrency,
+            cache,
+            cache_size,
+            asking,
+        }
+    }
+
     /// The windows, if clips are cut.
     pub(crate) fn windowing(&self) -> Option<Windowing> {
         let window_secs = self.window?;

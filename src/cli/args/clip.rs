@@ -62,6 +62,12 @@ pub(crate) struct FrameArgs {
 }
 
 impl FrameArgs {
+    /// Where every input says which frames it takes; of a directory of pictures, `image_fps` a second.
+    pub(super) fn of_inputs(image_fps: f64) -> Self {
+        let (frames, fps, start, end, at, decode_timeout) = (None, None, None, None, Vec::new(), None);
+        Self { frames, fps, start, end, at, image_fps, strict: false, decode_timeout }
+    }
+
     /// Which frames to take.
     pub(crate) fn selection(&self) -> Result<Selection, UsageError> {
         if !self.at.is_empty() {

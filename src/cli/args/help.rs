@@ -124,6 +124,17 @@ pub(super) const EVAL: &str = with_exit_codes!(
   llava-video eval --data items.jsonl -o results.jsonl -m demo"#
 );
 
+pub(super) const EVAL_FETCH: &str = with_exit_codes!(
+    r#"
+  llava-video eval fetch videomme --data videomme --dry-run
+  llava-video eval fetch videomme --data videomme --discard-archives
+  llava-video eval fetch mvbench --part moving_count --data mvbench
+  llava-video eval fetch longvideobench --data longvideobench --annotations-only
+
+Environment: HF_HOME or HF_HUB_CACHE (where downloads are kept), HF_TOKEN (access token, which benchmarks behind a gate
+need), HF_ENDPOINT (another server), HF_HUB_OFFLINE=1, HF_HUB_DOWNLOAD_TIMEOUT, HTTPS_PROXY and NO_PROXY."#
+);
+
 pub(super) const CACHE: &str = with_exit_codes!(
     r#"
   llava-video cache info
@@ -155,7 +166,7 @@ mod tests {
     #[test]
     fn every_example_is_a_command_that_parses() {
         let mut count = 0;
-        for help in [PROGRAM, ASK, CHAT, BATCH, WORKER, FRAMES, PROBE, SCORE, BENCH, EVAL, CACHE] {
+        for help in [PROGRAM, ASK, CHAT, BATCH, WORKER, FRAMES, PROBE, SCORE, BENCH, EVAL, EVAL_FETCH, CACHE] {
             for line in help.lines().filter(|line| line.starts_with("  ")) {
                 let ours = line.split(" | ").map(str::trim).find(|part| part.starts_with("llava-video ")).expect(line);
                 assert!(Cli::try_parse_from(words(ours)).is_ok(), "{ours}");

@@ -28,6 +28,13 @@ pub(crate) struct Common<'a> {
     pub(crate) has_windows: bool,
 }
 
+impl Told {
+    /// What is recorded of the piece.
+    pub(crate) fn into_keys(self) -> Map<String, Value> {
+        self.keys
+    }
+}
+
 /// What is recorded of a piece.
 pub(crate) fn tell(outcome: &PieceOutcome<'_>) -> Told {
     let mut keys = Map::new();
@@ -56,6 +63,11 @@ impl<'a> Common<'a> {
         Self { model: &asking.checkpoint.model, devices, quantize: asking.checkpoint.quantize.quantize, has_windows }
     }
 
+    /// What all records of the run say of it.
+    pub(crate) fn run(&self) -> Map<String, Value> {
+        record::run(self.model, self.devices, self.quantize)
+    }
+
     /// What is recorded of a job.
     pub(crate) fn made(&self, job: &Job, finished: Finished<Told>) -> Made {
         let Finished { pieces, failure } = finished;
@@ -76,7 +88,7 @@ impl<'a> Common<'a> {
         } else if let Some(told) = told.into_iter().next() {
             body = told.keys;
         }
-        body.extend(record::run(self.model, self.devices, self.quantize));
+        body.extend(self.run());
         body.insert("meta".to_owned(), json!(job.meta));
         Made { status, failure, body }
     }

@@ -1,22 +1,22 @@
 //! `batch`: many clips, each answered exactly once, whatever happens in between.
 
-mod body;
+pub(crate) mod body;
 mod gathered;
 mod merge;
-mod onlooker;
-mod refusals;
-mod stop;
+pub(crate) mod onlooker;
+pub(crate) mod refusals;
+pub(crate) mod stop;
 pub(crate) mod worker;
-mod works;
+pub(crate) mod works;
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use llava_video::batch::claim::{self, Claims};
-use llava_video::batch::inputs::Input;
 use llava_video::batch::journal::{Fsync, JobState, Journal, Policy, Standing, Survey};
 use llava_video::batch::sidecar::Layout;
-use llava_video::batch::{Lanes, Ledger, Run, Shard, ShardChoice, Sidecars, schedule};
+use llava_video::batch::{Lanes, Ledger, Run, Shard, ShardChoice, Sidecars, Summary, schedule};
 use llava_video::size::counted;
 
 use super::args::{BatchArgs, BatchCommand, BatchRunArgs};
@@ -81,7 +81,10 @@ fn batch(args: &BatchRunArgs, printer: &mut Printer) -> Result<Exit> {
     let began = Instant::now();
     let total = todo.len();
     let common = Common::new(&args.work, works.devices());
-    let recorder = |input: &Input, finished| common.made(&input.job, finished);
+    let recorder = |place: usize, finished| {
+        let job = &inputs[place].job;
+        vec![common.made(job, finished).of(job)]
+    };
     let mut progress = Progress::new(printer, &stopper, total);
     let mut ledger = Ledger::open(&inputs, todo, (journal, &standing), claims, sidecars, recorder, &mut progress)?;
     let (is_complete, busy) = match total {
@@ -105,8 +108,7 @@ fn batch(args: &BatchRunArgs, printer: &mut Printer) -> Result<Exit> {
     let summary = tally.summary(survey.done, began.elapsed(), busy);
     printer.note(&summary.to_string());
     if let Some(path) = &args.summary {
-        let text = serde_json::to_string_pretty(&summary).context("cannot write the summary as JSON")? + "\n";
-        std::fs::write(path, text).with_context(|| format!("cannot write the summary to `{}`", path.display()))?;
+        write_summary(&summary, path)?;
     }
     match stopper.signal().filter(|_| !is_complete) {
         Some(signal) => Ok(Exit::Interrupted(signal)),
@@ -115,7 +117,14 @@ fn batch(args: &BatchRunArgs, printer: &mut Printer) -> Result<Exit> {
     }
 }
 
-fn is_to_do(state: JobState, retry_errors: bool) -> bool {
+/// Writes what `--summary` names.
+pub(crate) fn write_summary(summary: &Summary, path: &Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(summary).context("cannot write the summary as JSON")? + "\n";
+    std::fs::write(path, text).with_context(|| format!("cannot write the summary to `{}`", path.display()))
+}
+
+/// Whether an input is still to be answered.
+pub(crate) fn is_to_do(state: JobState, retry_errors: bool) -> bool {
     match state {
         JobState::Done { .. } => false,
         JobState::Failed { retryable } => retryable || retry_errors,
@@ -124,7 +133,7 @@ fn is_to_do(state: JobState, retry_errors: bool) -> bool {
 }
 
 /// What a run says first.
-fn first_line(survey: &Survey, to_do: usize, standing: &Standing) -> String {
+pub(crate) fn first_line(survey: &Survey, to_do: usize, standing: &Standing) -> String {
     let failed = survey.failed + survey.retryable;
     let mut line = format!("{} done, {failed} failed, {to_do} to do", survey.done);
     if survey.unknown > 0 {
@@ -136,7 +145,8 @@ fn first_line(survey: &Survey, to_do: usize, standing: &Standing) -> String {
     line
 }
 
-fn shard(text: Option<&str>) -> Result<Option<Shard>> {
+/// The share that `--shard` means.
+pub(crate) fn shard(text: Option<&str>) -> Result<Option<Shard>> {
     let Some(text) = text else { return Ok(None) };
     let choice: ShardChoice = text.parse().map_err(|error| UsageError(format!("--shard {text}: {error}")))?;
     let shard = choice.shard(|name| std::env::var(name).ok()).map_err(|error| UsageError(error.to_string()))?;

@@ -14,7 +14,7 @@ use crate::cli::args::BatchRunArgs;
 use crate::cli::exit::UsageError;
 
 /// Whether two paths lead to one file, or would if it were there.
-fn is_one_place(a: &Path, b: &Path) -> bool {
+pub(crate) fn is_one_place(a: &Path, b: &Path) -> bool {
     let folder =
         |path: &Path| path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new(".")).to_owned();
     same_file(a, b) || (a.file_name() == b.file_name() && same_file(&folder(a), &folder(b)))

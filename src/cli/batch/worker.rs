@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use llava_video::batch::inputs::{Input, RunWide, gather};
 use llava_video::batch::schedule::{self, Desk, Finished, Next, Stop};
-use llava_video::batch::{Failure, Lanes, Made, Record, Run, Status};
+use llava_video::batch::{Failure, Lanes, Record, Run, Status};
 use serde_json::{Map, Value};
 
 use super::body::{self, Common, Told};
@@ -134,13 +134,12 @@ impl Desk<Told> for Counter<'_> {
     fn finish(&mut self, job: usize, finished: Finished<Told>) -> Result<()> {
         self.print_refused(job)?;
         let job = &self.inputs[job].job;
-        let Made { status, failure, body } = self.common.made(job, finished);
+        let record = self.common.made(job, finished).of(job);
         // What a signal ended is not done, and no failure.
-        if failure.as_ref().is_some_and(Failure::is_interrupt) {
+        if record.failure.as_ref().is_some_and(Failure::is_interrupt) {
             return Ok(());
         }
-        self.failed += usize::from(status == Status::Error);
-        let record = Record { id: job.id.clone(), job: job.digest(), status, failure, body };
+        self.failed += usize::from(record.status == Status::Error);
         self.printer.line(record.line(self.run).trim_end())
     }
 

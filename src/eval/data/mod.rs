@@ -29,22 +29,21 @@ pub fn parts(benchmark: Benchmark) -> Vec<&'static str> {
     layout::parts(benchmark, Split::Card).unwrap_or_default().iter().filter_map(|part| part.name).collect()
 }
 
+/// The part that a name stands for: in any case, and as the harness's tasks have it, the benchmark's name before it.
+///
+/// # Errors
+/// There is none.
+pub fn part_called(benchmark: Benchmark, name: &str) -> Result<&'static str, DataError> {
+    let own = name.strip_prefix(benchmark.name()).and_then(|rest| rest.strip_prefix('_')).unwrap_or(name);
+    let all = layout::parts(benchmark, Split::Card).unwrap_or_default();
+    let found = all.iter().find(|part| part.is_called(own)).and_then(|part| part.name);
+    found.ok_or_else(|| DataError::NoPart { benchmark, name: name.to_owned(), parts: parts(benchmark) })
+}
+
 /// The files of each table of a benchmark, within the publisher's folder: the names by which it goes, the first that is
 /// there. `*` stands for any text; none where the benchmark has no such split.
 pub fn annotation_files(benchmark: Benchmark, split: Split) -> Option<Vec<Vec<String>>> {
     Some(layout::parts(benchmark, split)?.into_iter().map(|part| part.files).collect())
-}
-
-/// The place of a part among those of its benchmark, by its name in any case, or by that of the harness's task.
-///
-/// # Errors
-/// No such split or part.
-pub fn part_index(benchmark: Benchmark, split: Split, name: &str) -> Result<usize, DataError> {
-    let all = layout::parts(benchmark, split).ok_or(DataError::NoSplit { benchmark })?;
-    // The harness's tasks have the benchmark's name before that of the part.
-    let own = name.strip_prefix(benchmark.name()).and_then(|rest| rest.strip_prefix('_')).unwrap_or(name);
-    let no_part = || DataError::NoPart { benchmark, name: name.to_owned(), parts: parts(benchmark) };
-    all.iter().position(|part| part.is_called(own)).ok_or_else(no_part)
 }
 
 /// Reads a benchmark from `data`: the publisher's folder as it was downloaded, or one annotation file.
@@ -58,7 +57,8 @@ pub fn part_index(benchmark: Benchmark, split: Split, name: &str) -> Result<usiz
 pub fn read(data: &Path, benchmark: Benchmark, split: Split, part: Option<&str>) -> Result<Data, DataError> {
     let mut wanted = layout::parts(benchmark, split).ok_or(DataError::NoSplit { benchmark })?;
     if let Some(name) = part {
-        wanted = vec![wanted.swap_remove(part_index(benchmark, split, name)?)];
+        let own = part_called(benchmark, name)?;
+        wanted.retain(|part| part.name == Some(own));
     }
     let mut read = Data { rows: Vec::new(), missing_parts: Vec::new() };
     if wanted.len() > 1 && data.is_file() {

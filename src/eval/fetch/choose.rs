@@ -23,12 +23,13 @@ pub(super) fn choose(
     id: &str,
     names: &[&str],
 ) -> Result<Vec<Chosen>, FetchError> {
-    let part = part(request)?;
+    let part = request.part.map(|name| data::part_called(request.benchmark, name)).transpose()?;
     let mut chosen = Vec::new();
     let missing =
         |expected: &[String]| FetchError::NoFile { repository: id.to_owned(), expected: expected.join(" or ") };
     for (index, patterns) in repository.annotations.iter().enumerate() {
-        if part.is_some_and(|(wanted, _)| wanted != index) {
+        // A benchmark with parts has a table for each.
+        if part.is_some_and(|part| data::parts(request.benchmark).get(index) != Some(&part)) {
             continue;
         }
         let files = patterns.iter().map(|pattern| matching(names, pattern)).find(|files| !files.is_empty());
@@ -38,7 +39,6 @@ pub(super) fn choose(
     if request.annotations_only {
         return Ok(chosen);
     }
-    let part = part.and_then(|(_, name)| name);
     for archive in &repository.archives {
         let found = of_archive(request, archive, part, names);
         if found.is_empty() && part != Some(NTU_PART) {
@@ -49,16 +49,10 @@ pub(super) fn choose(
     Ok(chosen)
 }
 
-/// The place and the name of the part that is asked for.
-fn part(request: &Request) -> Result<Option<(usize, Option<&'static str>)>, FetchError> {
-    let Some(name) = request.part else { return Ok(None) };
-    let index = data::part_index(request.benchmark, request.split, name)?;
-    Ok(Some((index, data::parts(request.benchmark).get(index).copied())))
-}
-
 fn of_archive(request: &Request, archive: &Archive, part: Option<&str>, names: &[&str]) -> Vec<Chosen> {
     let mut files = matching(names, archive.files);
-    let each = |what: What, files: Vec<usize>| files.into_iter().map(|file| Chosen { what, files: vec![file] }).collect();
+    let each =
+        |what: What, files: Vec<usize>| files.into_iter().map(|file| Chosen { what, files: vec![file] }).collect();
     match archive.kind {
         ArchiveKind::Zip => {
             if let (Benchmark::MvBench, Some(part)) = (request.benchmark, part) {
@@ -123,7 +117,12 @@ mod tests {
     use crate::eval::list::repository;
     use crate::eval::{Harness, Split};
 
-    fn chosen(benchmark: Benchmark, harness: Harness, part: Option<&str>, names: &[&str]) -> Result<Vec<String>, String> {
+    fn chosen(
+        benchmark: Benchmark,
+        harness: Harness,
+        part: Option<&str>,
+        names: &[&str],
+    ) -> Result<Vec<String>, String> {
         let request = Request {
             benchmark,
             harness,
@@ -176,6 +175,8 @@ mod tests {
         assert_eq!(of(Harness::September2024, "scene_transition").len(), 3, "no archive has its name");
         let all = chosen(Benchmark::MvBench, Harness::September2024, None, &names).unwrap();
         assert_eq!(all.len(), 22);
-        assert!(chosen(Benchmark::MvBench, Harness::Head, Some("none"), &names).unwrap_err().contains("no part `none`"));
+        assert!(
+            chosen(Benchmark::MvBench, Harness::Head, Some("none"), &names).unwrap_err().contains("no part `none`")
+        );
     }
 }

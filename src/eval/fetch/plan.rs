@@ -8,7 +8,7 @@ use super::error::FetchError;
 use super::marker::Marker;
 use super::unpack;
 use crate::disk::{self, NoSpace};
-use crate::eval::data::DataError;
+use crate::eval::data::{DataError, part_called};
 use crate::eval::list::{Repository, repository};
 use crate::eval::{Benchmark, Harness, Split};
 use crate::hub::{self, Dataset, DatasetFile, RepoName, Settings, Terms};
@@ -148,6 +148,7 @@ pub fn plan(
 ) -> Result<Plan, FetchError> {
     let known = repository(request.benchmark, request.harness, request.split)
         .ok_or(DataError::NoSplit { benchmark: request.benchmark })?;
+    let part = request.part.map(|name| part_called(request.benchmark, name)).transpose()?;
     let (name, dataset) = listed(request, &known, settings, interrupt, on_event)?;
     let names: Vec<&str> = dataset.files.iter().map(|file| file.name.as_str()).collect();
     let item = |Chosen { what, files }: Chosen| {
@@ -158,7 +159,7 @@ pub fn plan(
     Ok(Plan {
         benchmark: request.benchmark,
         items,
-        by_hand: by_hand(request.benchmark, request.harness, request.split, request.part),
+        by_hand: by_hand(request.benchmark, request.harness, request.split, part),
         data: request.data.to_owned(),
         folder: known.folder,
         repository: name,
@@ -252,7 +253,8 @@ impl Plan {
     /// Bytes of the archives that are still to be unpacked. Videos do not shrink, so that these are about as many
     /// unpacked.
     pub fn unpack_bytes(&self) -> u64 {
-        let left = self.items.iter().filter(|item| matches!(item.what, What::Archive(_)) && item.state != State::InPlace);
+        let left =
+            self.items.iter().filter(|item| matches!(item.what, What::Archive(_)) && item.state != State::InPlace);
         left.map(Item::bytes).sum()
     }
 

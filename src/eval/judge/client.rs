@@ -9,6 +9,7 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Timeout};
 
 use super::retry::Attempt;
+use crate::calendar::{http_date, unix_seconds};
 
 /// A reply has few tokens; what is longer than this is none.
 const MAX_BODY_BYTES: u64 = 4 << 20;
@@ -95,8 +96,18 @@ impl Endpoint {
         &self.url
     }
 
-    fn host(&self) -> &str {
+    /// The server, with its port where one is named.
+    pub fn host(&self) -> &str {
         self.url.split('/').nth(2).unwrap_or_default()
+    }
+
+    /// A body without the key, should the server repeat that: what is kept of it may be shown.
+    fn without_key(&self, body: Vec<u8>) -> Vec<u8> {
+        let is_there = |key: &&String| body.windows(key.len()).any(|bytes| bytes == key.as_bytes());
+        match self.key.as_ref().filter(is_there) {
+            Some(key) => String::from_utf8_lossy(&body).replace(key.as_str(), "[key]").into_bytes(),
+            None => body,
+        }
     }
 
     /// A server's words on one line, without the key, should it repeat that.
@@ -144,6 +155,11 @@ impl Client {
         Self { agent, endpoint }
     }
 
+    /// The server that is asked.
+    pub fn host(&self) -> &str {
+        self.endpoint.host()
+    }
+
     /// Posts a body once.
     ///
     /// # Errors
@@ -164,7 +180,7 @@ impl Client {
         };
         let (status, retry_after) = (response.status().as_u16(), pause(response.headers()));
         let body = match response.body_mut().with_config().limit(MAX_BODY_BYTES).read_to_vec() {
-            Ok(body) => body,
+            Ok(body) => self.endpoint.without_key(body),
             Err(error) => return Ok(nothing(&error, retry_after)),
         };
         let words = || {
@@ -192,10 +208,13 @@ fn reason(error: &ureq::Error) -> String {
     }
 }
 
-/// `Retry-After` in seconds; a date is left to the pause that is made anyway.
+/// `Retry-After`: seconds, or a date.
 fn pause(headers: &HeaderMap) -> Option<Duration> {
-    let seconds: f64 = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim().parse().ok()?;
-    Duration::try_from_secs_f64(seconds).ok()
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => Some(Duration::from_secs(http_date(text)?.saturating_sub(unix_seconds()))),
+    }
 }
 
 #[cfg(test)]
@@ -230,16 +249,22 @@ mod tests {
             let error = Endpoint::new(&url, Some(KEY)).unwrap_err();
             assert!(!format!("{error} {error:?}").contains("secret"));
         }
+        let body = endpoint.without_key(format!("{{\"content\": \"{KEY}\"}}").into_bytes());
+        assert_eq!(String::from_utf8(body).unwrap(), "{\"content\": \"[key]\"}");
         let error = Endpoint::new("https://a.example", Some("very-secret\nkey")).unwrap_err();
         assert_eq!(error, ClientError::BadKey);
     }
 
     #[test]
-    fn pauses_are_seconds() {
+    fn pauses_are_seconds_or_dates() {
         for (value, secs) in [("7", Some(7.0)), ("1.5", Some(1.5)), ("-1", None), ("inf", None), ("Wed, 21 Oct", None)]
         {
             let headers = HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().unwrap())]);
             assert_eq!(pause(&headers), secs.map(Duration::from_secs_f64), "{value}");
         }
+        let until = |date: &str| pause(&HeaderMap::from_iter([(header::RETRY_AFTER, date.parse().unwrap())])).unwrap();
+        assert_eq!(until("Wed, 21 Oct 2015 07:28:00 GMT"), Duration::ZERO);
+        let years = until("Fri, 21 Oct 2099 07:28:00 GMT").as_secs() / 86_400 / 365;
+        assert!(years < 2099 - 2025, "{years}");
     }
 }

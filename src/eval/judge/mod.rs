@@ -16,7 +16,7 @@ pub use self::messages::{Message, Question, Side, messages, request_body};
 pub use self::pairs::{ConsistencyAnswer, ConsistencyPair, pair};
 pub use self::reply::{Verdict, VerdictError, read_activitynetqa, read_score, verdict};
 pub use self::retry::{Attempt, Outcome, Persistence, Retry, Step};
-pub use self::run::{Judged, Manner, RunError, Store, Task, judge_all};
+pub use self::run::{Judged, Manner, RunError, Store, Task, judge_all, request_key};
 
 use super::{Benchmark, Harness};
 

@@ -20,6 +20,16 @@ pub use self::parsed::Parsed;
 use super::python::strip;
 use super::{BadColumn, Benchmark, Harness, Row};
 
+/// The letter of one of `options` in an output, by the parser of NExT-QA.
+pub(crate) fn letter(output: &str, options: &[&str]) -> Parsed {
+    mmmu::last(output, options)
+}
+
+/// How many options a row of LongVideoBench has.
+pub(crate) fn longvideobench_options(row: &Row) -> Result<usize, BadColumn> {
+    Ok(options::longvideobench(row)?.len())
+}
+
 /// Whether a parser of the benchmark may draw at random.
 pub fn may_draw(benchmark: Benchmark) -> bool {
     matches!(

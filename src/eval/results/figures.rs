@@ -21,29 +21,41 @@ pub struct Outcome {
     pub drawn: (usize, usize),
 }
 
-/// The table over records of one run. Rows without a record are in it as absent.
-pub fn figures(records: &[ResultRecord]) -> Table {
-    let Outcome { samples, absent, drawn, .. } = outcome(records);
-    let common = records.first().map(|record| &record.eval);
-    let benchmark = common.and_then(|eval| eval.benchmark);
-    let averaging = match (benchmark, common.and_then(|eval| eval.harness)) {
-        (Some(benchmark), harness) => {
-            averaging(benchmark, harness.unwrap_or_default(), common.map(|eval| eval.split).unwrap_or_default())
-        }
-        (None, _) => Averaging::Rows,
-    };
-    let is_cards = common.is_some_and(|eval| eval.split == Split::Card);
-    let card = benchmark.filter(|_| is_cards).and_then(|benchmark| facts(benchmark).card_score);
-    table(&samples, absent, &averaging, benchmark.map_or(100.0, scale), card, drawn)
+impl Outcome {
+    /// The table over it, of a run that has this in common.
+    pub fn table(self, common: &Eval) -> Table {
+        let Self { samples, absent, drawn, .. } = self;
+        let averaging = match common.benchmark {
+            Some(benchmark) => averaging(benchmark, common.harness.unwrap_or_default(), common.split),
+            None => Averaging::Rows,
+        };
+        let card = common.benchmark.filter(|_| common.split == Split::Card);
+        let card = card.and_then(|benchmark| facts(benchmark).card_score);
+        table(&samples, absent, &averaging, common.benchmark.map_or(100.0, scale), card, drawn)
+    }
 }
 
-/// What records of one run come to.
+/// The table over records of one run. Rows without a record are in it as absent.
+pub fn figures(records: &[ResultRecord]) -> Table {
+    match records.first() {
+        Some(first) => outcome(records).table(&first.eval),
+        None => table(&[], Vec::new(), &Averaging::Rows, 100.0, None, (0, 0)),
+    }
+}
+
+/// What records of one run come to, and rows that have no record as far as the records say how many there are.
 pub fn outcome(records: &[ResultRecord]) -> Outcome {
+    let mut outcome = of_records(records);
+    outcome.absent.extend(without_record(records));
+    outcome
+}
+
+/// What records of one run come to; rows without a record are not looked for.
+pub fn of_records(records: &[ResultRecord]) -> Outcome {
     let mut outcome = Outcome::default();
     for record in records {
         add(&mut outcome, record);
     }
-    outcome.absent.extend(without_record(records));
     outcome
 }
 

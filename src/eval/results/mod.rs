@@ -2,11 +2,15 @@
 //! are made of.
 
 mod figures;
+mod harness;
 mod read;
 mod record;
+mod scored;
 mod verdict;
 
-pub use self::figures::{Outcome, figures, outcome};
+pub use self::figures::{Outcome, figures, of_records, outcome};
+pub use self::harness::{PartFigures, handed_in, harness_figures, harness_mean};
 pub use self::read::{Results, ResultsError, read};
 pub use self::record::{Eval, ResultRecord, Scoring, kind};
+pub use self::scored::row_id;
 pub use self::verdict::SideVerdict;

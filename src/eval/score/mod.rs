@@ -18,7 +18,7 @@ pub use self::aggregate::{aggregate, mean_of_parts};
 pub use self::figure::{Aggregate, AggregateError, Figure};
 pub use self::groups::{Group, groups, video};
 pub use self::judged::samples as judged_samples;
-pub use self::row::score_row;
+pub use self::row::{score_row, score_row_of};
 pub use self::scored::Scored;
 pub(crate) use self::table::observations;
 pub use self::table::{Absence, Absent, Averaging, Line, Sample, Table, averaging, scale, table};

@@ -23,7 +23,13 @@ pub(super) fn record(
     let column = |name: &str| row.columns.get(name).cloned().ok_or_else(|| row.bad(name, "there"));
     let score = i32::from(scored.is_correct == Some(true));
     let fields = match benchmark {
-        Benchmark::ActivityNetQa | Benchmark::VideoChatGpt | Benchmark::VideoDc => json!({ "pred": output }),
+        Benchmark::VideoChatGpt if row.part.as_deref() == Some("Consistency") => consistency(row, output)?,
+        Benchmark::ActivityNetQa | Benchmark::VideoChatGpt | Benchmark::VideoDc => json!({
+            "video_name": column("video_name")?,
+            "Q": column("question")?,
+            "A": column("answer")?,
+            "pred": output,
+        }),
         Benchmark::EgoSchema => json!({ row.text("video_idx")?: index(scored) }),
         Benchmark::EgoSchemaSubset => json!({ "pred": index(scored), "ground_truth": column("answer")? }),
         Benchmark::Mlvu => json!({
@@ -69,6 +75,15 @@ pub(super) fn record(
         Value::Object(fields) => Ok(fields),
         _ => unreachable!("each of them is an object"),
     }
+}
+
+/// One of the two questions says `None` in words.
+fn consistency(row: &Row, output: &str) -> Result<Value, BadColumn> {
+    let (video, answer) = (row.text("video_name")?, row.text("answer")?);
+    Ok(match row.text("question_1")? {
+        "None" => json!({ "video_name": video, "Q2": row.text("question_2")?, "A": answer, "pred2": output }),
+        first => json!({ "video_name": video, "Q1": first, "A": answer, "pred1": output }),
+    })
 }
 
 /// The column that names a row of LongVideoBench: in 2024 that of the video.

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::record::longvideobench_id;
+use crate::calendar;
 use crate::eval::python::strip;
 use crate::eval::python_json::dumps;
 use crate::eval::{BadColumn, Benchmark, Harness, Row, Split};
@@ -14,6 +15,11 @@ pub struct Submission {
     pub name: String,
     /// Its text, which no newline ends.
     pub text: String,
+}
+
+/// Now, as the names of files have it: `2026-11-26-12-03-04`. The harness has local time there; this is UTC.
+pub fn now() -> String {
+    calendar::now().replace(['T', ':'], "-").replace('Z', "")
 }
 
 /// Whether the harness hands in a file for this split.
@@ -91,6 +97,12 @@ mod tests {
         assert_eq!(submission.text, "{\n    \"a\": 3,\n    \"\\u00e9\": 2\n}");
         assert_eq!(egoschema(&[], "x").text, "{}");
         assert_eq!(egoschema(&[Map::from_iter([("a".to_owned(), Value::Null)])], "x").text, "{\n    \"a\": -1\n}");
+    }
+
+    #[test]
+    fn names_have_the_time_as_the_harness_writes_it() {
+        let now = now();
+        assert!(now.len() == 19 && now.chars().all(|c| c == '-' || c.is_ascii_digit()), "{now}");
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! The arguments of `eval`.
 
+mod fetch;
 mod run;
 
 use clap::{Args, Subcommand};
 
+use super::help;
+
+pub(crate) use fetch::FetchArgs;
 pub(crate) use run::EvalRunArgs;
 
 /// The arguments of `eval`.
@@ -18,4 +22,8 @@ pub(crate) struct EvalArgs {
 }
 
 #[derive(Debug, Subcommand)]
-pub(crate) enum EvalCommand {}
+pub(crate) enum EvalCommand {
+    /// Download a benchmark and unpack it where the evaluation looks for it; what is there already stays.
+    #[command(after_help = help::EVAL_FETCH)]
+    Fetch(FetchArgs),
+}

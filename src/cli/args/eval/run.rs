@@ -1,18 +1,25 @@
 //! What a run of `eval` takes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
-use llava_video::eval::protocol::Protocol;
+use llava_video::checkpoint::ConfigOverride;
+use llava_video::eval::protocol::{Protocol, Settings};
 use llava_video::eval::results::Scoring;
+use llava_video::eval::run::{Manner, Source};
+use llava_video::eval::wrapper::FOLDER_FPS;
 use llava_video::eval::{Benchmark, Harness, Split};
 
-use super::super::asking::{CheckpointArgs, DeviceArgs};
-use super::super::batch::{CacheUse, GraceArgs, ResumeArgs, SharingArgs};
+use super::super::asking::{AskingArgs, CheckpointArgs, DeviceArgs};
+use super::super::batch::{CacheUse, GraceArgs, ResumeArgs, SharingArgs, WorkArgs};
 use super::super::cache::CacheSizeArgs;
+use super::super::clip::FrameArgs;
 use super::super::help::heading::{ANSWER, DEVICES, EVALUATION, FRAMES, OUTPUT};
 use super::super::named::one_of;
 use super::super::values::{at_least_one, positive};
+
+/// The answers themselves say how long they are; without a limit of theirs this one holds.
+const MAX_NEW_TOKENS: usize = 1024;
 
 /// What a run of `eval` takes.
 #[derive(Debug, Args)]
@@ -102,4 +109,48 @@ pub(crate) struct EvalRunArgs {
 
     #[command(flatten)]
     pub(crate) sharing: SharingArgs,
+}
+
+impl EvalRunArgs {
+    /// Where the rows come from.
+    pub(crate) fn source(&self) -> Source {
+        let Self { harness, split, .. } = *self;
+        self.benchmark.map_or(Source::Own, |benchmark| Source::Benchmark { benchmark, harness, split })
+    }
+
+    /// How the run goes.
+    pub(crate) fn manner(&self) -> Manner {
+        Manner { protocol: self.protocol, scoring: self.scoring, frames: self.frames }
+    }
+
+    /// The folder with the videos.
+    pub(crate) fn videos(&self) -> &Path {
+        let beside = || match self.data.is_file() {
+            true => self.data.parent().unwrap_or(Path::new("")),
+            false => &self.data,
+        };
+        self.videos.as_deref().unwrap_or_else(beside)
+    }
+
+    /// How the rows are answered. What the protocol sets stands before the overrides of the command line.
+    pub(crate) fn work(&self) -> WorkArgs {
+        let Settings { time_instruction, config, sampling: _ } = self.manner().settings();
+        let mut checkpoint = self.checkpoint.clone();
+        let of_protocol = config.into_iter().map(|(key, value)| ConfigOverride { key: key.to_owned(), value });
+        checkpoint.overrides.splice(0..0, of_protocol);
+        let asking = AskingArgs {
+            frames: FrameArgs::of_inputs(FOLDER_FPS),
+            checkpoint,
+            time_instruction,
+            system: None,
+            devices: self.devices.clone(),
+            max_new_tokens: MAX_NEW_TOKENS,
+            temperature: 0.0,
+            top_p: None,
+            top_k: None,
+            repetition_penalty: None,
+            seed: None,
+        };
+        WorkArgs::of_inputs(asking, self.concurrency, (self.cache, self.cache_size), self.item_timeout)
+    }
 }

@@ -27,10 +27,8 @@ struct Said {
 }
 
 pub(super) fn unpack(archive: Archive, target: &mut Target) -> Result<(), UnpackError> {
-    let damaged = |error: &std::io::Error| UnpackError::Damaged {
-        archive: archive.name.to_owned(),
-        message: error.to_string(),
-    };
+    let damaged =
+        |error: &std::io::Error| UnpackError::Damaged { archive: archive.name.to_owned(), message: error.to_string() };
     let mut total = 0u64;
     for piece in archive.pieces {
         let read = |source| UnpackError::Read { path: piece.clone(), source };

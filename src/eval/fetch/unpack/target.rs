@@ -6,9 +6,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::Unpacked;
 use super::error::{Refusal, UnpackError};
 use super::name::is_litter;
-use super::Unpacked;
 use crate::disk;
 use crate::interrupt::Interrupt;
 

@@ -167,11 +167,18 @@ fn what_leads_outside_is_refused() {
         why(outcome)
     };
     let zip = zip_of(&tree_of(&[("aaaa", "x")]));
-    for (name, refusal) in
-        [("../x", Refusal::Outside), ("/etc", Refusal::Absolute), ("a\\b\\", Refusal::Name), ("C:xx", Refusal::Absolute)]
-    {
+    for (name, refusal) in [
+        ("../x", Refusal::Outside),
+        ("/etc", Refusal::Absolute),
+        ("a\\b\\", Refusal::Name),
+        ("C:xx", Refusal::Absolute),
+    ] {
         assert_eq!(refused(Form::Zip, &renamed(&zip, "aaaa", name)), Some(refusal), "{name} in a ZIP");
-        assert_eq!(refused(Form::Tar, &tar_entry(name, EntryType::Regular, "", b"x")), Some(refusal), "{name} in a tar");
+        assert_eq!(
+            refused(Form::Tar, &tar_entry(name, EntryType::Regular, "", b"x")),
+            Some(refusal),
+            "{name} in a tar"
+        );
     }
     for (to, refusal) in
         [("../x", Refusal::Outside), ("/etc/passwd", Refusal::Absolute), ("none", Refusal::Link), ("a", Refusal::Link)]

@@ -104,8 +104,8 @@ struct Memory {
 }
 
 impl Store for Memory {
-    fn has(&self, id: &str) -> bool {
-        self.kept.iter().any(|judged| judged.id == id && judged.verdict.is_some())
+    fn has(&self, request: &str) -> bool {
+        self.kept.iter().any(|judged| judged.request == request && judged.verdict.is_some())
     }
 
     fn put(&mut self, judged: Vec<Judged>) -> std::io::Result<()> {
@@ -135,8 +135,8 @@ fn client(server: &Server) -> Client {
 const PATIENT: Persistence = Persistence::Patient { attempts: 4, pause: Duration::from_millis(1) };
 
 fn run(server: &Server, persistence: Persistence, tasks: &[Task], store: &mut Memory) -> Result<usize, RunError> {
-    let stop = AtomicBool::new(false);
-    judge_all(&client(server), Manner { model: "judge", persistence, at_once: 3, stop: &stop }, tasks, store)
+    let manner = Manner { model: "judge", persistence, at_once: 3, interrupt: &Interrupt::default() };
+    judge_all(&client(server), manner, tasks, store)
 }
 
 #[test]
@@ -197,17 +197,69 @@ fn the_harness_s_verdict_for_failures_is_marked() {
     assert_eq!((store.of("b").requests, &store.of("b").verdict), (5, &None));
 }
 
+const SIDES: &[Side] = &[Side::Correctness, Side::DetailedOrientation, Side::Context];
+
 #[test]
-fn where_one_side_fails_all_do() {
-    let sides = &[Side::Correctness, Side::DetailedOrientation, Side::Context];
-    let acts = vec![Act::Reply("{'score': 4}"), Act::Status(500, "", "")];
+fn where_one_side_fails_the_harness_fails_all() {
+    let acts = vec![Act::Reply("{'score': 4}"), Act::Status(200, "", "{}")];
     let server = server(&[("a", acts)]);
     let mut store = Memory::default();
-    let persistence = Persistence::Patient { attempts: 1, pause: Duration::ZERO };
-    run(&server, persistence, &[task("a", sides)], &mut store).unwrap();
-    assert_eq!(store.kept.len(), 3);
-    assert!(store.kept.iter().all(|judged| judged.verdict.is_none()));
+    // No benchmark has these sides together: VideoDC's is the one that fails without pauses.
+    const DC_FIRST: &[Side] = &[Side::Correctness, Side::VideoDc, Side::Context];
+    run(&server, Persistence::AsHarness, &[task("a", DC_FIRST)], &mut store).unwrap();
+    let scores: Vec<_> = store.kept.iter().map(|judged| (judged.side, judged.is_by_failure)).collect();
+    let failed = DC_FIRST.iter().map(|&side| (side, true));
+    assert_eq!(scores, [(Side::Correctness, false)].into_iter().chain(failed).collect::<Vec<_>>());
     assert_eq!(server.seen.lock().unwrap().len(), 2, "the third side is not asked for");
+}
+
+#[test]
+fn patience_keeps_the_sides_that_came_and_asks_for_the_others_again() {
+    let acts = vec![
+        Act::Reply("{'score': 4}"),
+        Act::Status(500, "", ""),
+        Act::Reply("{'score': 3}"),
+        Act::Reply("{'score': 2}"),
+    ];
+    let server = server(&[("a", acts)]);
+    let (mut store, tasks) = (Memory::default(), [task("a", SIDES)]);
+    let persistence = Persistence::Patient { attempts: 1, pause: Duration::ZERO };
+    assert_eq!(run(&server, persistence, &tasks, &mut store).unwrap(), 1);
+    let scores = |store: &Memory| -> Vec<_> {
+        store.kept.iter().map(|judged| (judged.side, judged.verdict.as_ref().map(|verdict| verdict.score))).collect()
+    };
+    let first = [(Side::Correctness, Some(4)), (Side::DetailedOrientation, None), (Side::Context, Some(3))];
+    assert_eq!(scores(&store), first);
+    assert_eq!(run(&server, persistence, &tasks, &mut store).unwrap(), 1);
+    assert_eq!(scores(&store)[3..], [(Side::DetailedOrientation, Some(2))]);
+    assert_eq!(run(&server, persistence, &tasks, &mut store).unwrap(), 0);
+    assert_eq!(server.seen.lock().unwrap().len(), 4);
+}
+
+#[test]
+fn a_server_that_answers_nothing_ends_the_run() {
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    let acts: Vec<_> = names.iter().map(|&name| (name, vec![Act::Status(503, "", "")])).collect();
+    let server = server(&acts);
+    let tasks: Vec<Task> = names.iter().map(|name| task(name, &[Side::Context])).collect();
+    let persistence = Persistence::Patient { attempts: 1, pause: Duration::ZERO };
+    let error = run(&server, persistence, &tasks, &mut Memory::default()).unwrap_err();
+    assert!(
+        error.to_string().contains("gave no answer to 6 questions in a row") && error.to_string().ends_with("HTTP 503"),
+        "{error}"
+    );
+    assert!(server.seen.lock().unwrap().len() < 12);
+}
+
+#[test]
+fn all_wait_while_the_server_asks_for_a_pause() {
+    let busy = vec![Act::Status(429, "Retry-After: 1\r\n", "{}"), Act::Reply("{'score': 1}")];
+    let server = server(&[("a", busy), ("b", vec![Act::Reply("{'score': 1}")])]);
+    let begin = Instant::now();
+    let manner = Manner { model: "judge", persistence: PATIENT, at_once: 1, interrupt: &Interrupt::default() };
+    let tasks = [task("a", &[Side::Context]), task("b", &[Side::Context])];
+    judge_all(&client(&server), manner, &tasks, &mut Memory::default()).unwrap();
+    assert!(begin.elapsed() >= Duration::from_secs(1));
 }
 
 #[test]
@@ -245,18 +297,18 @@ fn a_store_that_fails_ends_the_run() {
 #[test]
 fn a_run_stops_within_a_pause() {
     let server = server(&[("a", vec![Act::Status(429, "Retry-After: 600\r\n", "{}")])]);
-    let stop = AtomicBool::new(false);
-    let manner = Manner { model: "judge", persistence: PATIENT, at_once: 1, stop: &stop };
+    let interrupt = Interrupt::default();
+    let manner = Manner { model: "judge", persistence: PATIENT, at_once: 1, interrupt: &interrupt };
     let (client, mut store) = (client(&server), Memory::default());
     let error = thread::scope(|scope| {
         scope.spawn(|| {
             while server.seen.lock().unwrap().is_empty() {
                 thread::sleep(BLINK);
             }
-            stop.store(true, Ordering::Relaxed);
+            interrupt.cell().store(15, Ordering::Relaxed);
         });
         judge_all(&client, manner, &[task("a", &[Side::Context])], &mut store).unwrap_err()
     });
-    assert!(matches!(error, RunError::Stopped));
+    assert!(matches!(error, RunError::Stopped(Interrupted { signal: 15 })));
     assert!(store.kept.is_empty());
 }
