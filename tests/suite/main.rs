@@ -6,6 +6,7 @@
 
 mod batch;
 mod cli;
+mod eval;
 mod house;
 mod hub;
 mod model;

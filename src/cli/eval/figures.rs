@@ -29,6 +29,9 @@ pub(crate) struct Figures<'f> {
     common: Option<&'f Eval>,
     table: Table,
     harness: Vec<PartFigures>,
+    /// Rows with an answer, and all rows.
+    answered: usize,
+    rows: usize,
     unscored: usize,
     missing_parts: &'f [&'static str],
     place: Place,
@@ -46,6 +49,8 @@ impl<'f> Figures<'f> {
         is_partial: bool,
     ) -> Self {
         let common = records.first().map(|record| &record.eval);
+        let has_answer = |record: &&ResultRecord| record.status.is_done() && record.eval.output.is_some();
+        let (answered, rows) = (records.iter().filter(has_answer).count(), records.len() + absent.len());
         let mut outcome = results::of_records(records);
         outcome.absent.extend(absent);
         let (unscored, harness) = (outcome.unscored, results::harness_figures(records));
@@ -53,7 +58,7 @@ impl<'f> Figures<'f> {
             Some(common) => outcome.table(common),
             None => Table { absent: outcome.absent, ..results::figures(&[]) },
         };
-        Self { common, table, harness, unscored, missing_parts, place, is_partial }
+        Self { common, table, harness, answered, rows, unscored, missing_parts, place, is_partial }
     }
 
     /// Whether every row has an answer, be it judged or not.
@@ -100,17 +105,12 @@ impl<'f> Figures<'f> {
     /// What it is of, and how much of it is there.
     fn title(&self) -> String {
         let name = self.common.map_or("nothing", Eval::name);
-        let missing = self.table.absent.len();
-        let there = self.table.whole.rows + self.table.whole.left_out + self.unscored;
         let share = match &self.place {
             Place::Whole => String::new(),
             Place::Share(share) => format!(", share {share}"),
         };
-        let is_incomplete = missing > 0 || !self.missing_parts.is_empty();
-        match is_incomplete && self.is_partial {
-            true => format!("{name}{share}: partial, {there} of {}", counted(there + missing, "row")),
-            false => format!("{name}{share}: {there} of {}", counted(there + missing, "row")),
-        }
+        let how = if self.is_partial && !self.is_whole() { "partial, " } else { "" };
+        format!("{name}{share}: {how}{} of {} answered", self.answered, counted(self.rows, "row"))
     }
 
     /// The card's number, what was drawn, what the harness itself would print.
@@ -181,7 +181,7 @@ impl<'f> Figures<'f> {
         let Table { whole, lines, card, absent, drawn } = &self.table;
         let shown = self.is_shown();
         let text = |value: Option<String>| json!(value);
-        let missing: BTreeMap<&str, usize> = by_reason(absent).map(|(why, rows)| (key(why), rows.len())).collect();
+        let reasons: BTreeMap<&str, usize> = by_reason(absent).map(|(why, rows)| (key(why), rows.len())).collect();
         let name =
             |absent: &Absent| json!({ "part": absent.part, "row": absent.row, "why": absent.why, "name": absent.name });
         json!({
@@ -190,21 +190,22 @@ impl<'f> Figures<'f> {
             "split": text(self.common.map(|common| common.split.to_string())),
             "protocol": text(self.common.and_then(|common| common.protocol).map(|protocol| protocol.to_string())),
             "scoring": text(self.common.map(|common| common.scoring.to_string())),
-            "share": match &self.place { Place::Whole => None, Place::Share(share) => Some(share) },
+            "shard": match &self.place { Place::Whole => None, Place::Share(share) => Some(share) },
             "is_complete": self.is_whole(),
-            "rows": whole.rows + whole.left_out + self.unscored + absent.len(),
+            "rows": self.rows,
+            "answered": self.answered,
             "scored": whole.rows,
             "left_out": whole.left_out,
             "unscored": self.unscored,
-            "missing": missing,
-            "missing_rows": absent.iter().map(name).collect::<Vec<_>>(),
+            "absent": reasons,
+            "absent_rows": absent.iter().map(name).collect::<Vec<_>>(),
             "missing_parts": self.missing_parts,
             "score": whole.estimate.filter(|_| shown).map(|estimate| estimate.mean),
             "interval": whole.estimate.filter(|_| shown).and_then(|estimate| estimate.interval),
             "videos": whole.estimate.map(|estimate| estimate.clusters),
             "card": card,
-            "drawn": { "rows": drawn.0, "right": drawn.1, "share": self.table.drawn_share() },
-            "groups": lines.iter().filter(|_| shown).map(group).collect::<Vec<_>>(),
+            "draws": { "rows": drawn.0, "right": drawn.1, "share": self.table.drawn_share() },
+            "categories": lines.iter().filter(|_| shown).map(category).collect::<Vec<_>>(),
             "harness_figures": self.harness.iter().filter(|_| shown).map(part).collect::<Vec<_>>(),
             "harness_mean": results::harness_mean(&self.harness).filter(|_| shown),
             "settings": self.common.map(|common| &common.settings),
@@ -214,7 +215,7 @@ impl<'f> Figures<'f> {
     }
 }
 
-fn group(line: &Line) -> Value {
+fn category(line: &Line) -> Value {
     json!({
         "dimension": line.group.as_ref().map(|group| &group.dimension),
         "name": line.group.as_ref().map(|group| &group.name),
@@ -234,7 +235,7 @@ fn part(figures: &PartFigures) -> Value {
         "part": figures.part,
         "rows": figures.rows,
         "figures": values.as_ref().ok(),
-        "error": values.as_ref().err().map(ToString::to_string),
+        "reason": values.as_ref().err().map(ToString::to_string),
     })
 }
 

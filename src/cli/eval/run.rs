@@ -103,9 +103,10 @@ pub(crate) fn run(args: &EvalRunArgs, printer: &mut Printer) -> Result<Exit> {
     if let Some(signal) = stopper.signal().filter(|_| !is_complete) {
         return Ok(Exit::Interrupted(signal));
     }
-    let is_whole = figures(args, &run, (&plan, &places), &data, printer)?;
-    let is_forgiven = args.resume.max_errors.forgives(failed, places.len()) && data.missing_parts.is_empty();
-    Ok(if is_forgiven && (is_whole || failed > 0) { Exit::Done } else { Exit::SomeFailed })
+    figures(args, &run, (&plan, &places), &data, printer)?;
+    let has_parts = data.missing_parts.is_empty() || args.partial;
+    let is_forgiven = args.resume.max_errors.forgives(failed, places.len());
+    Ok(if has_parts && is_forgiven { Exit::Done } else { Exit::SomeFailed })
 }
 
 fn refuse(args: &EvalRunArgs) -> Result<()> {
@@ -202,14 +203,14 @@ fn input(job: &Job) -> Input {
     Input { job: job.clone(), origin: Origin::Line { number: 1 } }
 }
 
-/// Scores what the output holds of this run, and prints it; whether every row is in it.
+/// Scores what the output holds of this run, and prints it.
 fn figures(
     args: &EvalRunArgs,
     run: &Run,
     (plan, places): (&Plan, &[usize]),
     data: &Data,
     printer: &mut Printer,
-) -> Result<bool> {
+) -> Result<()> {
     let read = match results::read(&args.output, Some(&run.digest)) {
         Ok(read) => read.records,
         Err(results::ResultsError::Empty { .. }) => Vec::new(),
@@ -223,6 +224,8 @@ fn figures(
     for asked in places.iter().map(|&place| &plan.asked[place]) {
         match by_id.remove(&asked.job.id) {
             Some(record) => records.push(record),
+            // Another process has answered it.
+            None if args.sharing.claim.is_some() => {}
             None => absent.push(Absent {
                 row: asked.row.row,
                 part: asked.row.part.clone(),
@@ -241,8 +244,7 @@ fn figures(
         true => hand_in(args, &records)?,
         false => None,
     };
-    figures.print(&args.output, handed_in.as_deref(), args.json, printer)?;
-    Ok(figures.is_whole())
+    figures.print(&args.output, handed_in.as_deref(), args.json, printer)
 }
 
 /// Writes the file that goes to a server, where there is one.

@@ -2,7 +2,7 @@
 
 /// What a parser finds in an output.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(tag = "kind", content = "value", rename_all = "snake_case")]
 pub enum Parsed {
     /// The letter of an option, from `A`.
     Letter(char),

@@ -202,7 +202,7 @@ pub(super) mod tests {
             "eval": {
                 "benchmark": "videomme", "harness": "2024-09", "split": "card", "protocol": "card", "scoring": "parse",
                 "part": null, "row": row, "rows": 3, "video": "v", "groups": [{ "dimension": "duration", "name": "short" }],
-                "length_secs": 2.5, "output": "A", "parsed": { "letter": "A" }, "answer": "A", "drawn": null, "gold": "A",
+                "length_secs": 2.5, "output": "A", "parsed": { "kind": "letter", "value": "A" }, "answer": "A", "drawn": null, "gold": "A",
                 "is_correct": true, "value": 1.0, "record": {}, "settings": { "frames": 110 }, "verdicts": [],
             },
         });
@@ -226,7 +226,11 @@ pub(super) mod tests {
             text.starts_with(r#"{"id":"videomme/0","status":"ok","#) && text.contains(r#""model":"demo","eval":{"#)
         );
         assert_eq!(serde_json::from_str::<ResultRecord>(&text).unwrap(), first);
-        for parsed in [json!({ "text": "a man" }), json!("nothing"), json!({ "random": 5 })] {
+        for parsed in [
+            json!({ "kind": "text", "value": "a man" }),
+            json!({ "kind": "nothing" }),
+            json!({ "kind": "random", "value": 5 }),
+        ] {
             let again = record(0, json!({ "parsed": parsed.clone(), "benchmark": null }));
             assert_eq!(
                 (serde_json::to_value(&again).unwrap()["eval"]["parsed"].clone(), again.eval.name()),

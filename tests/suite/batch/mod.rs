@@ -15,4 +15,4 @@ mod sidecars;
 mod stops;
 mod windows;
 mod worker;
-mod workplace;
+pub(crate) mod workplace;

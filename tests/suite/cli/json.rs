@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::support::hub_home::{REPO, hub_with};
-use crate::support::{Run, SHARDED, ask, clip_arg, command, device, llava_video, run, tiny_checkpoint_arg};
+use crate::support::{Run, SHARDED, ask, clip_arg, command, device, fixtures, llava_video, run, tiny_checkpoint_arg};
 
 /// The tables of the document: by title, the keys with their types.
 struct Schema {
@@ -157,6 +157,7 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
         schema.check("bench --json", &llava_video(bench).json());
     }
     check_batches(&mut schema, dir.path(), &clip, &picture);
+    check_evaluations(&mut schema, dir.path(), &clip);
     let random = ["bench", "--size", "0.5b", "--stages", "preprocess", "-n", "1", "--repeat", "1", "--json"];
     schema.check("bench --json", &llava_video(random).json());
 
@@ -213,11 +214,59 @@ fn check_batches(schema: &mut Schema, dir: &Path, clip: &str, picture: &str) {
     records.iter().for_each(|record| schema.check("batch", record));
 }
 
+/// Runs of `eval`, of a part of a benchmark, of questions that are answered badly, and of a benchmark for a server.
+fn check_evaluations(schema: &mut Schema, dir: &Path, clip: &str) {
+    let data = |name: &str| fixtures().join("eval/fixtures").join(name).to_str().unwrap().to_owned();
+    let videos = dir.join("videos");
+    std::fs::create_dir(&videos).unwrap();
+    let mut eval = |name: &str, code: i32, args: &[&str]| {
+        let output = dir.join(name).to_str().unwrap().to_owned();
+        let common = ["--model", &tiny_checkpoint_arg(), "--device", device(), "-n", "2", "--json"];
+        let run =
+            run(command().current_dir(&videos).args(["eval", "--videos", ".", "-o", &output]).args(common).args(args));
+        assert_eq!(run.code, Some(code), "{run:?}");
+        schema.check("eval --json", &serde_json::from_str(&run.stdout).unwrap());
+        for line in std::fs::read_to_string(&output).unwrap().lines() {
+            let mut record: Value = serde_json::from_str(line).unwrap();
+            let evaluation = record.as_object_mut().unwrap().remove("eval").unwrap();
+            schema.check("batch", &record);
+            schema.check("eval", &json!({ "eval": evaluation }));
+        }
+        output
+    };
+    let folders = ["mvbench", "nextqa", "egoschema", "mlvu"].map(data);
+    let [mvbench, nextqa, egoschema, mlvu] = &folders;
+    // MLVU's types are today's, at which the harness of 2024 ends.
+    let runs = [
+        ("mvbench.jsonl", vec!["mvbench", "--data", mvbench, "--part", "moving_count"]),
+        ("nextqa.jsonl", vec!["nextqa", "--data", nextqa]),
+        ("egoschema.jsonl", vec!["egoschema", "--data", egoschema]),
+        ("mlvu.jsonl", vec!["mlvu", "--data", mlvu]),
+    ];
+    let outputs: Vec<String> = runs.iter().map(|(name, args)| eval(name, 3, args)).collect();
+    for output in outputs {
+        for line in std::fs::read_to_string(output).unwrap().lines() {
+            let record: Value = serde_json::from_str(line).unwrap();
+            let message = record["error"]["message"].as_str().unwrap();
+            let path = videos.join(message.split(": no such file").next().unwrap());
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::copy(clip, path).unwrap();
+        }
+    }
+    for (name, args) in &runs {
+        eval(name, 0, args);
+    }
+}
+
 #[test]
 fn the_same_key_has_the_same_type_everywhere() {
     let mut types = BTreeMap::<String, String>::new();
     for (table, keys) in Schema::read().tables {
         for (key, kind) in keys {
+            // A clip's facts, and in an evaluation its name, as the document says.
+            if table == "evaluation" && key == "video" {
+                continue;
+            }
             let kind = kind.trim_end_matches(" / null").to_owned();
             let other = types.entry(key.clone()).or_insert_with(|| kind.clone());
             assert_eq!(*other, kind, "{table}.{key}");

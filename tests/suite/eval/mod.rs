@@ -1,0 +1,8 @@
+//! `eval` through the real binary: benchmarks in their published formats, with clips of the demo model behind them.
+
+mod benchmarks;
+mod desk;
+mod mvbench;
+mod own;
+mod refusals;
+mod resume;
