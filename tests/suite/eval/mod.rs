@@ -2,6 +2,7 @@
 
 mod benchmarks;
 mod desk;
+mod fetch;
 mod mvbench;
 mod own;
 mod refusals;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::disk::{NoSpace, is_full};
 use crate::interrupt::Interrupted;
-use crate::size::shown;
+use crate::size::{counted, shown};
 
 /// An archive that was not unpacked, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +20,12 @@ pub enum UnpackError {
         why: Refusal,
     },
     /// It would become too large, or too many.
-    #[error("`{archive}` is not unpacked: it states {} in {entries} entries, too much for its {}", shown(*bytes), shown(*archive_bytes))]
+    #[error(
+        "`{archive}` is not unpacked: it would become {} ({}), too much for its {}",
+        shown(*bytes),
+        counted(*entries, "file"),
+        shown(*archive_bytes)
+    )]
     Bomb {
         /// The archive.
         archive: String,
