@@ -18,6 +18,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
@@ -45,13 +46,21 @@ pub(super) struct RepoCache {
     pub(super) locks: PathBuf,
     cache: hf_hub::Cache,
     repo: hf_hub::Repo,
+    /// What listings of earlier fetches have told, by commit.
+    trees: OnceLock<Vec<(String, Tree)>>,
 }
 
 impl RepoCache {
     pub(super) fn new(cache_dir: &Path, repo: &RepoName) -> Self {
         let (cache, repo) = (hf_hub::Cache::new(cache_dir.to_owned()), repo.to_hf_hub());
         let name = repo.folder_name();
-        Self { folder: cache_dir.join(&name), locks: cache_dir.join(".locks").join(&name), cache, repo }
+        Self {
+            folder: cache_dir.join(&name),
+            locks: cache_dir.join(".locks").join(&name),
+            cache,
+            repo,
+            trees: OnceLock::new(),
+        }
     }
 
     pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
@@ -188,9 +197,15 @@ impl RepoCache {
 
     /// The same file in another snapshot, where snapshots hold the files themselves.
     pub(super) fn twin(&self, file: &RemoteFile) -> Option<PathBuf> {
-        entries(&self.folder.join("trees")).ok()?.iter().find_map(|path| {
-            let commit = path.file_stem()?.to_str().filter(|commit| is_commit(commit))?;
-            let tree = Tree::read(path)?;
+        // Read once: a dataset has thousands of files.
+        let trees = self.trees.get_or_init(|| {
+            let read = |path: &PathBuf| {
+                let commit = path.file_stem()?.to_str().filter(|commit| is_commit(commit))?;
+                Some((commit.to_owned(), Tree::read(path)?))
+            };
+            entries(&self.folder.join("trees")).unwrap_or_default().iter().filter_map(read).collect()
+        });
+        trees.iter().find_map(|(commit, tree)| {
             let is_same = |(name, size, digest): &(&str, u64, Digest)| {
                 (*size, digest) == (file.size, &file.digest)
                     && name.split('/').all(is_plain)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use llava_video::disk::free_bytes;
-use llava_video::eval::fetch::{Item, Packing, Plan, State, What};
+use llava_video::eval::fetch::{Form, Item, Plan, State, What};
 use llava_video::hub::{DatasetFile, Settings};
 use llava_video::size::{counted, shown};
 use serde_json::{Value, json};
@@ -85,8 +85,8 @@ fn rows(plan: &Plan) -> Vec<[String; 4]> {
 fn kind(what: What) -> &'static str {
     match what {
         What::Table => "table",
-        What::Archive(Packing::Zip) => "zip",
-        What::Archive(Packing::Tar) => "tar",
+        What::Archive(Form::Zip) => "zip",
+        What::Archive(Form::Tar) => "tar",
         What::Video => "video",
     }
 }

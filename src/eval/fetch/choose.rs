@@ -2,7 +2,7 @@
 
 use super::by_hand::NTU_PART;
 use super::error::FetchError;
-use super::plan::{Request, What};
+use super::request::{Request, What};
 use super::unpack::Form;
 use crate::eval::list::{Archive, ArchiveKind, Repository};
 use crate::eval::videos::mvbench_folder;
@@ -58,13 +58,13 @@ fn of_archive(request: &Request, archive: &Archive, part: Option<&str>, names: &
             if let (Benchmark::MvBench, Some(part)) = (request.benchmark, part) {
                 keep_part(request, part, names, &mut files);
             }
-            each(What::Archive(Form::Zip.into()), files)
+            each(What::Archive(Form::Zip), files)
         }
-        ArchiveKind::Tar => each(What::Archive(Form::Tar.into()), files),
+        ArchiveKind::Tar => each(What::Archive(Form::Tar), files),
         ArchiveKind::JoinedTar if files.is_empty() => Vec::new(),
         ArchiveKind::JoinedTar => {
             files.sort_by_key(|&file| names[file]);
-            vec![Chosen { what: What::Archive(Form::Tar.into()), files }]
+            vec![Chosen { what: What::Archive(Form::Tar), files }]
         }
         ArchiveKind::Plain => {
             let parts = part.map_or_else(|| data::parts(request.benchmark), |_| Vec::new());

@@ -9,12 +9,14 @@ mod error;
 mod marker;
 mod place;
 mod plan;
+mod request;
 mod run;
 mod there;
 mod unpack;
 
 pub use error::FetchError;
-pub use plan::{Item, Plan, Request, State, What, plan};
+pub use plan::{Item, Plan, State, plan};
+pub use request::{Request, What};
 pub use run::{Done, Event, carry_out};
 pub use there::{There, there};
-pub use unpack::{Refusal, UnpackError};
+pub use unpack::{Form, Refusal, UnpackError};

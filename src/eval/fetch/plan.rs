@@ -6,70 +6,13 @@ use super::by_hand::by_hand;
 use super::choose::{Chosen, choose};
 use super::error::FetchError;
 use super::marker::Marker;
-use super::unpack;
+use super::request::{Request, What};
 use crate::disk::{self, NoSpace};
 use crate::eval::data::{DataError, part_called};
 use crate::eval::list::{Repository, repository};
-use crate::eval::{Benchmark, Harness, Split};
+use crate::eval::{Benchmark, Harness};
 use crate::hub::{self, Dataset, DatasetFile, RepoName, Settings, Terms};
 use crate::interrupt::Interrupt;
-
-/// What to fetch.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// The benchmark.
-    pub benchmark: Benchmark,
-    /// The tree of the harness, each with its own files of MVBench and MLVU.
-    pub harness: Harness,
-    /// Which rows.
-    pub split: Split,
-    /// One part of a benchmark that has several.
-    pub part: Option<&'a str>,
-    /// The tables, without the videos.
-    pub annotations_only: bool,
-    /// Another repository in place of the known ones.
-    pub repository: Option<&'a RepoName>,
-    /// The folder to put it in.
-    pub data: &'a Path,
-}
-
-/// What a file is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
-    /// The rows, or some of them.
-    Table,
-    /// Videos in an archive, to be unpacked.
-    Archive(Packing),
-    /// A video as it is.
-    Video,
-}
-
-/// How videos are packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Packing {
-    /// A ZIP.
-    Zip,
-    /// A tar, in one piece or several.
-    Tar,
-}
-
-impl From<unpack::Form> for Packing {
-    fn from(form: unpack::Form) -> Self {
-        match form {
-            unpack::Form::Zip => Self::Zip,
-            unpack::Form::Tar => Self::Tar,
-        }
-    }
-}
-
-impl From<Packing> for unpack::Form {
-    fn from(packing: Packing) -> Self {
-        match packing {
-            Packing::Zip => Self::Zip,
-            Packing::Tar => Self::Tar,
-        }
-    }
-}
 
 /// How far a file is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

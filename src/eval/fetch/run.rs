@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::error::FetchError;
 use super::marker::FOLDER;
 use super::place;
-use super::plan::{Item, Plan, State, What};
+use super::plan::{Item, Plan, State};
+use super::request::What;
 use super::unpack::{self, Archive, Unpacked};
 use crate::file_lock::{Mode, Taken, try_lock};
 use crate::hub::{self, Settings};
@@ -116,10 +117,10 @@ impl Run<'_> {
     }
 
     fn unpack(&mut self, item: &Item) -> Result<(), FetchError> {
-        let What::Archive(packing) = item.what else { return Ok(()) };
+        let What::Archive(form) = item.what else { return Ok(()) };
         let pieces = self.download(&[item])?;
         let name = item.name();
-        let archive = Archive { name, form: packing.into(), pieces: &pieces };
+        let archive = Archive { name, form, pieces: &pieces };
         fs::create_dir_all(&item.to).map_err(|source| FetchError::Write { path: item.to.clone(), source })?;
         let mut told = 0;
         let mut on_bytes = |done, total| {

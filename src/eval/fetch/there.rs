@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::error::FetchError;
-use super::plan::Request;
+use super::request::Request;
 use crate::eval::data;
 use crate::eval::videos::{Video, locate};
 

@@ -4,6 +4,7 @@
 //! An interrupted run is taken up by the next: what is there and is the same stays, the rest is written. What is there
 //! and is something else is never replaced.
 
+mod archive;
 mod error;
 mod joined;
 mod name;
@@ -14,42 +15,13 @@ mod zipped;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
+pub use self::archive::Form;
+pub(super) use self::archive::{Archive, Unpacked};
 pub use self::error::{Refusal, UnpackError};
 use self::target::Target;
 use crate::interrupt::Interrupt;
-
-/// Most entries of an archive.
-const MAX_ENTRIES: usize = 2_000_000;
-
-/// How many times its own length an archive may unpack to. Videos do not shrink, subtitles to a fifth.
-const MAX_RATIO: u64 = 100;
-
-/// What an archive is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
-    Zip,
-    /// In one piece or several, to be joined as they are named.
-    Tar,
-}
-
-/// A file that came out of an archive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unpacked {
-    /// Below the folder, with `/` between its parts.
-    pub(super) path: String,
-    pub(super) bytes: u64,
-}
-
-/// An archive to be unpacked.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Archive<'a> {
-    /// What messages call it.
-    pub(super) name: &'a str,
-    pub(super) form: Form,
-    pub(super) pieces: &'a [PathBuf],
-}
 
 /// Unpacks an archive below `root`, and returns what is there of it, in no order.
 ///

@@ -6,11 +6,11 @@ use std::io::{BufReader, Read};
 
 use tar::{EntryType, PaxExtensions};
 
+use super::archive::{Archive, MAX_ENTRIES};
 use super::error::{Refusal, UnpackError};
 use super::joined::Joined;
 use super::name::{link_target, safe};
 use super::target::Target;
-use super::{Archive, MAX_ENTRIES};
 
 /// Most bytes of a long name, or of the attributes of a file.
 const MAX_HEADER_BYTES: u64 = 1 << 20;

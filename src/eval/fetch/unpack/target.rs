@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::Unpacked;
+use super::archive::Unpacked;
 use super::error::{Refusal, UnpackError};
 use super::name::is_litter;
 use crate::disk;

@@ -8,10 +8,10 @@ use std::rc::Rc;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use super::archive::{Archive, MAX_ENTRIES, MAX_RATIO};
 use super::error::{Refusal, UnpackError};
 use super::name::{link_target, safe};
 use super::target::Target;
-use super::{Archive, MAX_ENTRIES, MAX_RATIO};
 
 /// The directory is held in memory; the most that may be read of a file to find and read it.
 const MAX_DIRECTORY_BYTES: u64 = 1 << 29;
