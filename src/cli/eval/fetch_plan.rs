@@ -113,7 +113,7 @@ pub(super) fn object(plan: &Plan, settings: &Settings) -> Value {
     let file = |item: &Item, file: &DatasetFile| {
         json!({
             "name": file.name,
-            "kind": kind(item.what),
+            "packing": kind(item.what),
             "bytes": file.size,
             "downloaded_bytes": file.here_bytes,
             "in_place": item.state == State::InPlace,
@@ -129,14 +129,14 @@ pub(super) fn object(plan: &Plan, settings: &Settings) -> Value {
         "commit": plan.dataset.commit,
         "licence": terms.and_then(|terms| terms.licence.clone()),
         "gated": terms.map(|terms| terms.is_gated),
-        "files": files.collect::<Vec<_>>(),
+        "downloads": files.collect::<Vec<_>>(),
         "download_bytes": plan.missing_bytes(),
         "unpack_bytes": plan.unpack_bytes(),
         "dir": plan.data.to_string_lossy(),
         "videos_dir": plan.videos().to_string_lossy(),
-        "free_bytes": free_bytes(&plan.data),
+        "disk_free_bytes": free_bytes(&plan.data),
         "cache_dir": settings.cache_dir.to_string_lossy(),
-        "cache_free_bytes": free_bytes(&settings.cache_dir),
+        "cache_disk_free_bytes": free_bytes(&settings.cache_dir),
         "by_hand": plan.by_hand,
     })
 }

@@ -2,7 +2,7 @@
 
 mod benchmarks;
 mod desk;
-mod fetch;
+pub(crate) mod fetch;
 mod mvbench;
 mod own;
 mod refusals;

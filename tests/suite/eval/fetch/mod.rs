@@ -5,4 +5,4 @@ mod benchmarks;
 mod download;
 mod kills;
 mod plan;
-mod shelf;
+pub(crate) mod shelf;

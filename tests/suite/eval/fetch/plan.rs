@@ -41,7 +41,8 @@ fn a_plan_tells_what_is_there_already() {
     shelf.hub.heal();
     let plan = shelf.fetch(&["--dry-run", "--json"]).json();
     let files = published();
-    let of = |name: &str| plan["files"].as_array().unwrap().iter().find(|file| file["name"] == name).unwrap().clone();
+    let of =
+        |name: &str| plan["downloads"].as_array().unwrap().iter().find(|file| file["name"] == name).unwrap().clone();
     assert_eq!((of(TABLE)["in_place"].as_bool(), of(FIRST)["in_place"].as_bool()), (Some(true), Some(false)));
     let here = of(SECOND)["downloaded_bytes"].as_u64().unwrap();
     assert!((1000..2000).contains(&here), "{here}");

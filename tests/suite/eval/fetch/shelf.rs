@@ -9,26 +9,26 @@ use crate::support::hub_home::HubHome;
 use crate::support::process::Running;
 use crate::support::{Run, fixtures};
 
-pub(super) const REPO: &str = "lmms-eval/Video-MME";
-pub(super) const TABLE: &str = "videomme/test-00000-of-00001.parquet";
-pub(super) const FIRST: &str = "videos_chunked_01.zip";
-pub(super) const SECOND: &str = "videos_chunked_02.zip";
-pub(super) const SUBTITLES: &str = "subtitle.zip";
+pub(crate) const REPO: &str = "lmms-eval/Video-MME";
+pub(crate) const TABLE: &str = "videomme/test-00000-of-00001.parquet";
+pub(crate) const FIRST: &str = "videos_chunked_01.zip";
+pub(crate) const SECOND: &str = "videos_chunked_02.zip";
+pub(crate) const SUBTITLES: &str = "subtitle.zip";
 
 /// A hub with the benchmark, a cache, and a folder to fetch to.
-pub(super) struct Shelf {
-    pub(super) hub: Hub,
-    pub(super) home: HubHome,
+pub(crate) struct Shelf {
+    pub(crate) hub: Hub,
+    pub(crate) home: HubHome,
     dir: tempfile::TempDir,
 }
 
 impl Shelf {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(|_| ())
     }
 
     /// With other files than the usual ones.
-    pub(super) fn with(change: impl FnOnce(&mut Files)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut Files)) -> Self {
         let hub = Hub::start();
         let mut files = published();
         change(&mut files);
@@ -37,28 +37,28 @@ impl Shelf {
     }
 
     /// The folder that the benchmark is fetched to.
-    pub(super) fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.dir.path().join("data")
     }
 
-    pub(super) fn args<'a>(&self, extra: &[&'a str]) -> Vec<String> {
+    pub(crate) fn args<'a>(&self, extra: &[&'a str]) -> Vec<String> {
         let data = self.data().into_os_string().into_string().unwrap();
         let args = ["eval", "fetch", "videomme", "--data", &data];
         args.iter().chain(extra).map(|&arg| arg.to_owned()).collect::<Vec<_>>()
     }
 
-    pub(super) fn fetch(&self, extra: &[&str]) -> Run {
+    pub(crate) fn fetch(&self, extra: &[&str]) -> Run {
         let run = self.home.run(self.args(extra));
         self.assert_nothing_outside();
         run
     }
 
-    pub(super) fn start(&self, extra: &[&str]) -> Running {
+    pub(crate) fn start(&self, extra: &[&str]) -> Running {
         Running::start(&mut self.home.command(self.args(extra)))
     }
 
     /// All files in the folder but the records.
-    pub(super) fn tree(&self) -> Files {
+    pub(crate) fn tree(&self) -> Files {
         let mut tree = Files::new();
         collect(&self.data(), "", &mut tree);
         tree.retain(|name, _| !name.starts_with(".fetched/"));
@@ -66,21 +66,21 @@ impl Shelf {
     }
 
     /// The records of archives that count as whole.
-    pub(super) fn records(&self) -> usize {
+    pub(crate) fn records(&self) -> usize {
         let mut records = Files::new();
         collect(&self.data().join(".fetched"), "", &mut records);
         records.keys().filter(|name| name.ends_with(".jsonl")).count()
     }
 
     #[track_caller]
-    pub(super) fn assert_nothing_outside(&self) {
+    pub(crate) fn assert_nothing_outside(&self) {
         let names = fs::read_dir(self.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
         assert!(names.into_iter().all(|name| name == "data"), "something is outside of the folder");
     }
 }
 
 /// The videos that the rows of the fixture are about, and one that none is about.
-pub(super) fn videos() -> Files {
+pub(crate) fn videos() -> Files {
     let rows = llava_video::eval::data::read(
         &fixtures().join("eval/fixtures/videomme"),
         llava_video::eval::Benchmark::VideoMme,
@@ -94,7 +94,7 @@ pub(super) fn videos() -> Files {
 }
 
 /// The files of the repository.
-pub(super) fn published() -> Files {
+pub(crate) fn published() -> Files {
     let (mut second, mut first): (Files, Files) = videos().into_iter().partition(|(name, _)| name.contains("no row's"));
     second.extend(first.pop_last());
     let subtitles = Files::from([("subtitle/a.srt".to_owned(), b"1".to_vec())]);
@@ -109,7 +109,7 @@ pub(super) fn published() -> Files {
 }
 
 /// What the folder holds in the end.
-pub(super) fn whole() -> Files {
+pub(crate) fn whole() -> Files {
     let table = fs::read(fixtures().join("eval/fixtures/videomme").join(TABLE)).unwrap();
     let inside = |(name, bytes): (String, Vec<u8>)| (format!("videomme/{name}"), bytes);
     let mut files: Files = videos().into_iter().map(inside).collect();
@@ -119,7 +119,7 @@ pub(super) fn whole() -> Files {
 }
 
 /// All files below a folder, links followed.
-pub(super) fn collect(dir: &Path, before: &str, files: &mut Files) {
+pub(crate) fn collect(dir: &Path, before: &str, files: &mut Files) {
     for entry in fs::read_dir(dir).into_iter().flatten() {
         let path = entry.unwrap().path();
         let name = format!("{before}{}", path.file_name().unwrap().to_str().unwrap());
