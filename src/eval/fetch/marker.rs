@@ -69,20 +69,20 @@ impl Marker {
 }
 
 /// Waits until everything written has reached the disk.
+#[cfg(target_os = "linux")]
 fn sync(dir: &Path) -> std::io::Result<()> {
-    #[cfg(target_os = "linux")]
-    return Ok(rustix::fs::syncfs(std::fs::File::open(dir)?)?);
-    #[cfg(all(unix, not(target_os = "linux")))]
-    {
-        let _ = dir;
-        rustix::fs::sync();
-        return Ok(());
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = dir;
-        Ok(())
-    }
+    Ok(rustix::fs::syncfs(std::fs::File::open(dir)?)?)
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn sync(_dir: &Path) -> std::io::Result<()> {
+    rustix::fs::sync();
+    Ok(())
+}
+
+#[cfg(not(unix))]
+fn sync(_dir: &Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 #[cfg(test)]

@@ -28,17 +28,15 @@ pub(super) fn write_whole(
 }
 
 /// A temporary file is its owner's alone; these are for everybody.
+#[cfg(unix)]
 fn allow_reading(file: &File) -> std::io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        return file.set_permissions(fs::Permissions::from_mode(0o644));
-    }
-    #[cfg(not(unix))]
-    {
-        let _ = file;
-        Ok(())
-    }
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn allow_reading(_file: &File) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// A copy of a table.

@@ -15,7 +15,7 @@ mod zipped;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use self::archive::Form;
 pub(super) use self::archive::{Archive, Unpacked};
@@ -40,5 +40,6 @@ pub(super) fn unpack(
         Form::Zip => zipped::unpack(archive, &mut target)?,
         Form::Tar => tarball::unpack(archive, &mut target)?,
     }
-    target.finish()
+    let length = |piece: &PathBuf| piece.metadata().map_or(0, |metadata| metadata.len());
+    target.finish(archive.pieces.iter().map(length).sum())
 }

@@ -32,7 +32,7 @@ pub(super) struct Target<'a> {
     /// What has been unpacked or was there, with its bytes.
     files: HashMap<String, u64>,
     /// Links by name, with the file that each is to be.
-    links: Vec<(String, String)>,
+    links: HashMap<String, String>,
     done: u64,
     total: u64,
     buffers: [Vec<u8>; 2],
@@ -46,7 +46,7 @@ impl<'a> Target<'a> {
         on_bytes: &'a mut dyn FnMut(u64, u64),
     ) -> Self {
         let buffers = [vec![0; BUFFER_BYTES], vec![0; BUFFER_BYTES]];
-        let (files, links) = (HashMap::new(), Vec::new());
+        let (files, links) = (HashMap::new(), HashMap::new());
         Self { archive, root, interrupt, on_bytes, files, links, done: 0, total: 0, buffers }
     }
 
@@ -104,16 +104,17 @@ impl<'a> Target<'a> {
         if is_litter(&path) {
             return Ok(());
         }
-        if self.files.contains_key(&path) || self.links.iter().any(|(other, _)| *other == path) {
+        if self.files.contains_key(&path) || self.links.contains_key(&path) {
             return Err(self.refused(&path, Refusal::Twice));
         }
-        self.links.push((path, to));
+        self.links.insert(path, to);
         Ok(())
     }
 
-    /// What there is of the archive, now that it has been gone through.
-    pub(super) fn finish(mut self) -> Result<Vec<Unpacked>, UnpackError> {
-        let links: HashMap<String, String> = std::mem::take(&mut self.links).into_iter().collect();
+    /// What there is of an archive of so many bytes, now that it has been gone through. Its links become files of no more
+    /// bytes than it has itself.
+    pub(super) fn finish(mut self, archive_bytes: u64) -> Result<Vec<Unpacked>, UnpackError> {
+        let links = std::mem::take(&mut self.links);
         let mut ends: Vec<(&String, &String)> = Vec::new();
         for (path, to) in &links {
             let mut end = to;
@@ -128,7 +129,12 @@ impl<'a> Target<'a> {
                 false => return Err(self.refused(path, Refusal::Link)),
             }
         }
-        let mut linked = Vec::new();
+        let mut linked: Vec<(String, u64)> = Vec::new();
+        let bytes = ends.iter().fold(0u64, |sum, (_, end)| sum.saturating_add(self.files[*end]));
+        if bytes > archive_bytes {
+            let (archive, entries) = (self.archive.to_owned(), self.files.len() + ends.len());
+            return Err(UnpackError::Bomb { archive, entries, bytes: self.done.saturating_add(bytes), archive_bytes });
+        }
         for (path, end) in ends {
             let size = self.files[end];
             self.expect(0, size)?;

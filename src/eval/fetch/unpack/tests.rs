@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Cursor, Write};
-use std::path::PathBuf;
 
 use proptest::prelude::*;
 use tar::{EntryType, Header};
@@ -265,6 +264,16 @@ fn bombs_are_refused_before_anything_is_written() {
     for place in [place, place_of_liar, place_of_shared] {
         assert_eq!(place.tree(), Tree::new());
     }
+    // Links that would each become a file.
+    let mut links = tar_entry("a", EntryType::Regular, "", &[7; 20_000]);
+    links.truncate(links.len() - 1024);
+    for count in 0..20 {
+        links.extend(&tar_entry(&format!("b{count}"), EntryType::Link, "a", b"")[..512]);
+    }
+    links.extend([0; 1024]);
+    let place_of_links = Place::new(Form::Tar, &[&links]);
+    assert!(matches!(place_of_links.unpack(), Err(UnpackError::Bomb { bytes: 420_000, .. })));
+    assert_eq!(place_of_links.tree().len(), 1);
     // What no disk holds.
     let mut huge = Header::new_gnu();
     huge.set_path("huge").unwrap();
