@@ -158,7 +158,7 @@ impl<'f> Figures<'f> {
             lines.push(format!("parts without data: {}", self.missing_parts.join(", ")));
         }
         if !self.is_shown() {
-            lines.extend(self.reason());
+            lines.extend(self.reason().map(str::to_owned));
         }
         lines
     }
