@@ -90,6 +90,12 @@ impl FetchError {
     /// What the user can try, where something helps.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::Hub(hub::Error::Unreachable { connected: false, .. }) => {
+                "check the network connection and HTTPS_PROXY; then run the same command again"
+            }
+            Self::Hub(hub::Error::NotFound { .. }) => {
+                "its publisher has moved it: name the new place, or a copy, with --repository OWNER/NAME"
+            }
             Self::Hub(error) => return error.hint(),
             Self::Unpack(error) => return error.hint().map(str::to_owned),
             Self::NoFile { .. } => {

@@ -70,6 +70,16 @@ fn without_a_network_the_cache_is_enough() {
 }
 
 #[test]
+fn a_hub_that_is_not_there_is_named() {
+    let shelf = Shelf::new();
+    let mut nobody = shelf.home.command(shelf.args(&["--retries", "0"]));
+    run(nobody.env("HF_ENDPOINT", "http://127.0.0.1:1")).fails_with(&[REPO, "127.0.0.1:1", "hint: check the network"]);
+    let mut elsewhere = shelf.home.command(["eval", "fetch", "nextqa", "--data", shelf.data().to_str().unwrap()]);
+    run(&mut elsewhere).fails_with(&["lmms-eval/NExTQA", "the hub has no dataset", "hint: its publisher has moved it"]);
+    assert!(!shelf.data().exists());
+}
+
+#[test]
 fn archives_are_let_go_of_when_that_is_asked_for() {
     let shelf = Shelf::new();
     shelf.fetch(&["--discard-archives"]).stdout_of_success();
