@@ -48,6 +48,39 @@ pub fn free_bytes(dir: &Path) -> Option<u64> {
     }
 }
 
+/// Bytes of all files below a folder; of what cannot be read, none.
+pub(crate) fn bytes_below(dir: &Path) -> u64 {
+    let (mut bytes, mut folders) = (0, vec![dir.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => folders.push(entry.path()),
+                Ok(metadata) => bytes += metadata.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    bytes
+}
+
+/// Whether two folders, which need not exist yet, are or will be on one disk.
+pub(crate) fn is_same(one: &Path, other: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let disk = |path: &Path| {
+            let path = std::path::absolute(path).ok()?;
+            path.ancestors().find_map(|path| Some(path.metadata().ok()?.dev()))
+        };
+        disk(one) == disk(other)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = (one, other);
+        true
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,6 +6,7 @@ pub mod compare;
 pub mod context;
 pub mod cost;
 pub mod data;
+pub mod fetch;
 pub mod interval;
 pub mod judge;
 pub mod judging;

@@ -195,6 +195,12 @@ fn place(benchmark: Benchmark, harness: Harness, split: Split, row: &Row) -> Res
     Ok(Place { cache, inside })
 }
 
+/// Where the videos of a subtask of MVBench are within the publisher's folder; none where there is no such subtask.
+pub fn mvbench_folder(harness: Harness, part: &str) -> Option<&'static str> {
+    let row = Row { row: 0, part: Some(part.to_owned()), columns: serde_json::Map::new() };
+    mvbench(harness, &row).ok().map(|(_, inside)| inside)
+}
+
 /// Since October 2024 the harness reads another revision of the repository, of which videos are cut and converted.
 fn mvbench(harness: Harness, row: &Row) -> Result<(&'static str, &'static str), VideoError> {
     let part = row.part.as_deref().unwrap_or_default();

@@ -10,12 +10,16 @@
 //! .locks/models--owner--name.lock                     shared by downloads, held alone by a removal; ours only
 //! ```
 //!
+//! Those of datasets are `datasets--owner--name`.
+//!
 //! A blob or link appears under its final name only when it is whole. Where the file system has no links, a snapshot
 //! holds the files themselves, as Python does it.
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 use super::digest::Digest;
@@ -25,6 +29,9 @@ use super::name::{RepoName, is_commit, is_plain};
 use super::remote::RemoteFile;
 use super::small_file;
 use super::trees::Tree;
+
+/// Links made by this process.
+static LINKS: AtomicUsize = AtomicUsize::new(0);
 
 /// Fewer digits of a commit tell too little.
 const MIN_SHORT_COMMIT: usize = 4;
@@ -39,13 +46,21 @@ pub(super) struct RepoCache {
     pub(super) locks: PathBuf,
     cache: hf_hub::Cache,
     repo: hf_hub::Repo,
+    /// What listings of earlier fetches have told, by commit.
+    trees: OnceLock<Vec<(String, Tree)>>,
 }
 
 impl RepoCache {
     pub(super) fn new(cache_dir: &Path, repo: &RepoName) -> Self {
         let (cache, repo) = (hf_hub::Cache::new(cache_dir.to_owned()), repo.to_hf_hub());
         let name = repo.folder_name();
-        Self { folder: cache_dir.join(&name), locks: cache_dir.join(".locks").join(&name), cache, repo }
+        Self {
+            folder: cache_dir.join(&name),
+            locks: cache_dir.join(".locks").join(&name),
+            cache,
+            repo,
+            trees: OnceLock::new(),
+        }
     }
 
     pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
@@ -182,9 +197,15 @@ impl RepoCache {
 
     /// The same file in another snapshot, where snapshots hold the files themselves.
     pub(super) fn twin(&self, file: &RemoteFile) -> Option<PathBuf> {
-        entries(&self.folder.join("trees")).ok()?.iter().find_map(|path| {
-            let commit = path.file_stem()?.to_str().filter(|commit| is_commit(commit))?;
-            let tree = Tree::read(path)?;
+        // Read once: a dataset has thousands of files.
+        let trees = self.trees.get_or_init(|| {
+            let read = |path: &PathBuf| {
+                let commit = path.file_stem()?.to_str().filter(|commit| is_commit(commit))?;
+                Some((commit.to_owned(), Tree::read(path)?))
+            };
+            entries(&self.folder.join("trees")).unwrap_or_default().iter().filter_map(read).collect()
+        });
+        trees.iter().find_map(|(commit, tree)| {
             let is_same = |(name, size, digest): &(&str, u64, Digest)| {
                 (*size, digest) == (file.size, &file.digest)
                     && name.split('/').all(is_plain)
@@ -215,13 +236,17 @@ impl RepoCache {
                 false => Err(Error::Vanished { file: file.name.clone() }),
             };
         }
-        let target = Path::new("../../blobs").join(file.digest.as_str());
+        // Datasets have folders.
+        let depth = file.name.matches('/').count();
+        let target = Path::new(&"../".repeat(depth)).join("../../blobs").join(file.digest.as_str());
         if fs::read_link(&pointer).is_ok_and(|known| known == target) {
             return Ok(());
         }
-        let new = self.folder.join(format!(".link-{}-{}", std::process::id(), file.name));
+        // Files of one content are linked at the same time.
+        let count = LINKS.fetch_add(1, Ordering::Relaxed);
+        let new = self.folder.join(format!(".link-{}-{count}", std::process::id()));
         let link = || {
-            fs::create_dir_all(&dir)?;
+            fs::create_dir_all(pointer.parent().unwrap_or(&dir))?;
             let _ = fs::remove_file(&new);
             match symlink(&target, &new) {
                 Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {

@@ -205,6 +205,7 @@ impl Client {
         Err(match status {
             200 | 206 => return Ok(Answer { response, hub_headers }),
             401 | 403 if at_hub => Failure::Fatal(Error::Refused {
+                kind: repo.kind(),
                 repo: repo.to_string(),
                 status,
                 message,
@@ -216,7 +217,7 @@ impl Client {
                 let what = match (said("x-error-code"), asked.file) {
                     (Some("RevisionNotFound"), _) => format!("revision `{}` of `{}`", repo.revision(), repo.id()),
                     (_, Some(_)) => asked.what(),
-                    (_, None) => format!("model `{repo}`"),
+                    (_, None) => format!("{} `{repo}`", repo.kind()),
                 };
                 Failure::Fatal(Error::NotFound { what, message })
             }

@@ -2,8 +2,14 @@
 //!
 //! A file's checksum is also its entity tag and the name of its blob in the cache.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
+
+const BUFFER_BYTES: usize = 1 << 18;
 
 /// What a file's bytes must hash to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,6 +40,24 @@ impl Digest {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Sha256(hex) | Self::GitBlob(hex) => hex,
+        }
+    }
+
+    /// Whether a file has this checksum.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub(crate) fn is_of(&self, path: &Path) -> std::io::Result<bool> {
+        let mut file = File::open(path)?;
+        let mut hasher = self.hasher(file.metadata()?.len());
+        let mut buffer = vec![0; BUFFER_BYTES];
+        loop {
+            match file.read(&mut buffer) {
+                Ok(0) => return Ok(hasher.finish() == *self),
+                Ok(count) => hasher.update(&buffer[..count]),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 

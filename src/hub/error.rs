@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::digest::Digest;
 use super::known::likely_meant;
+use super::name::RepoKind;
 use crate::checkpoint;
 use crate::disk::{NoSpace, is_full};
 use crate::interrupt::Interrupted;
@@ -19,16 +20,20 @@ pub enum Error {
         name: String,
     },
     /// A repository that is not in the cache, where nothing may be fetched.
-    #[error("model `{repo}` is not in the hub cache (looked in {})", cache.display())]
+    #[error("{kind} `{repo}` is not in the hub cache (looked in {})", cache.display())]
     NotCached {
+        /// What it is.
+        kind: RepoKind,
         /// The repository as given.
         repo: String,
         /// The folder looked in.
         cache: PathBuf,
     },
     /// A repository that is partly in the cache, where nothing may be fetched.
-    #[error("model `{repo}` is only partly in the hub cache: {missing}")]
+    #[error("{kind} `{repo}` is only partly in the hub cache: {missing}")]
     PartlyCached {
+        /// What it is.
+        kind: RepoKind,
         /// The repository as given.
         repo: String,
         /// The first thing missing.
@@ -64,6 +69,8 @@ pub enum Error {
     /// The hub does not let us in.
     #[error("the hub refuses access to `{repo}`: HTTP {status}{}", quoted(message))]
     Refused {
+        /// What it is.
+        kind: RepoKind,
         /// The repository as given.
         repo: String,
         /// 401 or 403.
@@ -197,6 +204,22 @@ impl Error {
     /// What the user can try, where something helps.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
+            Self::NotCached { kind: RepoKind::Dataset, .. } | Self::PartlyCached { kind: RepoKind::Dataset, .. } => {
+                "run the same command once where the hub can be reached"
+            }
+            Self::Refused { kind: RepoKind::Dataset, repo, token, .. } => {
+                let page = format!("https://huggingface.co/datasets/{}", repo.split('@').next().unwrap_or(repo));
+                return Some(match token {
+                    None => format!(
+                        "accept its terms on {page}, and set HF_TOKEN to your access token; if there is no such page, it \
+                         has been moved"
+                    ),
+                    Some(source) => format!(
+                        "the token from {source} was sent: it may have expired, or its owner has not accepted the terms \
+                         on {page}"
+                    ),
+                });
+            }
             Self::NotCached { repo, .. } | Self::PartlyCached { repo, .. } => {
                 return Some(format!(
                     "download it with `llava-video model pull {repo}`, or pass a directory with `--model DIR`"

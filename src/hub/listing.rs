@@ -2,7 +2,9 @@
 
 use std::io::Read;
 
+use percent_encoding::{AsciiSet, CONTROLS};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::client::{Asked, Client, Failure};
 use super::digest::Digest;
@@ -10,6 +12,9 @@ use super::error::Error;
 use super::name::{RepoName, is_commit};
 use super::remote::{MAX_LISTING_BYTES, RemoteFile, Sibling};
 use super::trees::Tree;
+
+/// What cannot stand in the path of an address as it is.
+const IN_PATH: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'<').add(b'>').add(b'?').add(b'`');
 
 /// What there is at one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +26,36 @@ pub(super) struct Listing {
     pub(super) others: Vec<String>,
     /// Size and checksums of all files, to be kept; `None` where the hub left some out.
     pub(super) tree: Option<Tree>,
+    /// What its publisher says about it.
+    pub(super) terms: Terms,
 }
 
-/// `GET /api/models/OWNER/NAME/revision/REVISION?blobs=true`.
+/// Under which terms a repository is published, as the hub shows them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Terms {
+    /// Its licence, by the hub's short name.
+    pub licence: Option<String>,
+    /// Whether the hub lets in only who has agreed to something on its page.
+    pub is_gated: bool,
+}
+
+/// `GET /api/models/OWNER/NAME/revision/REVISION?blobs=true`, or the same below `datasets`.
 #[derive(Deserialize)]
 struct Answer {
     sha: String,
     siblings: Vec<Sibling>,
+    /// `false`, or how the gate is kept: `"auto"`, `"manual"`.
+    #[serde(default)]
+    gated: Value,
+    #[serde(default)]
+    tags: Vec<String>,
+}
+
+impl Answer {
+    fn terms(&self) -> Terms {
+        let licence = self.tags.iter().find_map(|tag| tag.strip_prefix("license:")).map(str::to_owned);
+        Terms { licence, is_gated: !matches!(self.gated, Value::Null | Value::Bool(false)) }
+    }
 }
 
 impl Listing {
@@ -40,7 +68,8 @@ impl Listing {
         is_wanted: &dyn Fn(&str) -> bool,
     ) -> Result<Self, Failure> {
         let asked = Asked { repo, file: None };
-        let path = format!("/api/models/{}/revision/{}?blobs=true", repo.id(), revision.replace('/', "%2F"));
+        let revision_part = revision.replace('/', "%2F");
+        let path = format!("/api/{}s/{}/revision/{revision_part}?blobs=true", repo.kind(), repo.id());
         let answer = client.get(&path, 0, None, &asked)?;
         let bad = |message: String| {
             Failure::Fatal(Error::BadAnswer { what: asked.what(), host: client.host().to_owned(), message })
@@ -56,6 +85,7 @@ impl Listing {
             return Err(bad(format!("it is about commit {}", answer.sha)));
         }
         let tree = Tree::of(&answer.siblings);
+        let terms = answer.terms();
         let (mut files, mut others) = (Vec::new(), Vec::new());
         for sibling in answer.siblings {
             if !is_wanted(&sibling.rfilename) {
@@ -67,7 +97,7 @@ impl Listing {
                 None => ask_for_one(client, repo, &answer.sha, sibling.rfilename)?,
             });
         }
-        Ok(Self { commit: answer.sha, files, others, tree })
+        Ok(Self { commit: answer.sha, files, others, tree, terms })
     }
 }
 
@@ -103,5 +133,5 @@ fn ask_for_one(client: &Client, repo: &RepoName, commit: &str, name: String) -> 
 
 /// Where a file's bytes are asked for.
 pub(super) fn resolve_path(repo: &RepoName, commit: &str, file: &str) -> String {
-    format!("/{}/resolve/{commit}/{file}", repo.id())
+    format!("/{}/resolve/{commit}/{}", repo.path(), percent_encoding::utf8_percent_encode(file, IN_PATH))
 }

@@ -20,7 +20,7 @@ pub fn locate(settings: &Settings, repo: &RepoName) -> Result<PathBuf, Error> {
 pub(super) fn commit(settings: &Settings, repo: &RepoName) -> Result<String, Error> {
     let cache = RepoCache::new(&settings.cache_dir, repo);
     let commit = cache.commit(repo).filter(|commit| cache.snapshot(commit).is_dir());
-    commit.ok_or_else(|| Error::NotCached { repo: repo.to_string(), cache: cache.folder })
+    commit.ok_or_else(|| Error::NotCached { kind: repo.kind(), repo: repo.to_string(), cache: cache.folder })
 }
 
 /// A repository's snapshot in the cache and its commit, if all files are there.
@@ -29,6 +29,6 @@ pub(super) fn cached(settings: &Settings, repo: &RepoName) -> Result<(PathBuf, S
     let dir = RepoCache::new(&settings.cache_dir, repo).snapshot(&commit);
     match checkpoint::first_missing(&dir) {
         None => Ok((dir, commit)),
-        Some(missing) => Err(Error::PartlyCached { repo: repo.to_string(), missing }),
+        Some(missing) => Err(Error::PartlyCached { kind: repo.kind(), repo: repo.to_string(), missing }),
     }
 }

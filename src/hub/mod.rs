@@ -1,4 +1,5 @@
-//! Checkpoints from the hub, and the cache they are kept in: fetched, found, listed, checked and removed.
+//! Checkpoints from the hub, and the cache they are kept in: fetched, found, listed, checked and removed. Datasets come
+//! the same way.
 //!
 //! The protocol is the hub's own: a repository is listed with sizes and checksums
 //! (`/api/models/REPO/revision/REV?blobs=true`), a file is asked for at `/REPO/resolve/COMMIT/FILE`, which redirects
@@ -10,6 +11,7 @@
 
 mod cache;
 mod client;
+mod dataset;
 mod digest;
 mod error;
 mod events;
@@ -34,14 +36,16 @@ mod small_file;
 mod trees;
 mod verify;
 
+pub use dataset::{Dataset, DatasetFile, Fetched, list_dataset};
 pub use digest::Digest;
 pub use error::Error;
 pub use events::{Event, Pulled};
 pub use inventory::{CachedRepo, Snapshot, inventory};
 pub(crate) use known::likely_meant;
 pub use known::{DEFAULT_MODEL, KNOWN, Known};
+pub use listing::Terms;
 pub use locate::locate;
-pub use name::RepoName;
+pub use name::{RepoKind, RepoName};
 pub use outline::{Outline, outline};
 pub use pull::pull;
 pub use remove::Removal;

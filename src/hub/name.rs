@@ -6,9 +6,28 @@ use super::known::DEFAULT_MODEL;
 /// The revision that is used when none is named.
 const DEFAULT_REVISION: &str = "main";
 
+/// What a repository holds; each kind has its own part of the hub and of the cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RepoKind {
+    /// A checkpoint.
+    Model,
+    /// Data.
+    Dataset,
+}
+
+impl std::fmt::Display for RepoKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Model => "model",
+            Self::Dataset => "dataset",
+        })
+    }
+}
+
 /// A repository of the hub at a revision: a branch, a tag or a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepoName {
+    kind: RepoKind,
     id: String,
     /// As given; none: the default branch.
     revision: Option<String>,
@@ -33,8 +52,32 @@ impl RepoName {
             is_repository_id(id) && revision.as_deref().is_none_or(is_revision)
         };
         match parsed.filter(is_valid) {
-            Some((id, revision)) => Ok(Self { id, revision }),
+            Some((id, revision)) => Ok(Self { kind: RepoKind::Model, id, revision }),
             None => Err(Error::NoRepositoryId { name: text.to_owned() }),
+        }
+    }
+
+    /// The same of a dataset, whose name is `owner/name`, with a revision of its own or the default one.
+    ///
+    /// # Errors
+    /// [`Error::NoRepositoryId`] for what can be no name.
+    pub fn dataset(id: &str, revision: Option<&str>) -> Result<Self, Error> {
+        match is_repository_id(id) && revision.is_none_or(is_revision) {
+            true => Ok(Self { kind: RepoKind::Dataset, id: id.to_owned(), revision: revision.map(str::to_owned) }),
+            false => Err(Error::NoRepositoryId { name: id.to_owned() }),
+        }
+    }
+
+    /// What it holds.
+    pub fn kind(&self) -> RepoKind {
+        self.kind
+    }
+
+    /// Its place in the part of the hub where its kind is: what stands before `/resolve`, and on its page.
+    pub(super) fn path(&self) -> String {
+        match self.kind {
+            RepoKind::Model => self.id.clone(),
+            RepoKind::Dataset => format!("datasets/{}", self.id),
         }
     }
 
@@ -60,7 +103,11 @@ impl RepoName {
 
     /// The same repository as the crate hf-hub names it.
     pub(super) fn to_hf_hub(&self) -> hf_hub::Repo {
-        hf_hub::Repo::with_revision(self.id.clone(), hf_hub::RepoType::Model, self.revision().to_owned())
+        let kind = match self.kind {
+            RepoKind::Model => hf_hub::RepoType::Model,
+            RepoKind::Dataset => hf_hub::RepoType::Dataset,
+        };
+        hf_hub::Repo::with_revision(self.id.clone(), kind, self.revision().to_owned())
     }
 }
 

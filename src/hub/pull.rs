@@ -81,11 +81,21 @@ pub(super) fn bring_all(session: &Session, listing: &Listing) -> Result<Pulled, 
 
 /// What there is at a revision. With a cached copy to fall back on, one try is enough.
 pub(super) fn ask_listing(session: &Session, revision: &str, has_fallback: bool) -> Result<Listing, Halt> {
+    let is_wanted = |name: &str| is_candidate(name) || session.damaged.iter().any(|damaged| damaged == name);
+    ask_listing_of(session, revision, has_fallback, &is_wanted)
+}
+
+/// The same for those files that `is_wanted` says.
+pub(super) fn ask_listing_of(
+    session: &Session,
+    revision: &str,
+    has_fallback: bool,
+    is_wanted: &dyn Fn(&str) -> bool,
+) -> Result<Listing, Halt> {
     let asked = Asked { repo: &session.repo, file: None };
     let mut patience = Patience::new(session, if has_fallback { 0 } else { session.settings.retries });
-    let is_wanted = |name: &str| is_candidate(name) || session.damaged.iter().any(|damaged| damaged == name);
     loop {
-        match Listing::ask(&session.client, &session.repo, revision, &is_wanted) {
+        match Listing::ask(&session.client, &session.repo, revision, is_wanted) {
             Ok(listing) => return Ok(listing),
             Err(failure) => patience.after(failure, &asked)?,
         }

@@ -39,7 +39,7 @@ impl Removal {
     /// [`Error::NotCached`], or a cache that cannot be read.
     pub fn plan(settings: &Settings, repo: &RepoName) -> Result<Self, Error> {
         let cache = RepoCache::new(&settings.cache_dir, repo);
-        let not_cached = || Error::NotCached { repo: repo.to_string(), cache: cache.folder.clone() };
+        let not_cached = || Error::NotCached { kind: repo.kind(), repo: repo.to_string(), cache: cache.folder.clone() };
         let commit = match repo.has_revision() {
             true => Some(cache.commit(repo).ok_or_else(not_cached)?),
             false => None,
@@ -79,7 +79,8 @@ impl Removal {
 
     fn not_cached(&self) -> Error {
         let repo = self.repo.has_revision().then(|| self.repo.to_string());
-        Error::NotCached { repo: repo.unwrap_or_else(|| self.repo.id().to_owned()), cache: self.cache.folder.clone() }
+        let repo = repo.unwrap_or_else(|| self.repo.id().to_owned());
+        Error::NotCached { kind: self.repo.kind(), repo, cache: self.cache.folder.clone() }
     }
 
     /// What goes, as the cache is now.

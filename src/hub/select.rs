@@ -116,6 +116,7 @@ fn is_shard(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::digest::Digest;
+    use super::super::listing::Terms;
     use super::*;
 
     fn selected(names: &[&str]) -> Result<Vec<String>, Error> {
@@ -124,7 +125,7 @@ mod tests {
         let (wanted, others): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| is_candidate(name));
         let others = others.into_iter().map(str::to_owned).collect();
         let files = wanted.iter().map(file).collect();
-        let listing = Listing { commit: "0".repeat(40), files, others, tree: None };
+        let listing = Listing { commit: "0".repeat(40), files, others, tree: None, terms: Terms::default() };
         let repo = RepoName::parse("owner/name")?;
         Ok(Selection::of(&repo, &listing)?.files().map(|file| file.name.clone()).collect())
     }

@@ -73,7 +73,7 @@ pub fn verify(
     let cache = RepoCache::new(&settings.cache_dir, repo);
     let commit = locate::commit(settings, repo)?;
     if let Some(missing) = checkpoint::first_absent(&cache.snapshot(&commit)) {
-        return Err(Error::PartlyCached { repo: repo.to_string(), missing });
+        return Err(Error::PartlyCached { kind: repo.kind(), repo: repo.to_string(), missing });
     }
     let files = snapshot_files(&cache, &commit)?;
     let total = files.iter().map(|file| file.bytes).sum();

@@ -166,6 +166,17 @@ pub(super) const EVAL_REPORT: &str = with_exit_codes!(
   llava-video eval report mlvu-docs.jsonl mlvu-train.jsonl -o mlvu.html"#
 );
 
+pub(super) const EVAL_FETCH: &str = with_exit_codes!(
+    r#"
+  llava-video eval fetch videomme --data videomme --dry-run
+  llava-video eval fetch videomme --data videomme --discard-archives
+  llava-video eval fetch mvbench --part moving_count --data mvbench
+  llava-video eval fetch longvideobench --data longvideobench --annotations-only
+
+Environment: HF_HOME or HF_HUB_CACHE (where downloads are kept), HF_TOKEN (access token, which benchmarks behind a gate
+need), HF_ENDPOINT (another server), HF_HUB_OFFLINE=1, HF_HUB_DOWNLOAD_TIMEOUT, HTTPS_PROXY and NO_PROXY."#
+);
+
 pub(super) const CACHE: &str = with_exit_codes!(
     r#"
   llava-video cache info
@@ -197,7 +208,7 @@ mod tests {
     #[test]
     fn every_example_is_a_command_that_parses() {
         let mut count = 0;
-        let eval = [EVAL, EVAL_LIST, EVAL_CONTEXT, EVAL_SCORE, EVAL_COMPARE, EVAL_JUDGE, EVAL_REPORT];
+        let eval = [EVAL, EVAL_LIST, EVAL_CONTEXT, EVAL_SCORE, EVAL_COMPARE, EVAL_JUDGE, EVAL_REPORT, EVAL_FETCH];
         let others = [PROGRAM, ASK, CHAT, BATCH, WORKER, FRAMES, PROBE, SCORE, BENCH, CACHE];
         for help in eval.into_iter().chain(others) {
             for line in help.lines().filter(|line| line.starts_with("  ")) {

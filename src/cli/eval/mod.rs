@@ -2,6 +2,8 @@
 
 mod compare;
 mod context;
+mod fetch;
+mod fetch_plan;
 mod figures;
 mod judge;
 mod list;
@@ -25,6 +27,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &mut Printer) -> Result<Exit> {
         (Some(EvalCommand::Compare(args)), _) => compare::run(args, printer),
         (Some(EvalCommand::Judge(args)), _) => judge::run(args, printer),
         (Some(EvalCommand::Report(args)), _) => report::run(args, printer),
+        (Some(EvalCommand::Fetch(args)), _) => fetch::run(args, printer),
         (None, Some(args)) => run::run(args, printer),
         (None, None) => Err(UsageError("eval needs --data and --output, or a command".to_owned()).into()),
     }

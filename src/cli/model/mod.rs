@@ -18,7 +18,7 @@ use super::args::ModelCommand;
 use super::exit::{Exit, UsageError};
 use super::output::Printer;
 
-pub(crate) use obtain::{find, obtain};
+pub(crate) use obtain::{find, obtain, report};
 
 pub(crate) fn run(command: &ModelCommand, printer: &mut Printer) -> Result<Exit> {
     match command {

@@ -1,5 +1,6 @@
 //! A model by name: found in the cache, planned with while it is elsewhere, fetched on first use.
 
+use std::fmt::Display;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -119,7 +120,8 @@ pub(super) fn download(
     Ok(pulled)
 }
 
-fn report(event: Event, settings: &Settings, repo: &RepoName, printer: &mut Printer) {
+/// Tells what happens while something is fetched.
+pub(crate) fn report(event: Event, settings: &Settings, repo: &dyn Display, printer: &mut Printer) {
     match event {
         Event::Started { files, bytes } => {
             let (size, dir) = (shown(bytes), settings.cache_dir.display());

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use crate::eval::fetch::shelf::Shelf;
 use crate::support::hub_home::{REPO, hub_with};
 use crate::support::judge::{Act, Judge};
 use crate::support::{Run, SHARDED, ask, clip_arg, command, device, fixtures, llava_video, run, tiny_checkpoint_arg};
@@ -160,6 +161,10 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
     check_batches(&mut schema, dir.path(), &clip, &picture);
     check_evaluations(&mut schema, dir.path(), &clip);
     check_what_needs_no_model(&mut schema, dir.path());
+    let shelf = Shelf::new();
+    shelf.hub.set_terms("mit", false);
+    schema.check("eval fetch --dry-run --json", &shelf.fetch(&["--dry-run", "--json"]).json());
+    schema.check("eval fetch --json", &shelf.fetch(&["--json"]).json());
     let random = ["bench", "--size", "0.5b", "--stages", "preprocess", "-n", "1", "--repeat", "1", "--json"];
     schema.check("bench --json", &llava_video(random).json());
 

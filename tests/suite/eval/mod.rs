@@ -6,6 +6,7 @@ mod compare;
 mod contexts;
 mod data;
 mod desk;
+pub(crate) mod fetch;
 mod judge;
 mod list;
 mod mvbench;

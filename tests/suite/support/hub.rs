@@ -66,6 +66,7 @@ struct Revision {
 struct State {
     /// By `owner/name`, then by branch and by commit.
     revisions: Mutex<HashMap<(String, String), Arc<Revision>>>,
+    terms: Mutex<Terms>,
     once: Mutex<HashMap<String, VecDeque<Fault>>>,
     always: Mutex<HashMap<String, Fault>>,
     seen: Mutex<Vec<Seen>>,
@@ -87,9 +88,16 @@ pub(crate) struct Hub {
     port: u16,
 }
 
+/// What the listing says under which terms a repository is published.
+#[derive(Default)]
+struct Terms {
+    licence: Option<String>,
+    is_gated: bool,
+}
+
 /// Large files are kept outside git.
 fn is_large(name: &str) -> bool {
-    name.ends_with(".safetensors") || name.ends_with(".bin")
+    [".safetensors", ".bin", ".zip", ".mp4"].iter().any(|ending| name.ends_with(ending)) || name.contains(".tar")
 }
 
 impl Hub {
@@ -133,6 +141,16 @@ impl Hub {
         revisions.insert((repo.to_owned(), branch.to_owned()), Arc::clone(&revision));
         revisions.insert((repo.to_owned(), commit.clone()), revision);
         commit
+    }
+
+    /// The same of a dataset.
+    pub(crate) fn publish_dataset(&self, repo: &str, branch: &str, files: BTreeMap<String, Vec<u8>>) -> String {
+        self.publish_files(&format!("datasets/{repo}"), branch, files)
+    }
+
+    /// Listings say so from here on.
+    pub(crate) fn set_terms(&self, licence: &str, is_gated: bool) {
+        *self.state.terms.lock().unwrap() = Terms { licence: Some(licence.to_owned()), is_gated };
     }
 
     /// The next answer about a file (or the `listing`) goes wrong; more calls queue up.
@@ -250,11 +268,12 @@ impl State {
         let path = seen.path.split('?').next().unwrap();
         let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
         match parts.as_slice() {
-            ["api", "models", owner, name, "revision", revision] => {
+            ["api", kind @ ("models" | "datasets"), owner, name, "revision", revision] => {
                 if let Some(Fault::Status(status, name, value)) = self.fault("listing") {
                     return head(stream, status, &[(name, &value)], 0);
                 }
-                let repo = format!("{owner}/{name}");
+                let before = if *kind == "datasets" { "datasets/" } else { "" };
+                let repo = format!("{before}{owner}/{name}");
                 match self.revision(&repo, revision) {
                     Some(revision) => {
                         let body = self.listing(&revision).to_string();
@@ -267,28 +286,31 @@ impl State {
                     None => head(stream, 404, &[("X-Error-Code", "RepoNotFound")], 0),
                 }
             }
-            [owner, name, "resolve", commit, file] => {
-                let Some(revision) = self.revision(&format!("{owner}/{name}"), commit) else {
+            ["api", "resolve-cache", ..] => self.send_file(stream, seen),
+            [_, _, "resolve", ..] | ["datasets", _, _, "resolve", ..] => {
+                let place = Place::of(path).unwrap();
+                let Some(revision) = self.revision(&place.repo, &place.commit) else {
                     return head(stream, 404, &[], 0);
                 };
-                let Some(bytes) = revision.files.get(*file) else {
+                let file = place.file.as_str();
+                let Some(bytes) = revision.files.get(file) else {
                     return head(stream, 404, &[("X-Error-Code", "EntryNotFound")], 0);
                 };
                 let size = bytes.len().to_string();
                 let commit = ("X-Repo-Commit", revision.commit.as_str());
                 if is_large(file) {
-                    let wrong = matches!(self.always.lock().unwrap().get(*file), Some(Fault::OtherTag));
+                    let wrong = matches!(self.always.lock().unwrap().get(file), Some(Fault::OtherTag));
                     let tag = format!("\"{}\"", sha256_hex(if wrong { b"other".as_slice() } else { bytes }));
-                    let to = format!("http://127.0.0.1:{storage_port}/{owner}/{name}/{}/{file}", commit.1);
+                    let to = format!("http://127.0.0.1:{storage_port}/{}", place.stored_at(commit.1));
                     let linked = [("X-Linked-Etag", tag.as_str()), ("X-Linked-Size", &size), ("Location", &to)];
                     return head(stream, 302, &[&[commit], &linked[..]].concat(), 0);
                 }
                 // As the real hub: small files come from a cache beside it.
                 let tag = format!("W/\"{}\"", git_blob_hex(bytes));
-                let to = format!("/api/resolve-cache/models/{owner}/{name}/{}/{file}", commit.1);
+                let kind = if place.repo.starts_with("datasets/") { "" } else { "models/" };
+                let to = format!("/api/resolve-cache/{kind}{}", place.stored_at(commit.1));
                 head(stream, 307, &[commit, ("X-Linked-Etag", &tag), ("X-Linked-Size", &size), ("Location", &to)], 0)
             }
-            ["api", "resolve-cache", ..] => self.send_file(stream, seen),
             _ => head(stream, 404, &[], 0),
         }
     }
@@ -307,15 +329,19 @@ impl State {
                 (false, false) => json!({ "rfilename": name, "size": size, "blobId": git_blob_hex(bytes) }),
             }
         };
-        json!({ "sha": revision.commit, "siblings": revision.files.iter().map(sibling).collect::<Vec<_>>() })
+        let terms = self.terms.lock().unwrap();
+        let tags: Vec<String> = terms.licence.iter().map(|licence| format!("license:{licence}")).collect();
+        let gated = if terms.is_gated { json!("auto") } else { json!(false) };
+        let siblings: Vec<Value> = revision.files.iter().map(sibling).collect();
+        json!({ "sha": revision.commit, "gated": gated, "tags": tags, "siblings": siblings })
     }
 
-    /// Sends the file that the last parts of a path name: owner, name, commit, file.
+    /// Sends the file that a path names.
     fn send_file(&self, stream: &TcpStream, seen: &Seen) -> std::io::Result<()> {
-        let parts: Vec<&str> = seen.path.split('/').collect();
-        let [.., owner, name, commit, file] = parts.as_slice() else { return head(stream, 404, &[], 0) };
-        let revision = self.revision(&format!("{owner}/{name}"), commit).unwrap();
-        let whole = &revision.files[*file];
+        let Some(Place { repo, commit, file }) = Place::of(&seen.path) else { return head(stream, 404, &[], 0) };
+        let file = file.as_str();
+        let revision = self.revision(&repo, &commit).unwrap();
+        let whole = &revision.files[file];
         let fault = self.fault(file);
         if let Some(Fault::Status(status, name, value)) = &fault {
             return head(stream, *status, &[(*name, value)], 0);
@@ -371,6 +397,34 @@ impl State {
             }),
             _ => out.write_all(&body),
         }
+    }
+}
+
+/// A file as a path names it.
+struct Place {
+    /// With `datasets/` before it where it is one.
+    repo: String,
+    commit: String,
+    file: String,
+}
+
+impl Place {
+    fn of(path: &str) -> Option<Self> {
+        let path = percent_encoding::percent_decode_str(path).decode_utf8().unwrap();
+        let path = path.trim_start_matches('/');
+        let path = path.strip_prefix("api/resolve-cache/").unwrap_or(path);
+        let path = path.strip_prefix("models/").unwrap_or(path);
+        let (before, path) = path.strip_prefix("datasets/").map_or(("", path), |path| ("datasets/", path));
+        let mut parts = path.splitn(3, '/');
+        let repo = format!("{before}{}/{}", parts.next()?, parts.next()?);
+        let rest = parts.next()?;
+        let (commit, file) = rest.strip_prefix("resolve/").unwrap_or(rest).split_once('/')?;
+        Some(Self { repo, commit: commit.to_owned(), file: file.to_owned() })
+    }
+
+    fn stored_at(&self, commit: &str) -> String {
+        let file = percent_encoding::utf8_percent_encode(&self.file, percent_encoding::CONTROLS);
+        format!("{}/{commit}/{}", self.repo, file.to_string().replace(' ', "%20"))
     }
 }
 

@@ -45,6 +45,11 @@ impl HubHome {
         &self.path
     }
 
+    /// The folder of a dataset.
+    pub(crate) fn dataset_folder(&self, repo: &str) -> PathBuf {
+        self.path().join("hub").join(format!("datasets--{}", repo.replace('/', "--")))
+    }
+
     /// The binary with this cache and the test's hub. On a busy machine that takes its time, so that patience with it
     /// is long where no test is about a stalled stream.
     pub(crate) fn command<I: AsRef<std::ffi::OsStr>>(&self, args: impl IntoIterator<Item = I>) -> Command {
@@ -106,12 +111,22 @@ impl HubHome {
                 );
             }
             for snapshot in std::fs::read_dir(repo.join("snapshots")).into_iter().flatten() {
-                for file in std::fs::read_dir(snapshot.unwrap().path()).unwrap() {
-                    let path = file.unwrap().path();
-                    assert!(path.is_file(), "{path:?} leads nowhere");
-                    assert!(std::fs::read_link(&path).unwrap().starts_with("../../blobs"), "{path:?} is not relative");
-                }
+                assert_links(&snapshot.unwrap().path(), "../../blobs");
             }
         }
+    }
+}
+
+/// Every file of a snapshot is a relative link to a blob.
+#[track_caller]
+fn assert_links(dir: &Path, blobs: &str) {
+    for file in std::fs::read_dir(dir).unwrap() {
+        let path = file.unwrap().path();
+        if path.is_dir() {
+            assert_links(&path, &format!("../{blobs}"));
+            continue;
+        }
+        assert!(path.is_file(), "{path:?} leads nowhere");
+        assert!(std::fs::read_link(&path).unwrap().starts_with(blobs), "{path:?} is not relative");
     }
 }

@@ -1,5 +1,6 @@
 //! What tests of all subjects share.
 
+pub(crate) mod archives;
 mod case;
 mod checkpoint;
 mod code;

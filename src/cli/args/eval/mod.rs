@@ -2,6 +2,7 @@
 
 mod compare;
 mod context;
+mod fetch;
 mod judge;
 mod list;
 mod report;
@@ -15,6 +16,7 @@ use super::help;
 
 pub(crate) use compare::EvalCompareArgs;
 pub(crate) use context::EvalContextArgs;
+pub(crate) use fetch::FetchArgs;
 pub(crate) use judge::{EvalJudgeArgs, Failures};
 pub(crate) use list::EvalListArgs;
 pub(crate) use report::EvalReportArgs;
@@ -54,4 +56,7 @@ pub(crate) enum EvalCommand {
     /// Write a report of results as one HTML page or as Markdown: tables, intervals, settings, what is missing.
     #[command(after_help = help::EVAL_REPORT)]
     Report(EvalReportArgs),
+    /// Download a benchmark and unpack it where the evaluation looks for it; what is there already stays.
+    #[command(after_help = help::EVAL_FETCH)]
+    Fetch(FetchArgs),
 }
