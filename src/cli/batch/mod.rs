@@ -79,7 +79,7 @@ fn batch(args: &BatchRunArgs, printer: &mut Printer) -> Result<Exit> {
     let total = todo.len();
     let common = Common::new(&args.work, works.devices());
     let recorder = |input: &Input, finished| common.made(&input.job, finished);
-    let mut progress = Progress::new(printer, &stopper, total);
+    let mut progress = Progress::new(printer, &stopper, works.launcher(), total);
     let mut ledger = Ledger::open(&inputs, todo, (journal, &standing), claims, sidecars, recorder, &mut progress)?;
     let (is_complete, busy) = match total {
         0 => (true, std::time::Duration::ZERO),
