@@ -41,7 +41,7 @@ use output::Printer;
 /// Parses, runs and reports; the whole life of the process.
 pub(crate) fn run() -> ExitCode {
     // Not a command of clap's: help, suggestions and completions must not know it.
-    let hidden = |arguments: &[&str]| std::env::args_os().skip(1).eq(arguments);
+    let hidden = |arguments: &[&str]| std::env::args_os().skip(1).eq(arguments.iter().copied());
     if hidden(&[DECODE_WORKER]) {
         isolated::serve();
         return Exit::Done.into();

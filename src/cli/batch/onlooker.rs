@@ -23,8 +23,14 @@ impl<'p> Progress<'p> {
         Self { printer, stopper, launcher, total, tally: Tally::default() }
     }
 
+    /// Tells what went wrong with processes that decode, by the fault of no clip.
+    fn tell_warnings(&mut self) {
+        self.launcher.take_warnings().iter().for_each(|warning| self.printer.warning(warning));
+    }
+
     /// The counts.
-    pub(crate) fn finish(self) -> Tally {
+    pub(crate) fn finish(mut self) -> Tally {
+        self.tell_warnings();
         self.printer.end_progress();
         self.tally
     }
@@ -42,7 +48,7 @@ impl Onlooker for Progress<'_> {
     }
 
     fn stop(&mut self) -> Stop {
-        self.launcher.take_warnings().iter().for_each(|warning| self.printer.warning(warning));
+        self.tell_warnings();
         self.stopper.stop()
     }
 }

@@ -32,7 +32,7 @@ impl Launcher {
     /// For many clips: where this is Linux, children are forked from one process of the same program, which `args` make
     /// call [`serve_many`](super::serve_many). So the program is loaded and linked once, and not for each clip. Where
     /// that fails, children are started one by one after all, and [`Self::take_warnings`] says so. Clones share the
-    /// process, which ends with the last of them.
+    /// process, which ends with the last of them and of their clips.
     #[must_use]
     pub fn forking<A: Into<OsString>>(self, args: impl IntoIterator<Item = A>) -> Self {
         #[cfg(target_os = "linux")]
@@ -48,8 +48,8 @@ impl Launcher {
         }
     }
 
-    /// Starts now what the first clip would start. Whoever has other work to do before it waits for nothing then, and no
-    /// longer depends on the program's file.
+    /// Starts now what the first clip would start. Whoever has other work to do before it waits for nothing then, and
+    /// does not depend on the program's file any more.
     pub fn prepare(&self) {
         #[cfg(target_os = "linux")]
         if let Some(nursery) = &self.nursery {

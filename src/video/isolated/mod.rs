@@ -4,10 +4,12 @@
 //! one of them costs the child, and with it one clip; the parent, which holds the model, reports an error and goes on.
 //!
 //! The parent starts the program of its [`Launcher`] for the one clip, the child calls [`serve`], and both talk in
-//! messages over the child's standard input and output (`child.rs`, `protocol.rs`); or, for many clips on Linux, it
-//! starts the program once and has it fork a child for each (`nursery`, [`serve_many`]). The child confines itself (`sandbox.rs`) before it reads the first byte
-//! of the file. A child that was taken over by the file it reads can send frames that are not in it, and no more: the
-//! parent holds all that it says against what was asked (`conversation.rs`).
+//! messages over the child's standard input and output (`child.rs`, `protocol.rs`). Or, for many clips on Linux, it
+//! starts the program once and has it fork a child for each ([`Launcher::forking`], [`serve_many`], `nursery`).
+//!
+//! The child confines itself (`sandbox.rs`) before it reads the first byte of the file. A child that was taken over by
+//! the file it reads can send frames that are not in it, and no more: the parent holds all that it says against what
+//! was asked (`conversation.rs`).
 
 mod budget;
 mod child;
@@ -46,8 +48,8 @@ pub use worker::serve;
 /// How often the parent looks whether it should stop.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Serves many clips, each in a child of its own, in a process that has nothing else to do. Returns when the parent goes
-/// away; at once where this is not Linux.
+/// Serves many clips, each in a child of its own, in a process that has nothing else to do. Returns when the parent
+/// closes its end or goes away; at once where this is not Linux.
 pub fn serve_many() {
     #[cfg(target_os = "linux")]
     nursery::serve();

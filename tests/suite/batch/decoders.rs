@@ -15,7 +15,7 @@ use super::workplace::{QUESTION, Workplace, clip_name, ends_with, first_line, re
 use crate::support::Run;
 use crate::support::process::{PATIENCE, Running};
 
-/// Runs a batch, or a worker, of which the first process that decodes does `what` instead. There is none that forks others.
+/// Runs a batch, or a worker, of which the first process that decodes does `what` instead, and none forks others.
 fn first_decoder_does(what: &str, place: &Workplace, name: &str, args: &[&str], clips: usize) -> Run {
     let binary = Path::new(env!("CARGO_BIN_EXE_llava-video"));
     // Beside the binary, where a link to it can be made.

@@ -1,5 +1,5 @@
-//! The processes that one process forks to read the clips of a batch: whatever becomes of them, or of the one that forks
-//! them, each input has its record, and no process is left.
+//! The processes that one process forks to read the clips of a batch: whatever becomes of them, or of the one that
+//! forks them, each input has its record, and no process is left.
 
 use std::fs;
 use std::io::Write;
@@ -51,7 +51,7 @@ fn one_failed(place: &Workplace, clips: usize) -> Value {
 
 #[test]
 fn a_reader_that_crashes_costs_one_clip() {
-    for (signal, part) in [(libc::SIGSEGV, "signal 11"), (libc::SIGKILL, "signal 9")] {
+    for (signal, part) in [(libc::SIGILL, "crashed with signal 4"), (libc::SIGKILL, "signal 9")] {
         let place = Workplace::with_clips(60);
         let mut running = place.start(&args());
         let reader = stop_a_reader(&mut running);

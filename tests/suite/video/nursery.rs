@@ -101,15 +101,18 @@ fn a_forked_child_is_confined_as_a_started_one() {
 
 #[test]
 fn what_befalls_one_child_is_its_own() {
-    for (signal, reason) in [(libc::SIGSEGV, "signal 11"), (libc::SIGKILL, "signal 9"), (libc::SIGABRT, "aborted")] {
+    // The handler of a Rust program takes the first SIGSEGV for an overflow of the stack, and waits for the next.
+    for (signal, reason) in
+        [(libc::SIGILL, "crashed with signal 4"), (libc::SIGKILL, "signal 9"), (libc::SIGABRT, "aborted")]
+    {
         let launcher = forking();
         let (one, other) = (Copy::new(), Copy::new());
         let (mut struck, mut spared) = (one.open(&launcher), other.open(&launcher));
         let (reader, sibling) = (one.reader(), other.reader());
         assert!(reader.is_sibling_of(&sibling), "{reader:?} {sibling:?}");
         reader.signal(signal);
-        match read(&mut struck, &[3]) {
-            Err(Error::Child { reason: told, .. }) => assert!(told.contains(reason), "{told}"),
+        match read(&mut struck, &[3]).err() {
+            Some(Error::Child { reason: told, .. }) => assert!(told.contains(reason), "{told}"),
             other => panic!("{other:?}"),
         }
         assert_eq!(read(&mut spared, &[3, 5]).unwrap().len(), 2);

@@ -68,8 +68,8 @@ impl Nurse {
         Ok(Self { pid, socket: Some(socket), over: Some(over), keeper: Some(keeper), is_ready, is_spent })
     }
 
-    /// A child of this process with these streams, and with `kept` under its number. One caller at a time; after an error
-    /// other than a refusal, this nursery is not to be asked again.
+    /// A child of this process with these streams, and with `kept` under its number. One caller at a time; after an
+    /// error other than a refusal, this nursery is not to be asked again.
     pub(super) fn fork(
         &self,
         streams: &ChildStreams,

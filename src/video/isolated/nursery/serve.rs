@@ -48,8 +48,8 @@ fn take_orders(socket: BorrowedFd<'_>) -> Result<(), Errno> {
     }
 }
 
-/// The parent alone decides when a reader ends: a signal to all processes of a job, Ctrl-C or a scheduler's SIGTERM, leaves
-/// it time to finish answers.
+/// The parent alone decides when a reader ends: a signal to all processes of a job, Ctrl-C or a scheduler's SIGTERM,
+/// leaves it time to finish answers.
 fn ignore_signals() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
         // SAFETY: takes two numbers and runs nothing.
@@ -83,8 +83,8 @@ fn own_number() -> Option<*mut libc::pid_t> {
 unsafe fn fork(own_number: Option<*mut libc::pid_t>) -> Result<i32, Errno> {
     let flags = libc::CLONE_PARENT | libc::SIGCHLD | own_number.map_or(0, |_| libc::CLONE_CHILD_SETTID);
     let number = own_number.unwrap_or(std::ptr::null_mut());
-    // SAFETY: without a stack of its own and without shared memory the copy goes on where this process does. The place of
-    // the number is the fourth argument on some machines and the fifth on others, and the other one is not looked at.
+    // SAFETY: without a stack of its own and without shared memory the copy goes on where this process does. The place
+    // of the number is the fourth argument on some machines and the fifth on others; the other one is not looked at.
     match unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, number, number) } {
         -1 => Err(Errno::from_raw_os_error(std::io::Error::last_os_error().raw_os_error().unwrap_or(libc::EAGAIN))),
         child => Ok(child as i32),
