@@ -76,7 +76,7 @@ fn limit_resources(missing: &mut Vec<String>) {
 
 /// A child whose parent is killed ends, too, even in the middle of a decode.
 #[cfg(target_os = "linux")]
-fn die_with_parent() {
+pub(super) fn die_with_parent() {
     // SAFETY: takes a number, changes a flag of this process.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);

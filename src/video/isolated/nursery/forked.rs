@@ -47,15 +47,27 @@ impl Forked {
     }
 
     fn look(&mut self, how: WaitOptions) -> Result<(), Errno> {
-        if self.status.is_none()
-            && let Some((_, status)) = waitpid(Some(self.pid), how)?
-        {
-            let status = ExitStatus::from_raw(status.as_raw());
-            self.status = Some(status);
-            if !self.is_killed {
-                self.nurse.child_ended(status);
+        if self.status.is_some() {
+            return Ok(());
+        }
+        match waitpid(Some(self.pid), how) {
+            Ok(Some((_, status))) => {
+                let status = ExitStatus::from_raw(status.as_raw());
+                self.status = Some(status);
+                if !self.is_killed {
+                    self.nurse.child_ended(status);
+                }
+                Ok(())
+            }
+            Ok(None) => Ok(()),
+            Err(errno) => {
+                // Where this process was started to ignore its children, the system waits for them. The number is
+                // another's by now, or will be.
+                if errno == Errno::CHILD {
+                    self.status = Some(ExitStatus::default());
+                }
+                Err(errno)
             }
         }
-        Ok(())
     }
 }

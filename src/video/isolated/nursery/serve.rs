@@ -93,6 +93,7 @@ unsafe fn fork(own_number: Option<*mut libc::pid_t>) -> Result<i32, Errno> {
 
 /// Reads one clip, as a process that was started for it.
 fn be_child(order: Order<OwnedFd>) -> ! {
+    sandbox::die_with_parent();
     // A panic must not lead back into the nursery's loop.
     let served = catch_unwind(|| {
         take_places(order);
