@@ -40,7 +40,7 @@ fn read(frames: usize) {
 #[divan::bench(args = [8, 32, 110])]
 fn read_resized_in_child(frames: usize) {
     let program = PathBuf::from(env!("CARGO_BIN_EXE_llava-video"));
-    let launcher = Launcher { program, args: vec!["decode-worker".into()] };
+    let launcher = Launcher::new(program, ["decode-worker"]);
     let mut clip = IsolatedClip::open(&clip(), &ClipOptions::default(), None, &launcher, &|| true).expect("it opens");
     let plan = plan(clip.info().frame_count, clip.info().avg_fps, &SamplePolicy { max_frames: frames, fps: None });
     done(clip.read(&plan.indices, View::Resized(384), &|| true, &mut |frame: Frame| {

@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // Clips are decoded by a child process, which is this program again.
         [mode] if mode == "decode" => isolated::serve(),
         [clip, question] => {
-            let launcher = Launcher { program: env::current_exe()?, args: vec!["decode".into()] };
+            let launcher = Launcher::new(env::current_exe()?, ["decode"]);
             println!("{}", answer(clip, question, launcher)?);
         }
         _ => return Err("usage: CLIP QUESTION".into()),

@@ -48,7 +48,7 @@ fn here(path: &Path, policy: &SamplePolicy) -> Result<usize> {
 }
 
 fn in_child(path: &Path, policy: &SamplePolicy, program: PathBuf) -> Result<usize> {
-    let launcher = Launcher { program, args: vec!["decode-worker".into()] };
+    let launcher = Launcher::new(program, ["decode-worker"]);
     let mut clip = IsolatedClip::open(path, &ClipOptions::default(), None, &launcher, &|| true)?;
     let plan = plan(clip.info().frame_count, clip.info().avg_fps, policy);
     let mut bytes = 0;

@@ -196,6 +196,8 @@ impl Looker<'_> {
             false => Media::Clip(Box::new(clip)),
         };
         let seen = self.engine.look(&mut media, self.devices, self.interrupt, &mut watch)?;
+        // Here, so that the model does not wait for its end.
+        media.close();
         Ok(Sight { media, seen, window_secs, warnings: warnings.0, timings })
     }
 }

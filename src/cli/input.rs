@@ -9,7 +9,7 @@ use llava_video::interrupt::Interrupt;
 use llava_video::video::ClipOptions;
 use llava_video::video::isolated::Launcher;
 
-use super::args::{DECODE_WORKER, FrameArgs};
+use super::args::{DECODE_WORKER, FOR_EACH, FrameArgs};
 use super::exit::UsageError;
 use super::file_url;
 use super::output::Printer;
@@ -42,7 +42,14 @@ impl Input {
 /// The process that decodes: this program again.
 pub(crate) fn launcher() -> Result<Launcher> {
     let program = std::env::current_exe().context("cannot find this program's own file")?;
-    Ok(Launcher { program, args: vec![DECODE_WORKER.into()] })
+    Ok(Launcher::new(program, [DECODE_WORKER]))
+}
+
+/// The same for many clips: processes that one of this program forks, which is started now.
+pub(crate) fn launcher_of_many() -> Result<Launcher> {
+    let launcher = launcher()?.forking([DECODE_WORKER, FOR_EACH]);
+    launcher.prepare();
+    Ok(launcher)
 }
 
 /// The question as given, or standard input where it is `-` (one final newline removed, nothing else).

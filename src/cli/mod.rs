@@ -36,15 +36,20 @@ use std::process::ExitCode;
 use clap::Parser;
 use llava_video::video::isolated;
 
-use args::{Cli, Command, DECODE_WORKER};
+use args::{Cli, Command, DECODE_WORKER, FOR_EACH};
 use exit::Exit;
 use output::Printer;
 
 /// Parses, runs and reports; the whole life of the process.
 pub(crate) fn run() -> ExitCode {
     // Not a command of clap's: help, suggestions and completions must not know it.
-    if std::env::args_os().skip(1).eq([DECODE_WORKER]) {
+    let hidden = |arguments: &[&str]| std::env::args_os().skip(1).eq(arguments.iter().copied());
+    if hidden(&[DECODE_WORKER]) {
         isolated::serve();
+        return Exit::Done.into();
+    }
+    if hidden(&[DECODE_WORKER, FOR_EACH]) {
+        isolated::serve_many();
         return Exit::Done.into();
     }
     match completions::answer_the_shell() {

@@ -284,6 +284,11 @@ impl PlannedClip {
         self.reading = Some(reading);
     }
 
+    /// Ends the process that decodes: nothing more is read of this clip, and what is known of it stays.
+    pub fn close(&mut self) {
+        self.clip.close();
+    }
+
     /// Decodes each distinct planned frame once, in order, and collects what `on_frame` makes of it. A clip that turns
     /// out to hold another number of frames than its container says is planned anew and read again.
     ///

@@ -23,6 +23,13 @@ impl Media {
         }
     }
 
+    /// Nothing more is read of a clip, whose process is not kept waiting.
+    pub(crate) fn close(&mut self) {
+        if let Self::Clip(clip) = self {
+            clip.close();
+        }
+    }
+
     /// The still pictures; empty where there are none.
     pub fn pictures(&self) -> &[CutPicture] {
         match self {

@@ -56,6 +56,9 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 /// The argument that makes the program a child which reads one clip.
 pub(crate) const DECODE_WORKER: &str = "decode-worker";
 
+/// With this argument, too, it forks such a child for each clip.
+pub(crate) const FOR_EACH: &str = "for-each";
+
 const COMPLETIONS_HELP: &str = "\
 To install, with llava-video on the PATH:
   bash  llava-video completions bash > ~/.local/share/bash-completion/completions/llava-video

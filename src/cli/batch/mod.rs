@@ -85,7 +85,7 @@ fn batch(args: &BatchRunArgs, printer: &mut Printer) -> Result<Exit> {
         let job = &inputs[place].job;
         vec![common.made(job, finished).of(job)]
     };
-    let mut progress = Progress::new(printer, &stopper, total);
+    let mut progress = Progress::new(printer, &stopper, works.launcher(), total);
     let mut ledger = Ledger::open(&inputs, todo, (journal, &standing), claims, sidecars, recorder, &mut progress)?;
     let (is_complete, busy) = match total {
         0 => (true, std::time::Duration::ZERO),

@@ -2,6 +2,7 @@
 
 use llava_video::batch::schedule::Stop;
 use llava_video::batch::{Onlooker, Record, Tally};
+use llava_video::video::isolated::Launcher;
 
 use super::stop::Stopper;
 use crate::cli::output::Printer;
@@ -10,19 +11,26 @@ use crate::cli::output::Printer;
 pub(crate) struct Progress<'p> {
     printer: &'p mut Printer,
     stopper: &'p Stopper,
+    launcher: &'p Launcher,
     total: usize,
     tally: Tally,
 }
 
 impl<'p> Progress<'p> {
     /// Nothing is done yet of `total`.
-    pub(crate) fn new(printer: &'p mut Printer, stopper: &'p Stopper, total: usize) -> Self {
+    pub(crate) fn new(printer: &'p mut Printer, stopper: &'p Stopper, launcher: &'p Launcher, total: usize) -> Self {
         printer.clips_progress(0, total, 0);
-        Self { printer, stopper, total, tally: Tally::default() }
+        Self { printer, stopper, launcher, total, tally: Tally::default() }
+    }
+
+    /// Tells what went wrong with processes that decode, by the fault of no clip.
+    fn tell_warnings(&mut self) {
+        self.launcher.take_warnings().iter().for_each(|warning| self.printer.warning(warning));
     }
 
     /// The counts.
-    pub(crate) fn finish(self) -> Tally {
+    pub(crate) fn finish(mut self) -> Tally {
+        self.tell_warnings();
         self.printer.end_progress();
         self.tally
     }
@@ -40,6 +48,7 @@ impl Onlooker for Progress<'_> {
     }
 
     fn stop(&mut self) -> Stop {
+        self.tell_warnings();
         self.stopper.stop()
     }
 }

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use llava_video::batch::inputs::{Input, RunWide, gather};
 use llava_video::batch::schedule::{self, Desk, Finished, Next, Stop};
 use llava_video::batch::{Failure, Lanes, Record, Run, Status};
+use llava_video::video::isolated::Launcher;
 use serde_json::{Map, Value};
 
 use super::body::{self, Common, Told};
@@ -50,8 +51,9 @@ pub(crate) fn run(args: &WorkerArgs, printer: &mut Printer) -> Result<Exit> {
             }
         }
         failed += refused.len();
-        let (run, common, stopper) = (&run, &common, &stopper);
-        let mut counter = Counter { inputs: &round, refused, next: 0, run, common, printer, stopper, failed: 0 };
+        let (run, common, stopper, launcher) = (&run, &common, &stopper, works.launcher());
+        let mut counter =
+            Counter { inputs: &round, refused, next: 0, run, common, printer, stopper, launcher, failed: 0 };
         counter.print_refused(0)?;
         let mut lanes = Lanes::new(works.engine(), works.placing(), works.lanes(), stopper.work(), body::tell);
         let looker = works.looker(stopper.work());
@@ -109,6 +111,7 @@ struct Counter<'r> {
     common: &'r Common<'r>,
     printer: &'r mut Printer,
     stopper: &'r Stopper,
+    launcher: &'r Launcher,
     failed: usize,
 }
 
@@ -144,6 +147,7 @@ impl Desk<Told> for Counter<'_> {
     }
 
     fn look_around(&mut self) -> Result<Stop> {
+        self.launcher.take_warnings().iter().for_each(|warning| self.printer.warning(warning));
         Ok(self.stopper.stop())
     }
 }

@@ -13,6 +13,7 @@ use llava_video::interrupt::Interrupt;
 use llava_video::quantization::Scheme;
 use llava_video::trace::Trace;
 use llava_video::video::ClipOptions;
+use llava_video::video::isolated::Launcher;
 use llava_video::{Error, threads};
 
 use super::stop::Stopper;
@@ -25,7 +26,7 @@ use crate::cli::{announce, cache, input, model};
 /// Bytes of resized frames that may wait for the model.
 const AHEAD_BYTES: usize = 512 << 20;
 
-/// Clips that are looked at at once, at most: each is a process of its own, whose start alone takes 30 ms of a core.
+/// Clips that are looked at at once, at most: each is a process of its own.
 const MOST_SCOUTS: usize = 8;
 
 /// Pieces that wait for the model beside those that it has room for.
@@ -53,6 +54,8 @@ impl Works {
         printer: &mut Printer,
     ) -> Result<Self> {
         let asking = &args.asking;
+        // First, so that it is ready when the model is.
+        let launcher = input::launcher_of_many()?;
         let (work, ask) = (stopper.work(), asking.ask_options());
         let run_frames = args.frames();
         // A selection that means nothing is refused here.
@@ -83,7 +86,7 @@ impl Works {
             },
             timeout: asking.frames.timeout(),
             item_timeout: args.item_timeout(),
-            launcher: input::launcher()?,
+            launcher,
         };
         let lanes = LaneOptions {
             ask,
@@ -126,6 +129,11 @@ impl Works {
 
     pub(crate) fn lanes(&self) -> &LaneOptions {
         &self.lanes
+    }
+
+    /// How processes that decode are started.
+    pub(crate) fn launcher(&self) -> &Launcher {
+        &self.look.launcher
     }
 
     /// Eyes for the threads that look ahead.

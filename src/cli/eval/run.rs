@@ -72,7 +72,7 @@ pub(crate) fn run(args: &EvalRunArgs, printer: &mut Printer) -> Result<Exit> {
     let answered = Answered { source, manner, settings: manner.named(source, ran) };
     let recorder = Recorder { plan: &plan, sittings: &todo.sittings, answered: &answered, run: common.run() };
     let inputs: Vec<Input> = todo.sittings.iter().map(|sitting| input(&sitting.job)).collect();
-    let mut progress = Progress::new(printer, &stopper, todo.rows);
+    let mut progress = Progress::new(printer, &stopper, works.launcher(), todo.rows);
     let mut ledger = Ledger::open(
         &inputs,
         (0..inputs.len()).collect(),

@@ -1,25 +1,17 @@
 //! The child process itself: started, written to, listened to and ended, so that it can never make the parent wait.
 
-use std::ffi::OsString;
-use std::io::{BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::io::{BufReader, PipeReader, PipeWriter, Write};
+use std::path::Path;
+use std::process::ExitStatus;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::{Duration, Instant};
 
+use super::launcher::{Handle, Launcher};
+use super::program::Streams;
 use super::protocol::{self, NoMessage, Reply, Request};
 
 /// How long a child that closed its output has to end.
 const TIME_TO_END: Duration = Duration::from_secs(1);
-
-/// How to start the child: this program, with arguments that make it call [`serve`](super::serve).
-#[derive(Debug, Clone)]
-pub struct Launcher {
-    /// The program.
-    pub program: PathBuf,
-    /// Its arguments; the clip's path is not among them.
-    pub args: Vec<OsString>,
-}
 
 /// A message and the bytes that come with it.
 pub(super) type Received = Result<(Reply, Vec<u8>), NoMessage>;
@@ -27,29 +19,23 @@ pub(super) type Received = Result<(Reply, Vec<u8>), NoMessage>;
 /// A child that is running, or was.
 #[derive(Debug)]
 pub(super) struct Process {
-    child: Child,
+    child: Handle,
     requests: Sender<Vec<u8>>,
     replies: Receiver<Received>,
 }
 
 impl Process {
-    /// Starts the child; each of its messages may bring `max_bytes` of pixels.
+    /// Starts the child that is to read `path`; each of its messages may bring `max_bytes` of pixels.
     ///
     /// # Errors
     /// The program cannot be started, or no thread for one of its streams.
-    pub(super) fn start(launcher: &Launcher, max_bytes: u64) -> std::io::Result<Self> {
-        let mut command = Command::new(&launcher.program);
-        command.args(&launcher.args).env_clear().stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        // Confined, the child cannot read the quotas that the number respects.
-        command.env(crate::threads::VARIABLE, crate::threads::count().to_string());
-        // The dynamic linker may need these to find FFmpeg.
-        for name in ["LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "DYLD_FALLBACK_LIBRARY_PATH"] {
-            command.envs(std::env::var_os(name).map(|value| (name, value)));
-        }
-        let mut child = command.spawn()?;
-        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            unreachable!("both streams were asked for");
-        };
+    pub(super) fn start(
+        launcher: &Launcher,
+        path: &Path,
+        max_bytes: u64,
+        keep_going: &dyn Fn() -> bool,
+    ) -> std::io::Result<Self> {
+        let (child, Streams { input, output }) = launcher.start(path, keep_going)?;
         let (requests, to_write) = channel();
         // One message waits here and one with its reader, so that frames do not pile up.
         let (received, replies) = sync_channel(1);
@@ -76,15 +62,20 @@ impl Process {
 
     /// Ends the child.
     pub(super) fn kill(&mut self) {
-        // It may be gone already.
-        let _ = self.child.kill();
+        self.child.kill();
+    }
+
+    /// Ends the child and waits for its end.
+    pub(super) fn end(&mut self) {
+        self.child.kill();
+        self.child.wait();
     }
 
     /// How the child ended; it has a moment to do so.
     pub(super) fn exit_status(&mut self) -> Option<ExitStatus> {
         let started = Instant::now();
         while started.elapsed() < TIME_TO_END {
-            if let Ok(Some(status)) = self.child.try_wait() {
+            if let Some(status) = self.child.try_wait() {
                 return Some(status);
             }
             std::thread::sleep(Duration::from_millis(1));
@@ -97,13 +88,12 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // Without this a finished child would stay a zombie, and a hanging one would stay. It also frees both threads.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
 }
 
 /// Writes requests in a thread of its own: a child that stops reading holds up nobody else.
-fn write_all(mut input: ChildStdin, requests: &Receiver<Vec<u8>>) {
+fn write_all(mut input: PipeWriter, requests: &Receiver<Vec<u8>>) {
     for request in requests {
         if input.write_all(&request).is_err() {
             return;
@@ -111,7 +101,7 @@ fn write_all(mut input: ChildStdin, requests: &Receiver<Vec<u8>>) {
     }
 }
 
-fn read_all(output: ChildStdout, max_bytes: u64, received: &SyncSender<Received>) {
+fn read_all(output: PipeReader, max_bytes: u64, received: &SyncSender<Received>) {
     let mut output = BufReader::new(output);
     loop {
         let reply = protocol::receive(&mut output, max_bytes);

@@ -3,14 +3,22 @@
 //! Demuxers and decoders are large, written in C, and fed by strangers. A crash, an endless loop or memory gone wild in
 //! one of them costs the child, and with it one clip; the parent, which holds the model, reports an error and goes on.
 //!
-//! The parent starts `LAUNCHER` (`child.rs`), the child calls [`serve`], and both talk in messages over the child's
-//! standard input and output (`protocol.rs`). The child confines itself (`sandbox.rs`) before it reads the first byte
-//! of the file. A child that was taken over by the file it reads can send frames that are not in it, and no more: the
-//! parent holds all that it says against what was asked (`conversation.rs`).
+//! The parent starts the program of its [`Launcher`] for the one clip, the child calls [`serve`], and both talk in
+//! messages over the child's standard input and output (`child.rs`, `protocol.rs`). Or, for many clips on Linux, it
+//! starts the program once and has it fork a child for each ([`Launcher::forking`], [`serve_many`], `nursery`).
+//!
+//! The child confines itself (`sandbox.rs`) before it reads the first byte of the file. A child that was taken over by
+//! the file it reads can send frames that are not in it, and no more: the parent holds all that it says against what
+//! was asked (`conversation.rs`).
 
 mod budget;
 mod child;
 mod conversation;
+mod descriptors;
+mod launcher;
+#[cfg(target_os = "linux")]
+mod nursery;
+mod program;
 mod protocol;
 mod sandbox;
 #[cfg(target_os = "linux")]
@@ -29,9 +37,10 @@ use super::options::ClipOptions;
 use super::sample::distinct;
 pub use super::view::View;
 use budget::Budget;
-pub use child::Launcher;
 use child::Process;
 use conversation::Conversation;
+pub use descriptors::OWN_DESCRIPTORS;
+pub use launcher::Launcher;
 use protocol::{NoMessage, Reply, Request};
 pub use sandbox::enter as confine;
 pub use worker::serve;
@@ -39,9 +48,12 @@ pub use worker::serve;
 /// How often the parent looks whether it should stop.
 const POLL: Duration = Duration::from_millis(50);
 
-/// Where Linux shows a process its own open files, by number. [`IsolatedClip::open_as`] takes such a path, too, if the
-/// file is left open for children.
-pub const OWN_DESCRIPTORS: &str = "/proc/self/fd/";
+/// Serves many clips, each in a child of its own, in a process that has nothing else to do. Returns when the parent
+/// closes its end or goes away; at once where this is not Linux.
+pub fn serve_many() {
+    #[cfg(target_os = "linux")]
+    nursery::serve();
+}
 
 /// A clip in a child process; the same calls as [`super::Clip`], but stopped in another way.
 ///
@@ -92,8 +104,8 @@ impl IsolatedClip {
         // A directory of pictures has no length of its own that matters.
         let file_bytes = if path.is_dir() { 0 } else { check_file(path)? };
         let max_pixels = options.max_pixels;
-        let process = Process::start(launcher, max_pixels.saturating_mul(3))
-            .map_err(|source| Error::Launch { program: launcher.program.clone(), source })?;
+        let process = Process::start(launcher, path, max_pixels.saturating_mul(3), keep_going)
+            .map_err(|source| Error::Launch { program: launcher.program().to_owned(), source })?;
         let mut clip = Self {
             name: name.to_owned(),
             file_bytes,
@@ -167,6 +179,12 @@ impl IsolatedClip {
         self.conversation.read(distinct.clone(), view);
         self.process.ask(&Request::Read { indices: distinct, view, cpu_secs: budget.cpu_secs });
         self.follow(&budget, keep_going, sink)
+    }
+
+    /// Ends the child, of which nothing more is wanted; what is known of the clip stays.
+    pub fn close(&mut self) {
+        self.conversation.give_up();
+        self.process.end();
     }
 
     /// Makes sure that the next reply answers the next request.

@@ -76,7 +76,7 @@ fn limit_resources(missing: &mut Vec<String>) {
 
 /// A child whose parent is killed ends, too, even in the middle of a decode.
 #[cfg(target_os = "linux")]
-fn die_with_parent() {
+pub(super) fn die_with_parent() {
     // SAFETY: takes a number, changes a flag of this process.
     unsafe {
         libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
@@ -88,11 +88,10 @@ fn die_with_parent() {
 /// # Errors
 /// A kernel older than 5.9 cannot do it at once.
 #[cfg(target_os = "linux")]
-fn close_inherited(path: &Path) -> std::io::Result<()> {
+pub(super) fn close_inherited(path: &Path) -> std::io::Result<()> {
     const FIRST: u32 = libc::STDERR_FILENO as u32 + 1;
-    let kept = path.to_str().and_then(|path| path.strip_prefix(super::OWN_DESCRIPTORS)?.parse::<u32>().ok());
     // Without one to keep, the first range is empty and the second is everything.
-    let kept = kept.filter(|&kept| kept >= FIRST).unwrap_or(FIRST - 1);
+    let kept = super::descriptors::own_descriptor(path).unwrap_or(FIRST - 1);
     for (first, last) in [(FIRST, kept - 1), (kept + 1, u32::MAX)].into_iter().filter(|(first, last)| first <= last) {
         // SAFETY: the caller is a process that owns no descriptor beyond its streams.
         match unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } {

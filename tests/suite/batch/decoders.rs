@@ -1,4 +1,5 @@
-//! Clips at which the process that decodes hangs or crashes: one record says so, and the others are answered.
+//! Clips at which the process that decodes hangs or crashes: one record says so, and the others are answered. Here each
+//! clip has a program of its own; `readers.rs` has the same of those that are forked.
 
 #![cfg(target_os = "linux")]
 
@@ -14,7 +15,7 @@ use super::workplace::{QUESTION, Workplace, clip_name, ends_with, first_line, re
 use crate::support::Run;
 use crate::support::process::{PATIENCE, Running};
 
-/// Runs a batch, or a worker, of which the first process that decodes does `what` instead.
+/// Runs a batch, or a worker, of which the first process that decodes does `what` instead, and none forks others.
 fn first_decoder_does(what: &str, place: &Workplace, name: &str, args: &[&str], clips: usize) -> Run {
     let binary = Path::new(env!("CARGO_BIN_EXE_llava-video"));
     // Beside the binary, where a link to it can be made.
@@ -34,14 +35,19 @@ fn first_decoder_does(what: &str, place: &Workplace, name: &str, args: &[&str], 
     // So the system names the file of a running program that was removed, and this is what it starts to decode.
     std::fs::remove_file(&program).unwrap();
     let script = dir.path().join("llava-video (deleted)");
-    let text = format!("#!/bin/sh\nmkdir \"$0.begun\" 2>/dev/null && {what}\nexec '{}' \"$@\"\n", binary.display());
+    let text = format!(
+        "#!/bin/sh\n[ $# = 1 ] || exit 9\nmkdir \"$0.begun\" 2>/dev/null && {what}\nexec '{}' \"$@\"\n",
+        binary.display()
+    );
     std::fs::write(&script, text).unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
     for index in 0..clips {
         running.input().write_all(format!("{{\"video\": \"{}\"}}\n", clip_name(index)).as_bytes()).unwrap();
     }
     running.close_input();
-    running.end_within(PATIENCE)
+    let run = running.end_within(PATIENCE);
+    assert!(run.stderr.contains("from now on each clip starts a program of its own"), "{run:?}");
+    run
 }
 
 /// The one record of a failure among those of `clips` clips.

@@ -9,6 +9,8 @@ mod many;
 mod memory;
 mod merge;
 mod parity;
+#[cfg(target_os = "linux")]
+mod readers;
 mod refusals;
 mod resume;
 mod sidecars;

@@ -1,8 +1,6 @@
 //! The library without the command line: the shortest way to an answer is the same answer.
 
-use llava_video::video::isolated::Launcher;
-
-use crate::support::{clip_arg, llava_video};
+use crate::support::{clip_arg, llava_video, plain};
 
 /// The example that answers a question, as a part of this test.
 #[path = "../../../examples/answer.rs"]
@@ -11,9 +9,8 @@ mod answer;
 
 #[test]
 fn the_example_answers_as_the_program_does() {
-    let launcher = Launcher { program: env!("CARGO_BIN_EXE_llava-video").into(), args: vec!["decode-worker".into()] };
     let (clip, question) = (clip_arg("clip1-h264.mp4"), "What color is the star?");
-    let answered = answer::answer(&clip, question, launcher).unwrap();
+    let answered = answer::answer(&clip, question, plain()).unwrap();
     let program = llava_video(["ask", &clip, question, "--model", "demo", "--device", "cpu"]);
     assert_eq!(format!("{answered}\n"), program.stdout_of_success());
     assert_eq!(answered, "cyan");

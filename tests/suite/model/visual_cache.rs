@@ -15,13 +15,12 @@ use llava_video::engine::visual_cache::{
 };
 use llava_video::engine::{AskOptions, ClipRequest, Engine, EngineOptions, Media, PlannedClip};
 use llava_video::interrupt::Interrupt;
-use llava_video::video::isolated::Launcher;
 use serde_json::json;
 
 use crate::support;
 use crate::support::process::{PATIENCE, Running, limit_file_size};
 use crate::support::small_disk::SmallDisk;
-use crate::support::{Random, Run, command, run, tiny_checkpoint};
+use crate::support::{Random, Run, command, plain, run, tiny_checkpoint};
 
 /// Keys of one clip that differ in the number of frames.
 const KEYS: usize = 5;
@@ -326,11 +325,8 @@ fn a_clip_that_is_replaced_once_it_is_open_leaves_no_entry() {
     let interrupt = Interrupt::default();
     let options = EngineOptions { visual_cache: Some(cache.clone()), ..EngineOptions::default() };
     let mut engine = Engine::open(&demo::source(), options, &interrupt).unwrap();
-    let open = || {
-        let launcher =
-            Launcher { program: env!("CARGO_BIN_EXE_llava-video").into(), args: vec!["decode-worker".into()] };
-        Media::Clip(Box::new(PlannedClip::open(&ClipRequest::new(&clip, launcher), &interrupt, &mut ()).unwrap()))
-    };
+    let open =
+        || Media::Clip(Box::new(PlannedClip::open(&ClipRequest::new(&clip, plain()), &interrupt, &mut ()).unwrap()));
     let mut ask = |media: &mut Media| {
         let answers = engine.ask(media, &["describe this video"], &AskOptions::default(), &mut ()).unwrap();
         answers[0].text.clone()

@@ -9,6 +9,8 @@ pub(crate) mod control_group;
 pub(crate) mod denied;
 mod device;
 mod digest;
+#[cfg(target_os = "linux")]
+pub(crate) mod family;
 mod files;
 pub(crate) mod hub;
 pub(crate) mod hub_home;
@@ -17,6 +19,7 @@ pub(crate) mod lossless;
 pub(crate) mod mp4;
 pub(crate) mod process;
 mod random;
+mod readers;
 pub(crate) mod remux;
 mod run;
 pub(crate) mod shapes;
@@ -35,6 +38,7 @@ pub(crate) use self::files::{
     SHARDED, SINGLE, clip, clip_arg, fixtures, golden, golden_checkpoint, json, tiny_checkpoint, tiny_checkpoint_arg,
 };
 pub(crate) use self::random::Random;
+pub(crate) use self::readers::{forking, launchers, plain};
 pub(crate) use self::run::{Run, ask, ask_args, command, llava_video, run};
 
 /// The tool that writes checkpoints of the published sizes, as a part of the tests: they need no example built before.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use llava_video::video::isolated::{IsolatedClip, Launcher, View};
 use llava_video::video::{ClipOptions, Error, ReadError, SamplePolicy, plan};
 
-use crate::support::{Random, clip, llava_video};
+use crate::support::{Random, clip, launchers, llava_video};
 
 /// Clips of as many containers and codecs as there are.
 const CLIPS: [&str; 10] = [
@@ -47,9 +47,8 @@ fn damaged(whole: &[u8], number: usize) -> Vec<u8> {
 }
 
 /// Reads 8 frames; `Ok` with their number, or the error.
-fn read(path: &Path) -> Result<usize, Error> {
-    let launcher = Launcher { program: env!("CARGO_BIN_EXE_llava-video").into(), args: vec!["decode-worker".into()] };
-    let mut clip = IsolatedClip::open(path, &ClipOptions::default(), None, &launcher, &|| true)?;
+fn read(path: &Path, launcher: &Launcher) -> Result<usize, Error> {
+    let mut clip = IsolatedClip::open(path, &ClipOptions::default(), None, launcher, &|| true)?;
     // Each recount takes a surer way; there are four.
     for _ in 0..4 {
         let policy = SamplePolicy { max_frames: 8, fps: None };
@@ -74,6 +73,7 @@ fn five_hundred_damaged_files_do_no_harm() {
     let dir = tempfile::tempdir().unwrap();
     let next = AtomicUsize::new(0);
     let readable = AtomicUsize::new(0);
+    let launchers = launchers();
     let work = || loop {
         let number = next.fetch_add(1, Ordering::Relaxed);
         let Some(name) = CLIPS.get(number / VARIANTS) else { return };
@@ -81,7 +81,7 @@ fn five_hundred_damaged_files_do_no_harm() {
         let path = dir.path().join(format!("{number}-{name}"));
         std::fs::write(&path, damaged(&whole, number)).unwrap();
         let started = Instant::now();
-        let outcome = read(&path);
+        let outcome = read(&path, &launchers[number / 2 % launchers.len()]);
         let took = started.elapsed();
         assert!(took < PATIENCE, "{name} variant {number} took {took:?}: {outcome:?}");
         match outcome {
@@ -103,6 +103,7 @@ fn five_hundred_damaged_files_do_no_harm() {
             scope.spawn(work);
         }
     });
+    assert!(launchers.iter().all(|launcher| launcher.take_warnings().is_empty()));
     let readable = readable.into_inner();
     assert!(
         readable > CLIPS.len() * VARIANTS / 4,

@@ -11,8 +11,8 @@ use llava_video::video::{Clip, ClipOptions, Error, Frame, ReadError};
 use serde_json::{Value, json};
 use tempfile::NamedTempFile;
 
-use crate::support::clip;
 use crate::support::wire::message;
+use crate::support::{clip, launchers};
 
 /// The clip it pretends to read: 90 frames of 320x240.
 const CLIP: &str = "plain_h264.mp4";
@@ -53,7 +53,7 @@ impl Hostile {
 
     fn open(&self) -> Result<IsolatedClip, Error> {
         let script = format!("cat '{}'; exec sleep 100", self.replies.path().display());
-        let launcher = Launcher { program: "/bin/sh".into(), args: vec!["-c".into(), script.into()] };
+        let launcher = Launcher::new("/bin/sh", ["-c", &script]);
         IsolatedClip::open(&clip(CLIP), &ClipOptions::default(), self.timeout, &launcher, &|| true)
     }
 
@@ -238,8 +238,13 @@ fn a_child_that_was_given_up_is_not_asked_again() {
 /// The real child: a sink that fails leaves nothing for the next read.
 #[test]
 fn a_read_after_a_failing_sink_is_a_fresh_one() {
-    let launcher = Launcher { program: env!("CARGO_BIN_EXE_llava-video").into(), args: vec!["decode-worker".into()] };
-    let open = || IsolatedClip::open(&clip(CLIP), &ClipOptions::default(), None, &launcher, &|| true).unwrap();
+    for launcher in launchers() {
+        a_read_is_fresh(&launcher);
+    }
+}
+
+fn a_read_is_fresh(launcher: &Launcher) {
+    let open = || IsolatedClip::open(&clip(CLIP), &ClipOptions::default(), None, launcher, &|| true).unwrap();
     let read = |clip: &mut IsolatedClip, indices: &[usize]| {
         let mut frames: Vec<Frame> = Vec::new();
         let mut sink = |frame| {
@@ -267,7 +272,7 @@ fn a_read_after_a_failing_sink_is_a_fresh_one() {
 #[test]
 fn a_child_that_cannot_be_started_is_not_blamed_on_the_clip() {
     for program in ["/no/such/program", "/dev/null"] {
-        let launcher = Launcher { program: program.into(), args: Vec::new() };
+        let launcher = Launcher::new(program, [""; 0]);
         let opened = IsolatedClip::open(&clip(CLIP), &ClipOptions::default(), None, &launcher, &|| true);
         let error = opened.err().unwrap();
         let text = error.to_string();

@@ -15,13 +15,13 @@ use llava_video::video::isolated::{IsolatedClip, Launcher};
 use llava_video::video::{ClipOptions, Error};
 
 use crate::support::process::{PATIENCE, Running};
-use crate::support::{clip, llava_video};
+use crate::support::{clip, forking, launchers, llava_video};
 
 const CLIP: &str = "plain_h264.mp4";
 
 /// Opens a clip with a shell command in place of the child.
 fn open_with(script: &str, timeout: Option<f64>) -> Error {
-    let launcher = Launcher { program: "/bin/sh".into(), args: vec!["-c".into(), script.into()] };
+    let launcher = Launcher::new("/bin/sh", ["-c", script]);
     let timeout = timeout.map(Duration::from_secs_f64);
     let started = Instant::now();
     let opened = IsolatedClip::open(&clip(CLIP), &ClipOptions::default(), timeout, &launcher, &|| true);
@@ -52,7 +52,7 @@ fn a_child_that_hangs_is_given_up() {
 
 #[test]
 fn an_interrupt_ends_the_wait() {
-    let launcher = Launcher { program: "/bin/sleep".into(), args: vec!["100".into()] };
+    let launcher = Launcher::new("/bin/sleep", ["100"]);
     let opened = IsolatedClip::open(&clip(CLIP), &ClipOptions::default(), None, &launcher, &|| false);
     assert!(matches!(opened, Err(Error::Interrupted { .. })));
 }
@@ -67,10 +67,15 @@ fn a_timeout_is_an_error_that_names_the_flag() {
 
 #[test]
 fn frames_in_the_child_are_those_of_this_process() {
+    for launcher in launchers() {
+        frames_are_those_of_this_process(&launcher);
+    }
+}
+
+fn frames_are_those_of_this_process(launcher: &Launcher) {
     use llava_video::video::{Clip, Frame};
-    let launcher = Launcher { program: env!("CARGO_BIN_EXE_llava-video").into(), args: vec!["decode-worker".into()] };
     let options = ClipOptions::default();
-    let mut child = IsolatedClip::open(&clip(CLIP), &options, None, &launcher, &|| true).unwrap();
+    let mut child = IsolatedClip::open(&clip(CLIP), &options, None, launcher, &|| true).unwrap();
     let mut here = Clip::open(&clip(CLIP), &options).unwrap();
     assert_eq!(child.info(), here.info());
     let (mut from_child, mut from_here): (Vec<Frame>, Vec<Frame>) = (Vec::new(), Vec::new());
@@ -156,6 +161,7 @@ fn playlists_and_scripts_open_nothing() {
     listener.set_nonblocking(true).unwrap();
     let port = listener.local_addr().unwrap().port();
     let canary = Canary::new(dir.path().join("canary.ts"));
+    let forking = forking();
     let local = canary.path.to_str().unwrap().to_owned();
     for (index, target) in
         [local.clone(), format!("file:{local}"), format!("http://127.0.0.1:{port}/a.ts")].iter().enumerate()
@@ -184,6 +190,8 @@ fn playlists_and_scripts_open_nothing() {
                 let path = dir.path().join(format!("{kind}{index}.{extension}"));
                 std::fs::write(&path, &text).unwrap();
                 refused(&path);
+                let opened = IsolatedClip::open(&path, &ClipOptions::default(), None, &forking, &|| true);
+                assert!(matches!(opened, Err(Error::Reported { .. })), "{}: {opened:?}", path.display());
             }
         }
     }

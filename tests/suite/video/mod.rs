@@ -8,6 +8,8 @@ mod frames;
 mod hostile_child;
 mod isolation;
 mod large_frames;
+#[cfg(target_os = "linux")]
+mod nursery;
 mod odd_streams;
 mod pictures;
 mod steady;

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use llava_video::video::isolated::{IsolatedClip, Launcher};
+use llava_video::video::isolated::IsolatedClip;
 use llava_video::video::{Clip, ClipInfo, ClipOptions, Error, Frame, FramePlan, ReadError, SamplePolicy, View, plan};
 
-use crate::support::{fixtures, sha256_hex};
+use crate::support::{fixtures, plain, sha256_hex};
 
 /// Readings of each clip in each way.
 const READINGS: usize = 20;
@@ -39,9 +39,7 @@ impl Opened {
         if !in_child {
             return Clip::open(path, &options).map(|clip| Self::Here(Box::new(clip)));
         }
-        let program = env!("CARGO_BIN_EXE_llava-video").into();
-        let launcher = Launcher { program, args: vec!["decode-worker".into()] };
-        let clip = IsolatedClip::open(path, &options, None, &launcher, &|| true)?;
+        let clip = IsolatedClip::open(path, &options, None, &plain(), &|| true)?;
         Ok(Self::InChild(Box::new(clip)))
     }
 
