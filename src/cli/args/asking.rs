@@ -76,7 +76,7 @@ pub(crate) struct AskingArgs {
     #[command(flatten)]
     pub(crate) quantize: QuantizeArgs,
 
-    /// Tell the model the times of its frames, in this place of the prompt.
+    /// Whether to tell the model the times of its frames, and where in the prompt.
     #[arg(long, value_parser = one_of::<TimeInstruction>(), default_value = "none", value_name = "WHERE")]
     #[arg(help_heading = PROMPT)]
     pub(crate) time_instruction: TimeInstruction,
