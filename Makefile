@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the tool at work, `make test` checks everything. Both install what is missing first.
 
-.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real check-engines check-report test-cuda bench-peers
+.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real check-engines check-report test-cuda bench-peers readme-media
 
 DEMO_CLIP := tests/fixtures/demo/clip1-h264.mp4
 
@@ -58,6 +58,10 @@ test-cuda: setup
 # takes one row; scripts/bench-peers/run.sh --list names them.
 bench-peers: setup
 	scripts/bench-peers/run.sh --docs docs/performance.md $(BENCH_FLAGS)
+
+# The README's contact sheet and terminal recording, made by running the program. Needs python3, jq and npm.
+readme-media: build
+	scripts/readme-media.sh
 
 # With the examples, so that dependencies get the same features as in tests and are compiled once for both.
 build: setup

@@ -16,8 +16,8 @@ pub(crate) struct AskArgs {
     #[arg(value_name = "VIDEO", required_unless_present = "no_video", value_hint = ValueHint::FilePath)]
     video: Option<OsString>,
 
-    /// The question, always last; `-` reads it from standard input. More pictures may come before it. With --question
-    /// or --questions, there is none here.
+    /// The question, always last; `-` reads it from standard input. More pictures may come before it. Leave it out with
+    /// --question or --questions.
     #[arg(value_name = "QUESTION", value_hint = ValueHint::FilePath)]
     #[arg(required_unless_present_any = ["no_video", "question", "questions"])]
     rest: Vec<OsString>,
@@ -35,7 +35,7 @@ pub(crate) struct AskArgs {
     #[arg(conflicts_with_all = CHOICE_CONFLICTS)]
     pub(crate) choices: Vec<String>,
 
-    /// The same from a file, one a line; `-` reads them from standard input.
+    /// Read the choices from a file, one a line; `-` reads standard input.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = ANSWER)]
     #[arg(conflicts_with = "choices", conflicts_with_all = CHOICE_CONFLICTS)]
     pub(crate) choices_file: Option<PathBuf>,
@@ -43,7 +43,7 @@ pub(crate) struct AskArgs {
     #[command(flatten)]
     pub(crate) answering: AnswerArgs,
 
-    /// Print the memory that the request takes on each device, and load nothing.
+    /// Print the memory that the request would take on each device, and load nothing.
     #[arg(long, conflicts_with_all = ["timings", "dump_tensors"], help_heading = OUTPUT)]
     pub(crate) dry_run: bool,
 

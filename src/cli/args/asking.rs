@@ -87,7 +87,7 @@ pub(crate) struct AskingArgs {
     #[command(flatten)]
     pub(crate) checkpoint: CheckpointArgs,
 
-    /// Tell the model the times of its frames, and where in the prompt.
+    /// Whether to tell the model the times of its frames, and where in the prompt.
     #[arg(long, value_parser = one_of::<TimeInstruction>(), default_value = "none", value_name = "WHERE")]
     #[arg(help_heading = PROMPT)]
     pub(crate) time_instruction: TimeInstruction,
@@ -99,7 +99,7 @@ pub(crate) struct AskingArgs {
     #[command(flatten)]
     pub(crate) devices: DeviceArgs,
 
-    /// Most tokens to generate.
+    /// Generate at most N tokens.
     #[arg(long, value_name = "N", default_value = "4096", value_parser = at_least_one, help_heading = ANSWER)]
     pub(crate) max_new_tokens: usize,
 

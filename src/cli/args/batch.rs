@@ -27,7 +27,7 @@ pub(crate) struct BatchArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BatchCommand {
-    /// Join the outputs of several runs: each input exactly once, and what is missing named.
+    /// Join the outputs of several runs, each input exactly once, and name what is missing.
     Merge(MergeArgs),
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct MergeArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) input: Option<PathBuf>,
 
-    /// Which run's records to join, where the outputs hold those of several.
+    /// Join this run's records, if the outputs hold those of several.
     #[arg(long, value_name = "DIGEST")]
     pub(crate) digest: Option<String>,
 
@@ -94,7 +94,7 @@ pub(crate) struct BatchRunArgs {
     #[arg(long, value_name = "FORMAT,...", value_delimiter = ',', help_heading = OUTPUT)]
     pub(crate) sidecar: Vec<Format>,
 
-    /// Put the files of --sidecar below this directory instead, in subdirectories as the clips are.
+    /// Put the files of --sidecar below this directory instead, in the same subdirectories as the clips.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, requires = "sidecar", help_heading = OUTPUT)]
     pub(crate) output_dir: Option<PathBuf>,
 
@@ -145,7 +145,7 @@ pub(crate) struct ResumeArgs {
     #[arg(long, conflicts_with = "force", help_heading = RESUME)]
     pub(crate) new_digest: bool,
 
-    /// Start over: the records that the output holds are lost.
+    /// Start over; the records in the output are lost.
     #[arg(long, help_heading = RESUME)]
     pub(crate) force: bool,
 }
@@ -158,7 +158,7 @@ pub(crate) struct SharingArgs {
     #[arg(long, value_name = "K/N|auto[/N]", help_heading = SHARING)]
     pub(crate) shard: Option<String>,
 
-    /// Share the inputs with other processes by way of this directory; each writes an output of its own.
+    /// Share the inputs with other processes through this directory; each writes an output of its own.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = SHARING)]
     #[arg(conflicts_with_all = ["shard", "force"])]
     pub(crate) claim: Option<PathBuf>,
@@ -185,7 +185,7 @@ pub(crate) struct WorkArgs {
     #[arg(short = 'Q', long, value_name = "TEXT", help_heading = PROMPT)]
     pub(crate) question: Vec<OsString>,
 
-    /// The same from a file, one a line.
+    /// Read such questions from a file, one a line.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = PROMPT)]
     pub(crate) questions: Option<PathBuf>,
 
@@ -194,7 +194,7 @@ pub(crate) struct WorkArgs {
     #[arg(conflicts_with_all = CHOICE_CONFLICTS)]
     pub(crate) choices: Vec<String>,
 
-    /// The same from a file, one a line.
+    /// Read the choices from a file, one a line.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = ANSWER)]
     #[arg(conflicts_with = "choices", conflicts_with_all = CHOICE_CONFLICTS)]
     pub(crate) choices_file: Option<PathBuf>,
@@ -215,7 +215,7 @@ pub(crate) struct WorkArgs {
     #[arg(long, value_name = "N", default_value = "1", value_parser = at_least_one, help_heading = DEVICES)]
     pub(crate) concurrency: usize,
 
-    /// Whether to use visual tokens that earlier runs kept on disk, and to keep new ones.
+    /// Whether to use visual tokens kept on disk, and to keep new ones.
     #[arg(long, value_name = "HOW", value_enum, default_value = "read", help_heading = DEVICES)]
     pub(crate) cache: CacheUse,
 

@@ -19,7 +19,7 @@ pub(crate) struct BenchArgs {
     #[arg(help_heading = MODEL, add = models::usable())]
     pub(crate) model: Option<String>,
 
-    /// Without a checkpoint: random weights of this size, which are made in memory. [default: 0.5b]
+    /// Without a checkpoint: random weights of this size, made in memory. [default: 0.5b]
     #[arg(long, value_parser = one_of::<Preset>(), value_name = "SIZE", help_heading = MODEL)]
     size: Option<Preset>,
 

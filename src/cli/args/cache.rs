@@ -45,7 +45,7 @@ impl CacheSizeArgs {
 /// Whether visual tokens are kept between runs, and how much of them.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct KeepArgs {
-    /// Neither use visual tokens that an earlier run kept on disk, nor keep any.
+    /// Use no visual tokens from disk, and keep none.
     #[arg(long, help_heading = DEVICES)]
     no_cache: bool,
 

@@ -21,7 +21,7 @@ pub(crate) struct ChatArgs {
     #[command(flatten)]
     pub(crate) answering: AnswerArgs,
 
-    /// Where lines that are typed at a terminal are kept; an empty name keeps none. [default: llava-video/history in
+    /// File that keeps the lines typed at a terminal; an empty name keeps none. [default: llava-video/history in
     /// $XDG_STATE_HOME or ~/.local/state]
     #[arg(long, value_name = "FILE", env = HISTORY_VARIABLE, value_parser = OsStringValueParser::new())]
     #[arg(value_hint = ValueHint::FilePath, help_heading = PROMPT)]

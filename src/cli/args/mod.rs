@@ -73,11 +73,11 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
 
-    /// Say more on stderr about what is done.
+    /// Print more about the work on stderr.
     #[arg(short, long, global = true, conflicts_with = "quiet")]
     pub(crate) verbose: bool,
 
-    /// Print nothing on stderr but errors.
+    /// Print only errors on stderr.
     #[arg(short, long, global = true)]
     pub(crate) quiet: bool,
 
@@ -94,7 +94,7 @@ pub(crate) enum Command {
     /// Talk about a video, or about pictures: questions that build on earlier answers.
     #[command(after_help = help::CHAT, override_usage = help::CHAT_USAGE)]
     Chat(Box<ChatArgs>),
-    /// Answer questions about thousands of videos, each once; a run that was killed goes on where it stopped.
+    /// Answer questions about thousands of videos, each once; a killed run goes on where it stopped.
     #[command(after_help = help::BATCH, override_usage = help::BATCH_USAGE)]
     Batch(Box<BatchArgs>),
     /// Answer questions that come as lines of JSON on standard input, with a line of JSON for each.
@@ -103,7 +103,7 @@ pub(crate) enum Command {
     /// Run a benchmark of the model card, or questions of your own, and score the answers.
     #[command(after_help = help::EVAL, override_usage = help::EVAL_USAGE)]
     Eval(Box<EvalArgs>),
-    /// Print which frames of a video would be sampled, as one JSON object a line; no model is needed.
+    /// Print which frames of a video would be sampled, one JSON object a line; needs no model.
     #[command(after_help = help::FRAMES)]
     Frames(FramesArgs),
     /// Print the facts of a video: stream, size, rate, number of frames, and where they come from.
@@ -112,13 +112,13 @@ pub(crate) enum Command {
     /// Fetch, list, describe, check, quantize and remove checkpoints.
     #[command(subcommand, after_help = EXIT_CODES)]
     Model(ModelCommand),
-    /// Show, shrink or remove the visual tokens that are kept between runs.
+    /// Show, shrink or clear the visual tokens kept between runs.
     #[command(subcommand, after_help = help::CACHE)]
     Cache(CacheCommand),
     /// Print the perplexity of a text under a checkpoint's language model.
     #[command(after_help = help::SCORE)]
     Score(ScoreArgs),
-    /// Print what this machine and this build can do, and advice about what they cannot.
+    /// Print what this machine and this build can do, with advice on what is missing.
     #[command(after_help = EXIT_CODES)]
     Doctor(DoctorArgs),
     /// Measure how fast each stage is on this machine, with a checkpoint or with random weights.
@@ -134,11 +134,11 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct ScoreArgs {
-    /// The text, in UTF-8; `-` reads it from standard input. The language model alone scores it.
+    /// The text, in UTF-8; `-` reads it from standard input. Only the language model is used.
     #[arg(long, value_name = "FILE")]
     pub(crate) text_only: PathBuf,
 
-    /// Checkpoint: a directory, a GGUF file, or a repository that is in the hub cache; also a plain Qwen2 model.
+    /// Checkpoint: a directory, a GGUF file, or a cached repository of the hub; a plain Qwen2 model will do, too.
     #[arg(short, long, value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL, env = MODEL_VARIABLE)]
     #[arg(help_heading = MODEL, add = models::usable())]
     pub(crate) model: String,
@@ -146,7 +146,7 @@ pub(crate) struct ScoreArgs {
     #[command(flatten)]
     pub(crate) quantize: QuantizeArgs,
 
-    /// Tokens of one window; each but a window's first is predicted from those before it in the window.
+    /// Tokens in a window; the model predicts each but the first from those before it in the window.
     #[arg(long, value_name = "N", default_value = "512", value_parser = at_least_one)]
     pub(crate) context: usize,
 
@@ -177,7 +177,7 @@ pub(crate) struct FramesArgs {
     #[arg(long, value_name = "FILE", help_heading = OUTPUT)]
     pub(crate) contact_sheet: Option<PathBuf>,
 
-    /// Write pictures as the vision tower sees them: the whole frame squeezed to 384x384.
+    /// Write pictures as the vision tower sees them: the whole frame, squeezed to 384x384.
     #[arg(long, help_heading = OUTPUT)]
     pub(crate) model_view: bool,
 }

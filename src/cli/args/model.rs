@@ -18,9 +18,9 @@ pub(crate) enum ModelCommand {
     /// List cached checkpoints, and known ones that could be downloaded.
     #[command(visible_alias = "ls")]
     List(ListArgs),
-    /// Print what a checkpoint is, and what memory it takes by frames and dtype. Reads its headers only.
+    /// Print what a checkpoint is and the memory it takes, by frames and dtype; reads only its headers.
     Info(InfoArgs),
-    /// Write a checkpoint to one GGUF file of fewer bits: tower, language model, tokenizer and config.
+    /// Write a checkpoint to one GGUF file with fewer bits: tower, language model, tokenizer and config.
     Quantize(ModelQuantizeArgs),
     /// Compare the cached files with their checksums.
     Verify(VerifyArgs),
@@ -38,7 +38,7 @@ pub(crate) struct PullArgs {
     #[arg(value_name = "REPO[@REV]", default_value = DEFAULT_MODEL, add = models::known())]
     pub(crate) model: String,
 
-    /// Open no connection; succeed only if all is cached.
+    /// Open no connection; succeed only if everything is cached.
     #[arg(long)]
     pub(crate) offline: bool,
 
@@ -56,7 +56,7 @@ pub(crate) struct ListArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct InfoArgs {
-    /// A directory, a GGUF file, or a repository; of one that is not cached only the small files are downloaded.
+    /// A directory, a GGUF file, or a repository; for one that is not cached, only the small files are downloaded.
     #[arg(value_name = "DIR|FILE|REPO[@REV]", default_value = DEFAULT_MODEL, add = models::usable())]
     pub(crate) model: String,
 
@@ -71,7 +71,7 @@ pub(crate) struct InfoArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// A repository that is cached.
+    /// A cached repository.
     #[arg(value_name = "REPO[@REV]", default_value = DEFAULT_MODEL, add = models::cached())]
     pub(crate) model: String,
 
@@ -90,7 +90,7 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RmArgs {
-    /// A repository that is cached; with a revision, what only this revision needs.
+    /// A cached repository; with a revision, only what no other revision needs.
     #[arg(value_name = "REPO[@REV]", add = models::cached())]
     pub(crate) model: String,
 
@@ -117,7 +117,7 @@ pub(crate) struct ModelQuantizeArgs {
     #[arg(long)]
     pub(crate) quantize_vision: bool,
 
-    /// Replace the file if it is there.
+    /// Replace the file if it exists.
     #[arg(long)]
     pub(crate) force: bool,
 }

@@ -47,12 +47,10 @@ impl ValueEnum for Named<DtypeRequest> {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let (name, help) = match self.0 {
             DtypeRequest::Auto => {
-                ("auto", "bf16 where the weights are bf16 and the device multiplies it natively, else f32")
+                ("auto", "bf16 if the weights are bf16 and the device multiplies it natively, else f32")
             }
-            DtypeRequest::F32 => {
-                ("f32", "32-bit floats: the answers that this program promises, token for token those of the reference")
-            }
-            DtypeRequest::Bf16 => ("bf16", "bfloat16: on the CPU the operands of products alone, on GPUs everything"),
+            DtypeRequest::F32 => ("f32", "32-bit floats: the reference's answers, token for token"),
+            DtypeRequest::Bf16 => ("bf16", "bfloat16: on the CPU only the operands of products, on GPUs everything"),
             DtypeRequest::F16 => ("f16", "16-bit floats, on GPUs: less range than bf16, may overflow"),
         };
         Some(PossibleValue::new(name).help(help))

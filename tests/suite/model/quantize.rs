@@ -341,9 +341,9 @@ fn plans_come_from_headers_and_say_what_falls_back() {
     assert_eq!((up.held, up.wanted, up.is_fallback()), (Format::Q8_0, Format::Q4K, true));
 }
 
-/// The README's table for the 7B model, and what its tower's rows fall back to.
+/// The table of docs/models.md for the 7B model, and what its tower's rows fall back to.
 #[test]
-fn the_7b_model_takes_what_the_readme_says() {
+fn the_7b_model_takes_what_the_docs_say() {
     let dir = tempfile::tempdir().unwrap();
     shapes::write(dir.path(), &super::siblings::original(&SEVEN_B), &original_tensors(&SEVEN_B), 4);
     let checkpoint = Checkpoint::open(dir.path(), &[]).unwrap();
