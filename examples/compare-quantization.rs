@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use llava_video::checkpoint::{Checkpoint, Source, TensorPlan};
-use llava_video::device::{DeviceMap, DeviceName, DeviceRequest, DtypeRequest, Operands, Placement};
+use llava_video::device::{DeviceMap, DeviceName, DeviceRequest, Devices, DtypeRequest, Operands, Placement};
 use llava_video::engine::session::{Session, VisualId, VisualTokens};
 use llava_video::generate::{Decoder, Generation, Sampler, SamplingParams, StopRule, TextStream, generate};
 use llava_video::interrupt::Interrupt;
@@ -88,7 +88,7 @@ pub(crate) fn compare(mut args: impl Iterator<Item = String>, out: &mut dyn Writ
             other => bail!("unknown flag `{other}`; {usage}"),
         }
     }
-    let placement = Placement::open_all(&device, DtypeRequest::F32)?.remove(0);
+    let placement = Devices::open(&device, DtypeRequest::F32)?.placements().remove(0);
     // As answers are given where nobody asks for exact ones.
     let placement = Placement { operands: Operands::Bytes, ..placement };
     let compare = Comparison::open(&model, &list, max_new_tokens, placement)?;

@@ -9,10 +9,13 @@ use super::softmax::Visible;
 use super::{scaled, weighted_sum};
 use crate::device::Placement;
 
-/// How the query rows of one chunk are cut into blocks, with each block's mask; the same for every layer.
+/// How the query rows of one chunk are cut into blocks; the same for every layer.
 #[derive(Debug)]
 pub(crate) struct CausalBlocks {
     blocks: Vec<Block>,
+    /// `[R, R]` for the largest block, 0 at and below the diagonal and minus infinity above it: what a block sees of its
+    /// own positions. Absent on the CPU, and where no block has several rows.
+    diagonal: Option<Tensor>,
     /// One kernel does it all; then there are no blocks.
     flash: bool,
 }
@@ -23,19 +26,20 @@ struct Block {
     rows: usize,
     /// Keys that the last row of the block sees.
     visible: usize,
-    /// `[rows, visible]`, 0 or minus infinity; absent on the CPU, and for a single row, which sees every key there is.
-    mask: Option<Tensor>,
 }
+
+/// On GPUs, rows of a block are a multiple of this where there are as many: products of odd heights are slower.
+const ROWS_MULTIPLE: usize = 64;
 
 impl CausalBlocks {
     /// Blocks for `rows` query rows, the first at `first_position`, of `heads` heads; the f32 scores of one block take
     /// at most what the placement allows (but a block has at least one row).
     pub(crate) fn new(rows: usize, first_position: usize, heads: usize, placement: &Placement) -> Result<Self> {
         if placement.uses_flash_attention() {
-            return Ok(Self { blocks: Vec::new(), flash: true });
+            return Ok(Self { blocks: Vec::new(), diagonal: None, flash: true });
         }
         let (max_scores_bytes, device) = (placement.attention_scores_bytes(), &placement.device);
-        Self::with_scores(rows, first_position, heads, max_scores_bytes, device)
+        Self::with_scores(rows, first_position, heads, max_scores_bytes, (!device.is_cpu()).then_some(device))
     }
 
     fn with_scores(
@@ -43,21 +47,23 @@ impl CausalBlocks {
         first_position: usize,
         heads: usize,
         max_scores_bytes: usize,
-        device: &Device,
+        masks_on: Option<&Device>,
     ) -> Result<Self> {
         let row_bytes = heads * (first_position + rows) * DType::F32.size_in_bytes();
-        let block_rows = (max_scores_bytes / row_bytes).clamp(1, rows);
+        let mut block_rows = (max_scores_bytes / row_bytes).clamp(1, rows);
+        if masks_on.is_some() && (ROWS_MULTIPLE..rows).contains(&block_rows) {
+            block_rows -= block_rows % ROWS_MULTIPLE;
+        }
         let block = |first_row: usize| {
             let rows = block_rows.min(rows - first_row);
-            let visible = first_position + first_row + rows;
-            let mask = if rows == 1 || device.is_cpu() { None } else { Some(causal_mask(rows, visible, device)?) };
-            Ok(Block { first_row, rows, visible, mask })
+            Block { first_row, rows, visible: first_position + first_row + rows }
         };
-        Ok(Self { blocks: (0..rows).step_by(block_rows).map(block).collect::<Result<_>>()?, flash: false })
+        let diagonal = masks_on.filter(|_| block_rows > 1).map(|device| diagonal(block_rows, device)).transpose()?;
+        Ok(Self { blocks: (0..rows).step_by(block_rows).map(block).collect(), diagonal, flash: false })
     }
 
     /// Attends `q: [H, S, d]` to `k, v: [K, L, d]`, where query row `i` sits at position `L - S + i` and sees all keys
-    /// up to itself. Returns `[H, S, d]`.
+    /// up to itself. Returns `[S, H, d]`.
     pub(crate) fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         if self.flash {
             #[cfg(feature = "flash-attn")]
@@ -68,25 +74,24 @@ impl CausalBlocks {
         let group = heads / kv_heads;
         let q = scaled(q)?.reshape((kv_heads, group, rows, head_dim))?;
         let attend_block = |block: &Block| {
-            let &Block { first_row, rows, visible, .. } = block;
+            let &Block { first_row, rows, visible } = block;
             let q = q.narrow(2, first_row, rows)?.reshape((kv_heads, group * rows, head_dim))?;
             let (k, v) = (k.narrow(1, 0, visible)?, v.narrow(1, 0, visible)?);
-            let seen = Visible::Causal { block_rows: rows, mask: block.mask.as_ref() };
+            let diagonal = self.diagonal.as_ref().map(|of_largest| of_largest.narrow(0, 0, rows)?.narrow(1, 0, rows));
+            let diagonal = diagonal.transpose()?;
+            let seen = Visible::Causal { block_rows: rows, diagonal: diagonal.as_ref() };
             weighted_sum(&q, &k, &v, seen)?.reshape((kv_heads, group, rows, head_dim))
         };
         let attended = self.blocks.iter().map(attend_block).collect::<Result<Vec<_>>>()?;
-        Tensor::cat(&attended, 2)?.reshape((heads, rows, head_dim))
+        Tensor::cat(&attended, 2)?.reshape((heads, rows, head_dim))?.transpose(0, 1)
     }
 }
 
-/// `[rows, visible]`: 0 where the key is at or before the row's position, minus infinity after it.
-fn causal_mask(rows: usize, visible: usize, device: &Device) -> Result<Tensor> {
-    let offset = visible - rows;
-    let value = |row: usize, key: usize| {
-        if key > offset + row { f32::NEG_INFINITY } else { 0.0 }
-    };
-    let mask: Vec<f32> = (0..rows).flat_map(|row| (0..visible).map(move |key| value(row, key))).collect();
-    Tensor::from_vec(mask, (rows, visible), device)
+/// `[rows, rows]`, made on the device: 0 at and below the diagonal, minus infinity above it.
+fn diagonal(rows: usize, device: &Device) -> Result<Tensor> {
+    let is_seen = Tensor::tril2(rows, DType::U8, device)?;
+    let unseen = Tensor::full(f32::NEG_INFINITY, (rows, rows), device)?;
+    is_seen.where_cond(&unseen.zeros_like()?, &unseen)
 }
 
 #[cfg(test)]
@@ -120,13 +125,28 @@ mod tests {
         let k = Tensor::randn(0f32, 1.0, (kv_heads, keys, dim), &device)?;
         let v = Tensor::randn(0f32, 1.0, (kv_heads, keys, dim), &device)?;
         let expected = by_definition(&q.to_vec3()?, &k.to_vec3()?, &v.to_vec3()?);
-        for bytes in [0, heads * keys * 4 * 2, heads * keys * 4 * 3, 1 << 20] {
-            let blocks = CausalBlocks::with_scores(rows, keys - rows, heads, bytes, &device)?;
-            let got = blocks.attend(&q, &k, &v)?.to_vec3::<f32>()?;
-            for (got, expected) in got.iter().flatten().flatten().zip(expected.iter().flatten().flatten()) {
-                assert!((got - expected).abs() < 1e-5, "{got} {expected} with blocks of {bytes} bytes");
+        // As on the CPU, and with the mask of GPUs.
+        for masks_on in [None, Some(&device)] {
+            for bytes in [0, heads * keys * 4 * 2, heads * keys * 4 * 3, 1 << 20] {
+                let blocks = CausalBlocks::with_scores(rows, keys - rows, heads, bytes, masks_on)?;
+                let got = blocks.attend(&q, &k, &v)?.transpose(0, 1)?.to_vec3::<f32>()?;
+                for (got, expected) in got.iter().flatten().flatten().zip(expected.iter().flatten().flatten()) {
+                    assert!((got - expected).abs() < 1e-5, "{got} {expected} with blocks of {bytes} bytes");
+                }
             }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn rows_of_masked_blocks_are_even_where_there_are_many() -> Result<()> {
+        let rows_of = |rows, masks_on| {
+            let blocks = CausalBlocks::with_scores(rows, 0, 1, 100 * 4 * rows, masks_on)?;
+            Ok::<_, candle_core::Error>(blocks.blocks.iter().map(|block| block.rows).collect::<Vec<_>>())
+        };
+        assert_eq!(rows_of(150, Some(&Device::Cpu))?, [64, 64, 22]);
+        assert_eq!(rows_of(150, None)?, [100, 50]);
+        assert_eq!(rows_of(90, Some(&Device::Cpu))?, [90]);
         Ok(())
     }
 }

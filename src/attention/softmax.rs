@@ -15,31 +15,35 @@ pub(super) enum Visible<'m> {
     Causal {
         /// Positions in the block; R is a multiple of it.
         block_rows: usize,
-        /// `[block_rows, L]` of 0 and minus infinity, for devices that add a mask.
-        mask: Option<&'m Tensor>,
+        /// `[block_rows, block_rows]`, added to the scores of the block's own positions, for devices that add a mask.
+        diagonal: Option<&'m Tensor>,
     },
 }
 
 /// Softmax of each row over the keys it sees; the other keys get weight 0. Scores are `[B, R, L]` in f32.
 pub(super) fn rows(scores: Tensor, visible: Visible<'_>) -> Result<Tensor> {
-    if scores.device().is_cpu() {
-        let block_rows = match visible {
-            Visible::All => None,
-            Visible::Causal { block_rows, .. } => Some(block_rows),
-        };
+    let (block_rows, diagonal) = match visible {
+        Visible::All => (None, None),
+        Visible::Causal { block_rows, diagonal } => (Some(block_rows), diagonal),
+    };
+    if scores.device().is_cpu() && diagonal.is_none() {
         let scores = scores.contiguous()?;
         scores.inplace_op1(&RowSoftmax { keys: scores.dim(2)?, block_rows })?;
         return Ok(scores);
     }
-    let scores = match visible {
-        Visible::Causal { block_rows, mask: Some(mask) } => {
-            let (batch, rows, keys) = scores.dims3()?;
-            let blocks = scores.reshape((batch, rows / block_rows, block_rows, keys))?;
-            blocks.broadcast_add(mask)?.reshape((batch, rows, keys))?
-        }
-        _ => scores,
-    };
-    candle_nn::ops::softmax_last_dim(&scores)
+    if let Some(diagonal) = diagonal {
+        let own = diagonal.dim(0)?;
+        let (batch, rows, keys) = scores.dims3()?;
+        let blocks = scores.reshape((batch * rows / own, own, keys))?;
+        // In place, and nowhere else: the keys before the block are seen by all of its rows.
+        let masked = blocks.narrow(2, keys - own, own)?.broadcast_add(diagonal)?;
+        blocks.slice_set(&masked, 2, keys - own)?;
+    }
+    match block_rows {
+        // The kernel of one row's length takes a warp for each row, of which a decode step has few.
+        Some(1) => candle_nn::ops::softmax(&scores, candle_core::D::Minus1),
+        _ => candle_nn::ops::softmax_last_dim(&scores),
+    }
 }
 
 struct RowSoftmax {
@@ -188,7 +192,7 @@ mod tests {
     #[test]
     fn causal_rows_see_no_later_key() -> Result<()> {
         let scores = Tensor::zeros((2, 6, 5), DType::F32, &Device::Cpu)?;
-        let weights = rows(scores, Visible::Causal { block_rows: 3, mask: None })?.to_vec3::<f32>()?;
+        let weights = rows(scores, Visible::Causal { block_rows: 3, diagonal: None })?.to_vec3::<f32>()?;
         for batch in weights {
             for (row, weights) in batch.iter().enumerate() {
                 let visible = 3 + row % 3;

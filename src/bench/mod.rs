@@ -25,7 +25,7 @@ pub use stage::Stage;
 
 use self::meter::Meter;
 use crate::checkpoint::{Checkpoint, Source};
-use crate::device::{DeviceMap, Placement};
+use crate::device::{DeviceMap, Devices, Placement};
 use crate::engine::{Budget, ClipRequest, DeviceOptions, Error};
 use crate::interrupt::Interrupt;
 use crate::memory::Demand;
@@ -78,14 +78,13 @@ impl<'i> Bench<'i> {
         assert!(!options.frames.is_empty() && !options.prompt_tokens.is_empty(), "something to measure");
         let has_clip = options.clip.is_some();
         options.stages.retain(|stage| has_clip || *stage != Stage::VideoDecode);
-        let placements = Placement::open_all(&options.devices.device, options.devices.dtype)?;
+        let devices = Devices::open(&options.devices.device, options.devices.dtype)?;
         let mut checkpoint = Checkpoint::open(source, &[])?;
         checkpoint.weights.stop_with(interrupt);
         if let Some(scheme) = options.scheme {
             checkpoint.quantize(scheme)?;
         }
-        let (dtype, stored) = (options.devices.dtype, checkpoint.weights.decoder_dtype());
-        let placements: Vec<_> = placements.into_iter().map(|placement| placement.suited_to(dtype, stored)).collect();
+        let devices = devices.suited_to(checkpoint.weights.decoder_dtype());
         let vocab_len = match source {
             Source::Generated { .. } => checkpoint.embedding_rows,
             _ => model::vocab_len(&checkpoint, &Tokenizer::open(source)?),
@@ -95,7 +94,7 @@ impl<'i> Bench<'i> {
             options: &options.devices,
             checkpoint: &checkpoint,
             vocab_len,
-            placements: &placements,
+            devices: &devices,
             overrides: &[],
             scheme: options.scheme,
         };
@@ -198,7 +197,7 @@ impl<'i> Bench<'i> {
 
     /// Waits until devices that work by themselves are done.
     fn wait(&self) -> Result<(), Error> {
-        Ok(self.devices.slots().iter().try_for_each(|placement| placement.device.synchronize())?)
+        Ok(self.devices.synchronize()?)
     }
 }
 

@@ -2,12 +2,31 @@
 //! was cut short.
 
 use llava_video::checkpoint::{TensorPlan, fallbacks};
-use llava_video::device::{DeviceMap, Placement};
+use anyhow::Result;
+use llava_video::Error;
+use llava_video::device::{DeviceMap, DeviceRequest, Devices, DtypeRequest, Placement, Skipped};
 use llava_video::engine::{Engine, LongWork, Media, SizedPrompt};
 use llava_video::generate::StopReason;
 use llava_video::size::shown;
 
 use super::output::Printer;
+
+/// Opens the devices that are asked for. That GPUs are left out is told with `-v`; that no GPU works, always.
+pub(crate) fn opened(request: &DeviceRequest, dtype: DtypeRequest, printer: &mut Printer) -> Result<Devices> {
+    let devices = Devices::open(request, dtype).map_err(Error::from)?;
+    let is_on_cpu = devices.placements().iter().all(|placement| placement.device.is_cpu());
+    for skipped in devices.take_skipped() {
+        match is_on_cpu {
+            true => printer.warning(&left_out(skipped)),
+            false => printer.detail(&left_out(skipped)),
+        }
+    }
+    Ok(devices)
+}
+
+fn left_out(Skipped { device, error }: Skipped) -> String {
+    format!("`{device}` is left out: {:#}", anyhow::Error::from(error))
+}
 
 /// Warns of instructions that the CPU has and that do not work.
 pub(crate) fn failed_instructions<'p>(placements: impl IntoIterator<Item = &'p Placement>, printer: &mut Printer) {
@@ -28,6 +47,9 @@ pub(crate) fn describe(
     printer: &mut Printer,
 ) {
     failed_instructions(devices.slots(), printer);
+    for skipped in engine.devices().take_skipped() {
+        printer.detail(&left_out(skipped));
+    }
     let plan = engine.checkpoint().plan();
     let size = shown(plan.iter().map(TensorPlan::bytes).sum::<usize>() as u64);
     let (names, dtype, kernels) = (devices.names(), devices.dtype_name(), devices.kernels_name());

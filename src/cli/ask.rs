@@ -3,8 +3,6 @@
 use std::time::Instant;
 
 use anyhow::Result;
-use llava_video::Error;
-use llava_video::device::Placement;
 use llava_video::engine::Engine;
 use llava_video::trace::Trace;
 
@@ -32,8 +30,8 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
     let mut desk = Desk::new(Onlooker::of_answers(printer, !answering.json, began), trace, began);
 
     // Everything that can be refused is refused before weights are loaded.
-    let placements =
-        Placement::open_all(&answering.asking.devices.device, answering.asking.devices.dtype).map_err(Error::from)?;
+    let requested = &answering.asking.devices;
+    let devices = announce::opened(&requested.device, requested.dtype, desk.printer())?;
     let mut opened = Opened::new(&files, &answering.asking.frames, &interrupt, &mut desk)?;
     // Gigabytes are not fetched for a plan alone, nor for what does not fit.
     let found = super::model::find(
@@ -43,7 +41,7 @@ pub(crate) fn run(args: AskArgs, printer: &mut Printer) -> Result<Exit> {
         desk.printer(),
     )?;
     let engine_options = answering.asking.engine_options(cache::for_questions(answering.cache, desk.printer()));
-    let mut engine = Engine::open_on(placements, &found.source, engine_options, &interrupt).map_err(surface)?;
+    let mut engine = Engine::open_on(devices, &found.source, engine_options, &interrupt).map_err(surface)?;
     let options = answering.asking.ask_options();
     let shortest = questions.iter().min_by_key(|question| question.len()).map_or("", String::as_str);
     let mut media = opened.media(&engine, shortest, &options, &mut desk)?;

@@ -30,11 +30,11 @@ pub(crate) fn run(args: &ScoreArgs, printer: &mut Printer) -> Result<Exit> {
     let text = String::from_utf8(text).with_context(|| format!("{name} is not UTF-8 text"))?;
     // Only now: while standard input is awaited, Ctrl-C ends the process by itself.
     let interrupt = signals::install()?;
-    let mut placements = Placement::open_all(&args.device, args.dtype).map_err(Error::from)?;
+    let devices = announce::opened(&args.device, args.dtype, printer)?;
     if matches!(&args.device, DeviceRequest::List(names) if names.len() > 1) {
         return Err(UsageError("score runs on one device".to_owned()).into());
     }
-    let placement = placements.swap_remove(0);
+    let placement = devices.placements().swap_remove(0);
     let dir = locate_by_name(&args.model).map_err(Error::from)?;
     let tokenizer = Tokenizer::open(&dir).map_err(Error::from)?;
     let mut checkpoint = LanguageCheckpoint::open(&dir, |seeing| vocab_len(seeing, &tokenizer)).map_err(Error::from)?;

@@ -1,5 +1,9 @@
 //! Where the computation runs and in which arithmetic: chosen, checked and explained in this one place.
 
+mod capability;
+#[cfg(feature = "cuda")]
+mod cuda;
+mod opened;
 mod request;
 mod split;
 
@@ -9,6 +13,8 @@ use crate::kernels::choice;
 
 pub use crate::kernels::isa::Isa;
 pub use crate::kernels::operands::Operands;
+pub use capability::{Capability, NoTarget, Target};
+pub use opened::{Devices, Skipped};
 pub use request::{DeviceName, DeviceRequest, DtypeRequest};
 pub use split::{DeviceMap, Placed, SlotId, share_by_room};
 
@@ -35,6 +41,24 @@ pub enum Error {
     /// The set of instructions in the environment.
     #[error("cannot choose the instructions of the CPU's kernels")]
     Instructions(#[from] choice::Error),
+    /// A GPU that the kernels of this build do not run on. They would not fail: they would leave whatever was in memory.
+    #[error("`{device}` has compute capability {capability}, and this build's kernels are for {target}")]
+    OtherCapability {
+        /// The device as requested.
+        device: String,
+        /// The GPU's.
+        capability: Capability,
+        /// The build's.
+        target: Target,
+    },
+    /// An arithmetic that a GPU has no kernels for.
+    #[error("`{device}` has no bf16 arithmetic: its compute capability is {capability}, below 8.0")]
+    NoBf16 {
+        /// The device as requested.
+        device: String,
+        /// The GPU's.
+        capability: Capability,
+    },
     /// The device is supported by this build but does not work here.
     #[error("cannot use device `{device}`")]
     Unusable {
@@ -55,8 +79,30 @@ impl Error {
             Self::NoGpu { .. } => Some("leave --gpu-layers out, or name a GPU with --device".to_owned()),
             Self::NoF16OnCpu => Some("use `--dtype f32`, or `--dtype bf16`".to_owned()),
             Self::Instructions(_) => Some(format!("unset {}", choice::VARIABLE)),
-            Self::Unusable { .. } => Some("use `--device cpu`, or name another GPU".to_owned()),
+            Self::OtherCapability { capability, .. } => {
+                let digits = capability.digits();
+                Some(format!("build for this GPU, with `CUDA_COMPUTE_CAP={digits}` set, or use `--device cpu`"))
+            }
+            Self::NoBf16 { .. } => Some("use `--dtype f32`, or leave --dtype out".to_owned()),
+            Self::Unusable { source, .. } => Some(unusable_hint(&source.to_string()).to_owned()),
         }
+    }
+}
+
+/// What helps against a failure of the driver, whose names of errors the backend hands on (`CUresult` in CUDA's driver
+/// API).
+fn unusable_hint(reason: &str) -> &'static str {
+    let is = |name: &str| reason.contains(name);
+    if is("UNSUPPORTED_PTX_VERSION") {
+        "the NVIDIA driver is older than the CUDA toolkit of this build: update the driver, or build with an older toolkit"
+    } else if is("INVALID_PTX") || is("NO_BINARY_FOR_GPU") {
+        "build on this machine, or with `CUDA_COMPUTE_CAP` set to what this GPU has"
+    } else if is("OUT_OF_MEMORY") {
+        "other programs hold this GPU's memory, as `nvidia-smi` shows: end them, or use `--device cpu`"
+    } else if is("INVALID_DEVICE") || is("NO_DEVICE") {
+        "`nvidia-smi` lists the GPUs; name one of those, or use `--device cpu`"
+    } else {
+        "use `--device cpu`, or name another GPU"
     }
 }
 
@@ -72,38 +118,21 @@ pub struct Placement {
 }
 
 impl Placement {
-    /// Opens the requested devices and settles the arithmetic of each. `auto` opens every NVIDIA GPU there is.
+    /// Opens a device and settles its arithmetic.
     ///
     /// On the CPU everything but the operands of products is f32 whatever is asked for. `auto` is exact there until it
     /// is known how the weights are stored ([`Self::suited_to`]). On GPUs it takes bf16, the type the checkpoints are
-    /// trained and stored in, at half the memory of f32; f16 is never picked, since its range overflows in this family
-    /// of models.
+    /// trained and stored in, at half the memory of f32; on NVIDIA GPUs before Ampere, which have no bf16, f32. f16 is
+    /// never picked, since its range overflows in this family of models.
     ///
     /// # Errors
-    /// [`Error`] if this build lacks a device, or the machine does; f16 on the CPU.
-    pub fn open_all(request: &DeviceRequest, dtype: DtypeRequest) -> Result<Vec<Self>, Error> {
-        match request {
-            DeviceRequest::Auto => best_devices().into_iter().map(|name| Self::open(name, dtype)).collect(),
-            DeviceRequest::List(names) => names.iter().map(|&name| Self::open(name, dtype)).collect(),
-        }
-    }
-
-    /// Opens one device; see [`Self::open_all`].
-    ///
-    /// # Errors
-    /// [`Error`] if this build lacks the device, or the machine does; f16 on the CPU.
+    /// [`Error`] if this build lacks the device, or the machine does; arithmetic that the device does not have.
     pub fn open(name: DeviceName, dtype: DtypeRequest) -> Result<Self, Error> {
-        let device = match name {
-            DeviceName::Cpu => return Self::open_cpu(dtype),
-            DeviceName::Cuda(index) => cuda(index)?,
-            DeviceName::Metal => metal()?,
-        };
-        let dtype = match dtype {
-            DtypeRequest::F32 => DType::F32,
-            DtypeRequest::Auto | DtypeRequest::Bf16 => DType::BF16,
-            DtypeRequest::F16 => DType::F16,
-        };
-        Ok(Self::whole(device, dtype))
+        match name {
+            DeviceName::Cpu => Self::open_cpu(dtype),
+            DeviceName::Cuda(index) => open_cuda(index, dtype),
+            DeviceName::Metal => Ok(Self::whole(metal()?, gpu_dtype(dtype, true).unwrap_or(DType::BF16))),
+        }
     }
 
     fn open_cpu(dtype: DtypeRequest) -> Result<Self, Error> {
@@ -214,7 +243,7 @@ impl Placement {
         if self.device.is_cpu() { 512 } else { 2048 }
     }
 
-    /// Whether the decoder's attention is left to the flash kernels, which know 16-bit floats on NVIDIA GPUs only.
+    /// Whether attention is left to the flash kernels, which know 16-bit floats on NVIDIA GPUs only.
     pub fn uses_flash_attention(&self) -> bool {
         cfg!(feature = "flash-attn") && self.device.is_cuda() && matches!(self.dtype, DType::BF16 | DType::F16)
     }
@@ -229,7 +258,6 @@ impl Placement {
 pub fn built_in_features() -> Vec<&'static str> {
     [
         ("cuda", cfg!(feature = "cuda")),
-        ("cudnn", cfg!(feature = "cudnn")),
         ("flash-attn", cfg!(feature = "flash-attn")),
         ("metal", cfg!(feature = "metal")),
         ("accelerate", cfg!(feature = "accelerate")),
@@ -250,33 +278,22 @@ fn free_host_bytes() -> Option<u64> {
     machine.into_iter().chain(group).min()
 }
 
-/// Every NVIDIA GPU, else Apple's, else the CPU.
-fn best_devices() -> Vec<DeviceName> {
-    match cuda_device_count() {
-        0 if cfg!(feature = "metal") && candle_core::utils::metal_is_available() => vec![DeviceName::Metal],
-        0 => vec![DeviceName::Cpu],
-        count => (0..count).map(DeviceName::Cuda).collect(),
+/// The arithmetic of a GPU; `None` for bf16 on one that does not have it.
+fn gpu_dtype(request: DtypeRequest, has_bf16: bool) -> Option<DType> {
+    match request {
+        DtypeRequest::F32 => Some(DType::F32),
+        DtypeRequest::F16 => Some(DType::F16),
+        DtypeRequest::Auto if !has_bf16 => Some(DType::F32),
+        DtypeRequest::Auto | DtypeRequest::Bf16 => has_bf16.then_some(DType::BF16),
     }
 }
 
-/// Without a driver or a GPU it is none, and `auto` goes on to the next kind of device.
-fn cuda_device_count() -> usize {
-    #[cfg(feature = "cuda")]
-    {
-        use candle_core::cuda_backend::cudarc::driver::CudaContext;
-        CudaContext::device_count().map_or(0, |count| usize::try_from(count).unwrap_or(0))
-    }
-    #[cfg(not(feature = "cuda"))]
-    {
-        0
-    }
-}
+#[cfg(feature = "cuda")]
+use cuda::open as open_cuda;
 
-fn cuda(index: usize) -> Result<Device, Error> {
-    if !cfg!(feature = "cuda") {
-        return Err(Error::NotBuiltIn { device: "CUDA", feature: "cuda" });
-    }
-    Device::new_cuda(index).map_err(|source| Error::Unusable { device: format!("cuda:{index}"), source })
+#[cfg(not(feature = "cuda"))]
+fn open_cuda(_: usize, _: DtypeRequest) -> Result<Placement, Error> {
+    Err(Error::NotBuiltIn { device: "CUDA", feature: "cuda" })
 }
 
 fn metal() -> Result<Device, Error> {
@@ -294,5 +311,25 @@ mod tests {
     fn auto_is_f32_on_the_cpu() {
         let placement = Placement::open(DeviceName::Cpu, DtypeRequest::Auto).expect("the CPU is always there");
         assert_eq!((placement.device_name().as_str(), placement.dtype_name()), ("cpu", "f32"));
+    }
+
+    #[test]
+    fn auto_is_f32_on_gpus_without_bf16() {
+        assert_eq!(gpu_dtype(DtypeRequest::Auto, true), Some(DType::BF16));
+        assert_eq!(gpu_dtype(DtypeRequest::Auto, false), Some(DType::F32));
+        assert_eq!(gpu_dtype(DtypeRequest::Bf16, false), None);
+        assert_eq!(gpu_dtype(DtypeRequest::F16, false), Some(DType::F16));
+    }
+
+    #[test]
+    fn hints_go_by_what_the_driver_says() {
+        for (reason, hint) in [
+            ("DriverError(CUDA_ERROR_UNSUPPORTED_PTX_VERSION, ...)", "update the driver"),
+            ("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")", "nvidia-smi"),
+            ("DriverError(CUDA_ERROR_INVALID_DEVICE, ...)", "lists the GPUs"),
+            ("something else", "--device cpu"),
+        ] {
+            assert!(unusable_hint(reason).contains(hint), "{reason}");
+        }
     }
 }

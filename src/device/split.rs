@@ -118,7 +118,17 @@ impl DeviceMap {
         }
         let target = &self.slots[slot];
         let tensor = x.tensor.to_device(&target.device)?.to_dtype(target.dtype)?;
+        #[cfg(feature = "cuda")]
+        super::cuda::settle_copy(x.tensor.device(), &target.device)?;
         Ok(Placed { tensor, slot })
+    }
+
+    /// Waits until all that was asked of the devices is computed, so that a stage's time is its own.
+    ///
+    /// # Errors
+    /// A failing device.
+    pub fn synchronize(&self) -> Result<()> {
+        self.slots.iter().try_for_each(|placement| placement.device.synchronize())
     }
 
     /// Positions that go through the decoder together in prefill: what the most modest slot in use takes.

@@ -15,7 +15,7 @@ use super::remember::Memory;
 use super::session::{Session, VisualTokens};
 use super::visual_cache::VisualCache;
 use crate::checkpoint::{Checkpoint, ConfigOverride, Source};
-use crate::device::{DeviceMap, Placement};
+use crate::device::{DeviceMap, Devices};
 use crate::generate::SamplingParams;
 use crate::interrupt::Interrupt;
 use crate::memory::{Demand, MemoryPlan};
@@ -52,7 +52,7 @@ pub struct Placing {
 #[derive(Debug)]
 pub struct Engine {
     options: EngineOptions,
-    placements: Vec<Placement>,
+    devices: Devices,
     checkpoint: Checkpoint,
     tokenizer: Tokenizer,
     vocab_len: usize,
@@ -66,8 +66,8 @@ impl Engine {
     /// # Errors
     /// A device, checkpoint or tokenizer that cannot be used.
     pub fn open(source: &Source, options: EngineOptions, interrupt: &Interrupt) -> Result<Self, Error> {
-        let placements = Placement::open_all(&options.devices.device, options.devices.dtype)?;
-        Self::open_on(placements, source, options, interrupt)
+        let devices = Devices::open(&options.devices.device, options.devices.dtype)?;
+        Self::open_on(devices, source, options, interrupt)
     }
 
     /// As [`Self::open`], on the devices of `options`, which are open already.
@@ -75,7 +75,7 @@ impl Engine {
     /// # Errors
     /// A checkpoint or tokenizer that cannot be used.
     pub fn open_on(
-        placements: Vec<Placement>,
+        devices: Devices,
         source: &Source,
         options: EngineOptions,
         interrupt: &Interrupt,
@@ -83,10 +83,9 @@ impl Engine {
         let checkpoint = open(source, &options, interrupt)?;
         let tokenizer = Tokenizer::open(source)?;
         let vocab_len = model::vocab_len(&checkpoint, &tokenizer);
-        let (dtype, stored) = (options.devices.dtype, checkpoint.weights.decoder_dtype());
-        let placements = placements.into_iter().map(|placement| placement.suited_to(dtype, stored)).collect();
+        let devices = devices.suited_to(checkpoint.weights.decoder_dtype());
         let interrupt = interrupt.clone();
-        Ok(Self { options, placements, checkpoint, tokenizer, vocab_len, interrupt, model: None })
+        Ok(Self { options, devices, checkpoint, tokenizer, vocab_len, interrupt, model: None })
     }
 
     /// Takes the checkpoint from where its weights are, where it was opened without them.
@@ -96,6 +95,11 @@ impl Engine {
     pub fn fetched(&mut self, source: &Source) -> Result<(), Error> {
         self.checkpoint = open(source, &self.options, &self.interrupt)?;
         Ok(())
+    }
+
+    /// The devices that are open.
+    pub fn devices(&self) -> &Devices {
+        &self.devices
     }
 
     /// The checkpoint.
@@ -234,7 +238,11 @@ impl Engine {
         }
         let Self { checkpoint, vocab_len, interrupt, .. } = self;
         let mut on_progress = events::progress(watch.observer);
-        let load = || LlavaVideo::load(checkpoint, *vocab_len, with_tower, devices, interrupt, &mut on_progress);
+        let load = || {
+            let model = LlavaVideo::load(checkpoint, *vocab_len, with_tower, devices, interrupt, &mut on_progress)?;
+            devices.synchronize().map_err(crate::Error::from)?;
+            Ok::<_, Error>(model)
+        };
         self.model = Some(watch.timings.load.time(load)?);
         Ok(())
     }
@@ -366,7 +374,7 @@ impl Engine {
             options: &self.options.devices,
             checkpoint: &self.checkpoint,
             vocab_len: self.vocab_len,
-            placements: &self.placements,
+            devices: &self.devices,
             overrides: &self.options.overrides,
             scheme: self.options.scheme,
         }

@@ -118,7 +118,11 @@ pub(super) fn encode(
             (vec![Placed::new(tokens.to_device(&devices.placement(slot).device)?, slot)], 0)
         }
         Sight::Frames(frames, key) => {
-            let encode = || model.encode_clip(&frames, interrupt, &mut progress(*observer), trace);
+            let encode = || {
+                let encoded = model.encode_clip(&frames, interrupt, &mut progress(*observer), trace)?;
+                devices.synchronize().map_err(crate::Error::from)?;
+                Ok::<_, Error>(encoded)
+            };
             let encoded = timings.vision.time(encode)?;
             let reading = media.clip().and_then(PlannedClip::reading);
             if let (Some(memory), Some(key), Some(reading)) = (memory, &key, reading) {
@@ -128,7 +132,11 @@ pub(super) fn encode(
         }
         Sight::Tiles => {
             let tiles: Vec<_> = media.pictures().iter().map(|picture| picture.tiles()).collect();
-            let encode = || model.encode_pictures(&tiles, interrupt, &mut progress(*observer), trace);
+            let encode = || {
+                let encoded = model.encode_pictures(&tiles, interrupt, &mut progress(*observer), trace)?;
+                devices.synchronize().map_err(crate::Error::from)?;
+                Ok::<_, Error>(encoded)
+            };
             (timings.vision.time(encode)?, tiles.iter().map(|picture| picture.tiles.len()).sum())
         }
     };

@@ -2,7 +2,7 @@
 
 use super::error::Error;
 use crate::checkpoint::{Checkpoint, ConfigOverride};
-use crate::device::{self, DeviceMap, DeviceName, DeviceRequest, DtypeRequest, Placement};
+use crate::device::{self, DeviceMap, DeviceName, DeviceRequest, Devices, DtypeRequest, Placement};
 use crate::memory::{self, Demand, MemoryPlan, Room, Split, WayOut};
 use crate::quantization::{Quantization, Scheme};
 use crate::search::most_below;
@@ -25,7 +25,7 @@ pub(crate) struct Budget<'a> {
     pub(crate) options: &'a DeviceOptions,
     pub(crate) checkpoint: &'a Checkpoint,
     pub(crate) vocab_len: usize,
-    pub(crate) placements: &'a [Placement],
+    pub(crate) devices: &'a Devices,
     /// Those of the checkpoint's config, for opening it again.
     pub(crate) overrides: &'a [ConfigOverride],
     /// In how many bits weights are held.
@@ -33,17 +33,25 @@ pub(crate) struct Budget<'a> {
 }
 
 impl Budget<'_> {
-    /// Where each layer goes, and what that takes.
+    /// Where each layer goes, and what that takes. What does not fit opens the GPUs that `auto` has left.
     ///
     /// # Errors
     /// GPU layers without a GPU.
     pub(crate) fn place(&self, demand: Demand) -> Result<(DeviceMap, MemoryPlan), Error> {
+        loop {
+            let (devices, plan) = self.place_on_opened(demand)?;
+            if plan.fits() || !self.devices.open_another() {
+                return Ok((devices, plan));
+            }
+        }
+    }
+
+    fn place_on_opened(&self, demand: Demand) -> Result<(DeviceMap, MemoryPlan), Error> {
+        let placements = self.devices.placements();
         match self.options.gpu_layers {
             Some(layers) => self.place_on_gpus(layers, demand),
-            None if self.options.device == DeviceRequest::Auto => {
-                Ok(self.divide(&Split::ByNeed(self.placements), demand))
-            }
-            None => Ok(self.divide(&Split::Over(self.placements), demand)),
+            None if self.options.device == DeviceRequest::Auto => Ok(self.divide(&Split::ByNeed(&placements), demand)),
+            None => Ok(self.divide(&Split::Over(&placements), demand)),
         }
     }
 
@@ -58,7 +66,7 @@ impl Budget<'_> {
 
     /// The first `layers` on the GPUs, the others on the CPU, in the arithmetic that the request has for it.
     fn place_on_gpus(&self, layers: usize, demand: Demand) -> Result<(DeviceMap, MemoryPlan), Error> {
-        let (gpus, cpus): (Vec<_>, Vec<_>) = self.placements.iter().cloned().partition(|p| !p.device.is_cpu());
+        let (gpus, cpus): (Vec<_>, Vec<_>) = self.devices.placements().into_iter().partition(|p| !p.device.is_cpu());
         if gpus.is_empty() {
             let devices = cpus.iter().map(Placement::device_name).collect::<Vec<_>>().join(", ");
             return Err(device::Error::NoGpu { devices }.into());
@@ -132,7 +140,7 @@ impl Budget<'_> {
 
     /// The most layers that fit on the GPUs with the rest on the CPU, else the CPU alone.
     fn other_devices(&self, demand: Demand) -> Option<WayOut> {
-        if self.placements.iter().all(|placement| placement.device.is_cpu()) {
+        if self.devices.placements().iter().all(|placement| placement.device.is_cpu()) {
             return None;
         }
         if self.options.gpu_layers.is_none() {

@@ -103,7 +103,7 @@ impl SelfAttention {
             let (keys, values) = cache.write(layer, &own(&k)?, &own(&v)?)?;
             attended.push(blocks.attend(&own(&q)?, &keys, &values)?);
         }
-        Tensor::cat(&attended, 1)?.transpose(0, 1)?.reshape((rows, self.heads * self.head_dim))
+        Tensor::cat(&attended, 0)?.reshape((rows, self.heads * self.head_dim))
     }
 
     fn by_kernels(&self, qkv: &Tensor, layer: usize, caches: &mut [&mut KvCache]) -> Result<Tensor> {

@@ -11,7 +11,7 @@ use crate::kernels::product::{Epilogue, Then as KernelThen};
 /// Layers whose outputs follow each other.
 #[derive(Debug)]
 pub(crate) struct Joint {
-    /// One, unless their weights are not held alike.
+    /// One, unless their weights are not held alike, or are in blocks on a GPU.
     parts: Vec<Linear>,
 }
 
@@ -25,11 +25,12 @@ impl Joint {
         if placement.uses_kernels() {
             let packed = Packed::load(weights, &matrices, usize::MAX, Arrangement::Stacked, placement)?;
             if let Some(packed) = packed {
-                let bias = |name| weights.load(&format!("{name}.bias"), Some(placement.dtype), &placement.device);
-                let biases = names.iter().map(bias).collect::<std::result::Result<Vec<_>, _>>()?;
-                let bias = Tensor::cat(&biases, 0).map_err(|source| weights.failed(&names[0], source))?;
+                let bias = stacked_biases(weights, names, placement)?;
                 return Ok(Self { parts: vec![Linear::new(Matrix::of_packed(packed), Some(bias))] });
             }
+        } else if let Some(stacked) = stacked(weights, &matrices, placement)? {
+            let bias = stacked_biases(weights, names, placement)?;
+            return Ok(Self { parts: vec![Linear::new(stacked, Some(bias))] });
         }
         let part = |name: &String| Linear::load(weights, name, true, placement);
         Ok(Self { parts: names.iter().map(part).collect::<std::result::Result<_, _>>()? })
@@ -62,6 +63,11 @@ enum Held {
         packed: Packed,
         width: usize,
     },
+    /// Both in one matrix of floats, gate first.
+    Stacked {
+        layer: Linear,
+        width: usize,
+    },
     Two {
         gate: Linear,
         up: Linear,
@@ -79,12 +85,14 @@ impl Gated {
         up: &str,
         placement: &Placement,
     ) -> std::result::Result<Self, Error> {
+        let names = [gate, up].map(|name| format!("{name}.weight"));
+        let width = weights.shape(&names[0]).and_then(|shape| shape.first().copied()).unwrap_or(0);
         if placement.uses_kernels() {
-            let names = [gate, up].map(|name| format!("{name}.weight"));
-            let width = weights.shape(&names[0]).and_then(|shape| shape.first().copied()).unwrap_or(0);
             if let Some(packed) = Packed::load(weights, &names, usize::MAX, Arrangement::Paired, placement)? {
                 return Ok(Self(Held::Paired { packed, width }));
             }
+        } else if let Some(stacked) = stacked(weights, &names, placement)? {
+            return Ok(Self(Held::Stacked { layer: Linear::new(stacked, None), width }));
         }
         let part = |name| Linear::load(weights, name, false, placement);
         Ok(Self(Held::Two { gate: part(gate)?, up: part(up)? }))
@@ -93,6 +101,7 @@ impl Gated {
     pub(crate) fn steps_differ(&self) -> bool {
         match &self.0 {
             Held::Paired { packed, .. } => packed.steps_differ(),
+            Held::Stacked { layer, .. } => layer.steps_differ(),
             Held::Two { gate, up } => gate.steps_differ() || up.steps_differ(),
         }
     }
@@ -104,7 +113,35 @@ impl Gated {
                 let epilogue = Epilogue { bias: None, then: KernelThen::SiluTimes };
                 packed.product(x, pass, &epilogue, *width, packed.placement().operand_dtype())
             }
+            Held::Stacked { layer, width } => {
+                let both = layer.forward(x, pass)?;
+                let half = |first| both.narrow(D::Minus1, first, *width);
+                half(0)?.silu()? * half(*width)?
+            }
             Held::Two { gate, up } => gate.forward_then(x, pass, Then::Nothing)?.silu()? * up.forward(x, pass)?,
         }
     }
+}
+
+/// Matrices of floats as one, for devices where candle multiplies; `None` where any of them is in blocks.
+fn stacked(
+    weights: &Weights,
+    names: &[String],
+    placement: &Placement,
+) -> std::result::Result<Option<Matrix>, Error> {
+    let is_float = |name: &String| weights.held_format(name).is_some_and(|format| format.float().is_some());
+    if !names.iter().all(is_float) {
+        return Ok(None);
+    }
+    let load = |name: &String| weights.load(name, Some(placement.dtype), &placement.device);
+    let parts = names.iter().map(load).collect::<std::result::Result<Vec<_>, _>>()?;
+    let joined = Tensor::cat(&parts, 0).map_err(|source| weights.failed(&names[0], source))?;
+    Ok(Some(Matrix::of_floats(joined)))
+}
+
+/// The biases of `names`, one after the other.
+fn stacked_biases(weights: &Weights, names: &[String], placement: &Placement) -> std::result::Result<Tensor, Error> {
+    let load = |name| weights.load(&format!("{name}.bias"), Some(placement.dtype), &placement.device);
+    let biases = names.iter().map(load).collect::<std::result::Result<Vec<_>, _>>()?;
+    Tensor::cat(&biases, 0).map_err(|source| weights.failed(&names[0], source))
 }

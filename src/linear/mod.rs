@@ -164,9 +164,10 @@ pub(crate) fn of_zeros(rows: usize, columns: usize, placement: &Placement) -> Re
 fn after(then: Then<'_>, product: Tensor) -> Result<Tensor> {
     match then {
         Then::Nothing => Ok(product),
-        // `Tensor::gelu` is the approximation.
-        Then::GeluTanh => product.gelu(),
-        Then::GeluErf => product.gelu_erf(),
+        // `Tensor::gelu` is the approximation. Both round in between to the tensor's dtype, so that bf16 would lose most
+        // of the small values.
+        Then::GeluTanh => product.to_dtype(DType::F32)?.gelu()?.to_dtype(product.dtype()),
+        Then::GeluErf => product.to_dtype(DType::F32)?.gelu_erf()?.to_dtype(product.dtype()),
         Then::Add(other) => other + product,
     }
 }

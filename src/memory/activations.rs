@@ -49,12 +49,14 @@ fn tower_bytes(checkpoint: &Checkpoint, placement: &Placement) -> usize {
     let patches = vision.grid() * vision.grid();
     let mlp_width = checkpoint.tower_mlp_width();
     // What the CPU's kernels do on the way to the result needs no room of its own.
-    let (mlp_copies, score_copies) = if placement.uses_kernels() { (1, 0) } else { (3, score_copies(placement)) };
+    let is_ours = placement.uses_kernels();
+    // The first product and its GELU; elsewhere the product with its bias, and both in f32, too.
+    let mlp_bytes = if is_ours { size } else { 2 * size + 2 * DType::F32.size_in_bytes() };
+    let score_copies = if is_ours || placement.uses_flash_attention() { 0 } else { score_copies(placement) };
     let per_frame = 2 * 3 * vision.image_size * vision.image_size * DType::F32.size_in_bytes()
         // x, its norm, queries, keys, values and their reshaped copies
         + 8 * patches * vision.hidden_size * size
-        // the first product, elsewhere with and without its bias, and its GELU
-        + mlp_copies * patches * mlp_width * size
+        + mlp_bytes * patches * mlp_width
         + score_copies * vision.num_heads * patches * patches * DType::F32.size_in_bytes()
         // two projector layers with GELU between, and the pooled grid
         + 3 * patches * checkpoint.config.language.hidden_size * size;
@@ -76,7 +78,14 @@ fn chunk_bytes(checkpoint: &Checkpoint, placement: &Placement, chunk_tokens: usi
     let feed_forward = copies * rows * language.intermediate_size * size;
     let attention = scores + 8 * rows * language.hidden_size * size;
     let norms = 4 * rows * language.hidden_size * size;
-    norms + attention.max(feed_forward)
+    norms + diagonal_bytes(placement, rows) + attention.max(feed_forward)
+}
+
+/// The mask of a block's own positions, of whose rows there are at most as many as in a chunk; while it is made, what it
+/// is made of.
+fn diagonal_bytes(placement: &Placement, rows: usize) -> usize {
+    let has_none = placement.device.is_cpu() || placement.uses_flash_attention();
+    if has_none { 0 } else { rows * rows * (2 * DType::F32.size_in_bytes() + DType::U8.size_in_bytes()) }
 }
 
 /// Copies of a block of scores that live at once: on the CPU the softmax works in place; elsewhere there are the

@@ -6,7 +6,7 @@ use anyhow::Result;
 use llava_video::batch::schedule::Pace;
 use llava_video::batch::{Job, LaneOptions, LookOptions, Looker, RunParts};
 use llava_video::checkpoint::Identity;
-use llava_video::device::{DeviceMap, Placement};
+use llava_video::device::DeviceMap;
 use llava_video::engine::visual_cache::VisualCache;
 use llava_video::engine::{Engine, Foreseen, Placing};
 use llava_video::interrupt::Interrupt;
@@ -60,11 +60,11 @@ impl Works {
         let run_frames = args.frames();
         // A selection that means nothing is refused here.
         asking.frames.selection()?;
-        let placements = Placement::open_all(&asking.devices.device, asking.devices.dtype).map_err(Error::from)?;
+        let devices = announce::opened(&asking.devices.device, asking.devices.dtype, printer)?;
         let found =
             model::find(&asking.checkpoint.model, asking.checkpoint.offline.then_some("--offline"), work, printer)?;
         let options = asking.engine_options(visual_cache(args, printer));
-        let mut engine = Engine::open_on(placements, &found.source, options, work).map_err(surface)?;
+        let mut engine = Engine::open_on(devices, &found.source, options, work).map_err(surface)?;
         let frames = most_frames(&run_frames, jobs.clone().map(|job| &job.frames));
         let longest = jobs.flat_map(|job| &job.questions).max_by_key(|question| question.len());
         let questions = [longest.map_or("", String::as_str)];

@@ -15,8 +15,6 @@ use std::io::IsTerminal;
 use std::time::Instant;
 
 use anyhow::{Result, anyhow};
-use llava_video::Error;
-use llava_video::device::Placement;
 use llava_video::engine::{Engine, Placing};
 use llava_video::generate::StopReason;
 use llava_video::trace::Trace;
@@ -77,8 +75,7 @@ fn set_up(
         }
     }
     let files = if args.no_video { Vec::new() } else { files.to_vec() };
-    let placements =
-        Placement::open_all(&args.asking.devices.device, args.asking.devices.dtype).map_err(Error::from)?;
+    let devices = announce::opened(&args.asking.devices.device, args.asking.devices.dtype, desk.printer())?;
     let mut opened = Opened::new(&files, &args.asking.frames, interrupt, desk)?;
     let found = super::model::find(
         &args.asking.checkpoint.model,
@@ -87,7 +84,7 @@ fn set_up(
         desk.printer(),
     )?;
     let engine_options = args.asking.engine_options(cache::for_questions(args.cache, desk.printer()));
-    let mut engine = Engine::open_on(placements, &found.source, engine_options, interrupt).map_err(surface)?;
+    let mut engine = Engine::open_on(devices, &found.source, engine_options, interrupt).map_err(surface)?;
     let mut media = opened.media(&engine, "", options, desk)?;
     let planned = engine.prompt(&media, &[], "", options).map_err(surface)?;
     let placing = engine.place_turn(&media, &planned, options, keeps_tower, None).map_err(surface)?;

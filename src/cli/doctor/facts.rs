@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use llava_video::Error;
 use llava_video::bench::Machine;
-use llava_video::device::{DeviceName, DeviceRequest, DtypeRequest, Placement, built_in_features};
+use llava_video::device::{DeviceName, DeviceRequest, Devices, DtypeRequest, Placement, built_in_features};
 use llava_video::disk;
 use llava_video::engine::visual_cache;
 use llava_video::hub::Settings;
@@ -145,8 +145,9 @@ impl Facts {
 
 /// The GPUs that can be opened, or why there are none.
 fn gpus() -> (Vec<Gpu>, String) {
-    match Placement::open_all(&DeviceRequest::Auto, DtypeRequest::Auto) {
-        Ok(placements) => {
+    match Devices::open(&DeviceRequest::Auto, DtypeRequest::Auto).map(Devices::all) {
+        Ok(devices) => {
+            let placements = devices.placements();
             let gpus = placements.iter().filter(|placement| !placement.device.is_cpu());
             let gpu = |placement: &Placement| Gpu {
                 device: placement.device_name(),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use llava_video::Error;
 use llava_video::checkpoint::Checkpoint;
-use llava_video::device::{self, DeviceMap, DeviceRequest, DtypeRequest, Placement};
+use llava_video::device::{self, DeviceMap, DeviceRequest, Devices, DtypeRequest};
 use llava_video::memory::{Demand, MemoryPlan, Room};
 use llava_video::model;
 use llava_video::prompt::Tokenizer;
@@ -37,9 +37,9 @@ pub(super) fn on_this_machine(checkpoint: &Checkpoint) -> Result<Vec<Fit>> {
     let context = checkpoint.config.context_length.unwrap_or(usize::MAX);
     let mut fits = Vec::new();
     for dtype in [DtypeRequest::Bf16, DtypeRequest::F16, DtypeRequest::F32] {
-        let placements = match Placement::open_all(&DeviceRequest::Auto, dtype) {
+        let placements = match Devices::open(&DeviceRequest::Auto, dtype) {
             Err(device::Error::NoF16OnCpu) => continue,
-            opened => opened.map_err(Error::from)?,
+            opened => opened.map_err(Error::from)?.all().placements(),
         };
         for placement in placements {
             let free_bytes = placement.free_bytes();

@@ -445,22 +445,32 @@ fn half_precision_stays_near_the_reference() {
     }
 }
 
-/// `--dtype bf16` is at least as near to f32 as the reference's own bf16, in the mean over all cases.
+/// `--dtype bf16` is at least as near to f32 as the reference's own bf16, in the mean over all cases; in bf16 throughout,
+/// as GPUs compute, it is about as near.
 #[test]
 fn bf16_is_nearer_to_f32_than_the_reference_is() {
+    let whole = Placement::whole(placement(DtypeRequest::F32).device, DType::BF16);
+    for (placement, bar) in [(placement(DtypeRequest::Bf16), 1.0), (whole, 1.1)] {
+        let mean = ratio_of_errors(&placement);
+        assert!(mean <= bar, "{placement:?}: {mean}");
+    }
+}
+
+/// The RMS error of a placement's last prefill logits against f32, as a multiple of what the reference's own bf16 has:
+/// the geometric mean over all cases.
+fn ratio_of_errors(placement: &Placement) -> f64 {
     let facts = json(&golden().join("bf16.json"));
     let logits = candle_core::safetensors::load(golden().join("bf16.safetensors"), &Device::Cpu).unwrap();
     let mut ratios = Vec::new();
     for (name, facts) in facts.as_object().unwrap() {
-        let got = prefill_logits(&Case::load(name), &placement(DtypeRequest::Bf16));
+        let got = prefill_logits(&Case::load(name), placement);
         let exact = &logits[&format!("{name}.f32")];
         let error = (got.flatten_all().unwrap() - exact).unwrap().sqr().unwrap().mean_all().unwrap().sqrt().unwrap();
         let ratio = f64::from(error.to_scalar::<f32>().unwrap()) / facts["prefill_rms_vs_f32"].as_f64().unwrap();
         assert!(ratio > 0.0, "{name}: this test compares nothing");
         ratios.push(ratio);
     }
-    let mean = (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp();
-    assert!(mean <= 1.0, "{mean}: {ratios:.2?}");
+    (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp()
 }
 
 /// The last logits of a video case's prompt.

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use llava_video::device::{DtypeRequest, Operands, Placement};
+use llava_video::device::{Devices, DtypeRequest, Operands, Placement};
 
 /// The device under test as `--device` writes it: the CPU, or what `LLAVA_VIDEO_TEST_DEVICE` names.
 pub(crate) fn device() -> &'static str {
@@ -13,7 +13,7 @@ pub(crate) fn device() -> &'static str {
 
 /// The first of the devices under test, in one arithmetic.
 pub(crate) fn placement(dtype: DtypeRequest) -> Placement {
-    Placement::open_all(&device().parse().unwrap(), dtype).unwrap().remove(0)
+    Devices::open(&device().parse().unwrap(), dtype).unwrap().placements().remove(0)
 }
 
 /// The same in f32, with what `operands` rounds.

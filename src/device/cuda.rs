@@ -1,0 +1,54 @@
+//! NVIDIA GPUs, for builds with the `cuda` feature: counted, opened, and tried before anything depends on them.
+
+use candle_core::cuda_backend::cudarc::driver::CudaContext;
+use candle_core::{DType, Device, Tensor};
+
+use super::capability::{Capability, Target};
+use super::request::DtypeRequest;
+use super::{Error, Placement, gpu_dtype};
+
+/// How many there are; without a driver none.
+pub(super) fn count() -> usize {
+    CudaContext::device_count().map_or(0, |count| usize::try_from(count).unwrap_or(0))
+}
+
+/// Opens a GPU whose kernels this build has, and runs one of them.
+pub(super) fn open(index: usize, dtype: DtypeRequest) -> Result<Placement, Error> {
+    let name = format!("cuda:{index}");
+    let unusable = |source| Error::Unusable { device: name.clone(), source };
+    let device = Device::new_cuda(index).map_err(unusable)?;
+    let capability = capability(&device).map_err(unusable)?;
+    if let Some(target) = Target::of_this_build().filter(|target| !target.runs_on(capability)) {
+        return Err(Error::OtherCapability { device: name, capability, target });
+    }
+    let Some(dtype) = gpu_dtype(dtype, capability.has_bf16()) else {
+        return Err(Error::NoBf16 { device: name, capability });
+    };
+    run_a_kernel(&device, dtype).map_err(unusable)?;
+    Ok(Placement::whole(device, dtype))
+}
+
+fn capability(device: &Device) -> candle_core::Result<Capability> {
+    let stream = device.as_cuda_device()?.cuda_stream();
+    let (major, minor) = stream.context().compute_capability().map_err(candle_core::Error::wrap)?;
+    Ok(Capability { major: major.unsigned_abs(), minor: minor.unsigned_abs() })
+}
+
+/// A driver that is older than the toolkit of the build, and a GPU without memory, are found here, with a hint, and not
+/// after the weights were read.
+fn run_a_kernel(device: &Device, dtype: DType) -> candle_core::Result<()> {
+    let sum = (Tensor::ones(2, dtype, device)? + 1.0)?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
+    match sum.as_slice() {
+        [2.0, 2.0] => Ok(()),
+        other => candle_core::bail!("1 + 1 gave {other:?}"),
+    }
+}
+
+/// Makes the source of a copy between two GPUs wait for it: the copy runs in the target's order of work, and the
+/// source's memory is reused in its own, as soon as the tensor is dropped.
+pub(super) fn settle_copy(source: &Device, target: &Device) -> candle_core::Result<()> {
+    if let (Device::Cuda(source), Device::Cuda(target)) = (source, target) {
+        source.cuda_stream().join(&target.cuda_stream()).map_err(candle_core::Error::wrap)?;
+    }
+    Ok(())
+}
