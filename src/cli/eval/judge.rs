@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use llava_video::eval::judge::{
     Client, Endpoint, Judged, Manner, Persistence, RunError, Store, default_model, judge_all,
 };
-use llava_video::eval::judging::{Judge, JudgedResults, Tasks};
+use llava_video::eval::judging::{Judge, JudgedResults, JudgingError, Tasks};
 use llava_video::eval::results::{SideVerdict, without_record};
 use llava_video::size::counted;
 use serde_json::json;
@@ -22,8 +22,12 @@ pub(super) fn run(args: &EvalJudgeArgs, printer: &mut Printer) -> Result<Exit> {
     let endpoint = endpoint(args, printer)?;
     let judge =
         Judge { model: args.judge_model.clone(), host: endpoint.host().to_owned(), persistence: persistence(args) };
-    let results = JudgedResults::open(&args.results, args.digest.as_deref(), judge)
-        .with_context(|| format!("cannot judge `{}`", args.results.display()))?;
+    let results = JudgedResults::open(&args.results, args.digest.as_deref(), judge).map_err(|error| match error {
+        // By themselves, for the hints that they have.
+        JudgingError::Results(error) => anyhow::Error::from(error),
+        JudgingError::Journal(error) => error.into(),
+        error @ JudgingError::Tasks { .. } => error.into(),
+    })?;
     about_the_judge(args, &results, printer);
     let tasks = results.tasks().clone();
     if !tasks.alone.is_empty() {

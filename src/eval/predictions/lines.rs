@@ -55,7 +55,7 @@ pub enum PredictionError {
         /// Counted from 1.
         line: usize,
         /// The parts that there are.
-        source: DataError,
+        source: Box<DataError>,
     },
     /// A benchmark of several parts, and a line that names none.
     #[error("`{}`, line {line}: no `part`, and {benchmark} has several", path.display())]
@@ -149,7 +149,7 @@ pub fn read(
             Some(name) => Some(data::part_called(benchmark, name).map_err(|source| PredictionError::NoPart {
                 path: path(),
                 line,
-                source,
+                source: Box::new(source),
             })?),
             None if has_parts && only.is_none() => {
                 return Err(PredictionError::PartMissing { path: path(), line, benchmark });

@@ -308,7 +308,7 @@ fn check_what_needs_no_model(schema: &mut Schema, dir: &Path) {
         .filter_map(|eval| Some((eval["row"].as_u64()?, eval["gold"].as_str()?.to_owned())))
         .collect();
     let answer = |(row, gold): (&u64, &String)| {
-        json!({ "row": row, "output": if row % 3 == 0 { gold } else { "?" } }).to_string() + "\n"
+        json!({ "row": row, "output": if row % 3 == 0 { gold.as_str() } else { "?" } }).to_string() + "\n"
     };
     let predictions = write("r.jsonl", &golds.iter().map(answer).collect::<String>());
     let answers = llava_video(["eval", "score", "nextqa", "--data", &data("nextqa"), &predictions]);

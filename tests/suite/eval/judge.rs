@@ -186,11 +186,12 @@ fn an_interrupted_run_keeps_what_came() {
     let folder = Folder::new();
     let judge = Judge::new(&[("", vec![Act::Late(Duration::from_millis(100), "{'score': 3}")])]);
     let results = videochatgpt(&folder, 10);
-    let running = Running::start(command().args(args(&judge, &results, &["--concurrency", "2"])));
+    let running = Running::start(command().args(args(&judge, &results, &["--concurrency", "3"])));
     wait_for("verdicts", PATIENCE, || recorded(&results).len() > 3);
     running.signal(libc::SIGINT);
     let run = running.end_within(PATIENCE);
     assert_eq!(run.code, Some(130), "{run:?}");
+    assert_eq!(judge.most_at_once(), 3);
     // What was asked at that moment was waited for.
     assert_eq!(recorded(&results).len(), judge.asked().len());
     let done = judge.asked().len();

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,6 +38,7 @@ pub(crate) struct Judge {
     pub(crate) url: String,
     asked: Arc<Mutex<Vec<Asked>>>,
     acts: Arc<Mutex<HashMap<String, Vec<Act>>>>,
+    most_at_once: Arc<AtomicUsize>,
 }
 
 impl Judge {
@@ -44,14 +46,19 @@ impl Judge {
     pub(crate) fn new(acts: &[(&str, Vec<Act>)]) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/v1", listener.local_addr().unwrap());
-        let judge = Self { url, asked: Arc::default(), acts: Arc::default() };
+        let judge = Self { url, asked: Arc::default(), acts: Arc::default(), most_at_once: Arc::default() };
         judge.act(acts);
-        let (asked, acts) = (judge.asked.clone(), judge.acts.clone());
+        let (asked, acts, most) = (judge.asked.clone(), judge.acts.clone(), judge.most_at_once.clone());
+        let now: Arc<AtomicUsize> = Arc::default();
         // The thread ends with the process of the tests.
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (asked, acts) = (asked.clone(), acts.clone());
-                thread::spawn(move || serve(stream, &asked, &acts));
+                let (asked, acts, most, now) = (asked.clone(), acts.clone(), most.clone(), now.clone());
+                thread::spawn(move || {
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    serve(stream, &asked, &acts);
+                    now.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
         judge
@@ -61,6 +68,11 @@ impl Judge {
     pub(crate) fn act(&self, acts: &[(&str, Vec<Act>)]) {
         *self.acts.lock().unwrap() = acts.iter().map(|(word, acts)| ((*word).to_owned(), acts.clone())).collect();
         self.asked.lock().unwrap().clear();
+    }
+
+    /// The most requests that were open at a time.
+    pub(crate) fn most_at_once(&self) -> usize {
+        self.most_at_once.load(Ordering::SeqCst)
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
