@@ -8,6 +8,7 @@ mod batch;
 mod bench;
 mod cache;
 mod chat;
+mod columns;
 mod completions;
 mod desk;
 mod doctor;

@@ -8,6 +8,7 @@ use llava_video::size::{counted, shown};
 use serde_json::json;
 
 use super::super::args::ListArgs;
+use super::super::columns::aligned;
 use super::super::exit::Exit;
 use super::super::output::Printer;
 
@@ -85,30 +86,4 @@ fn repo_json(repo: &CachedRepo) -> serde_json::Value {
         "incomplete_bytes": repo.incomplete_bytes,
         "snapshots": repo.snapshots.iter().map(snapshot).collect::<Vec<_>>(),
     })
-}
-
-/// Columns as wide as their widest cell.
-fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Vec<String> {
-    let mut widths = [0; COLUMNS];
-    for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.chars().count());
-        }
-    }
-    let line = |row: &[String; COLUMNS]| {
-        let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_line_up() {
-        let row = |a: &str, b: &str| [a.to_owned(), b.to_owned()];
-        assert_eq!(aligned(&[row("a", "b"), row("long", ""), row("", "c")]), ["a     b", "long", "      c"]);
-    }
 }
