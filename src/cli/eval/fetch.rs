@@ -52,6 +52,9 @@ pub(super) fn run(args: &FetchArgs, printer: &mut Printer) -> Result<Exit> {
         }
     };
     let done = fetch::carry_out(&plan, &settings, args.discard_archives, &interrupt, &mut on_event).map_err(told)?;
+    if done.received_bytes > 0 {
+        printer.note(&format!("downloaded {}; all checksums are right", shown(done.received_bytes)));
+    }
     let there = fetch::there(&request).map_err(told)?;
     if !args.annotations_only {
         tell(&there, printer);

@@ -44,9 +44,13 @@ fn a_hostile_tar_in_pieces_is_refused() {
         let hub = Hub::start();
         let home = HubHome::new(&hub);
         let (one, two) = tar.split_at(600);
-        let files = [("lvb_val.json", &table[..]), ("subtitles.tar", b""), ("videos.tar.part.aa", one)];
-        let files = files.iter().chain(&[("videos.tar.part.ab", two)]);
-        let files = files.map(|&(name, bytes)| (name.to_owned(), bytes.to_vec())).collect();
+        let files: [(&str, &[u8]); 4] = [
+            ("lvb_val.json", &table),
+            ("subtitles.tar", b""),
+            ("videos.tar.part.aa", one),
+            ("videos.tar.part.ab", two),
+        ];
+        let files = files.map(|(name, bytes)| (name.to_owned(), bytes.to_vec())).into_iter().collect();
         hub.publish_dataset("longvideobench/LongVideoBench", "main", files);
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().join("data");

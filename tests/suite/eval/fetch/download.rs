@@ -13,7 +13,9 @@ fn a_cut_download_is_resumed_and_unpacked() {
     shelf.hub.set_terms("cc-by-nc-4.0", false);
     let fetched = shelf.fetch(&[]);
     assert_eq!(fetched.stdout_of_success().trim_end(), shelf.data().to_str().unwrap());
-    for part in ["licence cc-by-nc-4.0", "checksums", "unpacked videos_chunked_01.zip", "the videos of all"] {
+    for part in
+        ["licence cc-by-nc-4.0", "all checksums are right", "unpacked videos_chunked_01.zip", "the videos of all"]
+    {
         assert!(fetched.stderr.contains(part), "`{part}` is not in {}", fetched.stderr);
     }
     let starts: Vec<usize> = shelf.hub.fetched(SECOND).iter().map(|seen| seen.from.unwrap_or(0)).collect();
