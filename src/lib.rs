@@ -25,6 +25,18 @@
 //! them, [`batch`] asks about thousands of clips, [`score`] measures how well text is predicted, [`mod@bench`] how fast
 //! each stage is. The library never prints
 //! and never exits; the binary's `cli` does.
+//!
+//! # A program that answers a question
+//!
+//! This is `examples/answer.rs`, all of it:
+//!
+//! ```no_run
+#![doc = include_str!("../examples/answer.rs")]
+//! ```
+//!
+//! A clip is read by a child process, which is the program itself once more: [`video::isolated`] says why. To open a
+//! checkpoint on disk, give `Source::from(path)` to [`Engine::open`](engine::Engine::open). To be told of progress and
+//! warnings, and to get the answer piece by piece, give an [`Observer`](engine::Observer) in place of `&mut ()`.
 
 mod attention;
 pub mod batch;

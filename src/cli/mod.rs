@@ -17,6 +17,7 @@ mod exit;
 mod file_url;
 mod frames;
 mod input;
+mod man;
 mod model;
 mod observer;
 mod opened;
@@ -79,6 +80,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Completions { shell } => {
             completions::script(shell).and_then(|script| printer.file(&script)).map(|()| Exit::Done)
         }
+        Command::Man { dir } => man::write(&dir, &mut printer).map(|()| Exit::Done),
     };
     match outcome {
         Ok(exit) => exit.into(),

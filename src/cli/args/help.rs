@@ -27,6 +27,12 @@ macro_rules! with_exit_codes {
 
 pub(super) const EXIT_CODES: &str = with_exit_codes!();
 
+pub(super) const MAN: &str = with_exit_codes!(
+    r#"
+  llava-video man ~/.local/share/man/man1
+  man llava-video-ask"#
+);
+
 pub(super) const PROGRAM: &str = with_exit_codes!(
     r#"
   llava-video ask clip.mp4 "What is the man holding?"

@@ -130,6 +130,12 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Write manual pages to a directory, one for each command.
+    #[command(after_help = help::MAN)]
+    Man {
+        /// The directory, which is made if it is missing. Pages that are there are replaced.
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -9,6 +9,7 @@ mod completions;
 mod json;
 mod kept_tokens;
 mod limits;
+mod man;
 mod messages;
 mod model;
 mod program;
