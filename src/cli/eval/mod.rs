@@ -20,7 +20,7 @@ use super::exit::{Exit, UsageError};
 use super::output::Printer;
 
 pub(crate) fn run(args: &EvalArgs, printer: &mut Printer) -> Result<Exit> {
-    match (&args.command, &args.run) {
+    match (&args.command, &args.run.0) {
         (Some(EvalCommand::List(args)), _) => list::run(args, printer),
         (Some(EvalCommand::Context(args)), _) => context::run(args, printer),
         (Some(EvalCommand::Score(args)), _) => score::run(args, printer),

@@ -9,6 +9,7 @@ mod report;
 mod rows;
 mod run;
 mod score;
+mod unless_command;
 
 use clap::{Args, Subcommand};
 
@@ -23,17 +24,17 @@ pub(crate) use report::EvalReportArgs;
 pub(crate) use rows::RowsArgs;
 pub(crate) use run::EvalRunArgs;
 pub(crate) use score::EvalScoreArgs;
+use unless_command::UnlessCommand;
 
 /// The arguments of `eval`.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct EvalArgs {
+    #[command(flatten)]
+    pub(crate) run: UnlessCommand<EvalRunArgs>,
+
     #[command(subcommand)]
     pub(crate) command: Option<EvalCommand>,
-
-    /// There unless there is a command.
-    #[command(flatten)]
-    pub(crate) run: Option<EvalRunArgs>,
 }
 
 #[derive(Debug, Subcommand)]
