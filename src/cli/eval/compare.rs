@@ -74,7 +74,7 @@ impl<'a> Run<'a> {
             "judges": self.judges,
             "figure": figure,
             "rows": self.samples.len(),
-            "absent": self.absent,
+            "missing": self.absent,
         })
     }
 }
@@ -133,13 +133,7 @@ fn differing_settings(a: &Run<'_>, b: &Run<'_>) -> Map<String, Value> {
     differing.map(|(name, pair)| (name, json!(pair))).collect()
 }
 
-fn object(
-    a: &Run<'_>,
-    b: &Run<'_>,
-    found: &Comparison,
-    differing: &Map<String, Value>,
-    warnings: &[String],
-) -> Value {
+fn object(a: &Run<'_>, b: &Run<'_>, found: &Comparison, differing: &Map<String, Value>, warnings: &[String]) -> Value {
     let interval = found.difference.and_then(|difference| difference.interval);
     json!({
         "benchmark": a.common.name(),
@@ -147,9 +141,7 @@ fn object(
         "a": a.object(found.figures.map(|(a, _)| a)),
         "b": b.object(found.figures.map(|(_, b)| b)),
         "difference": found.difference.map(|difference| difference.mean),
-        "low": interval.map(|interval| interval.low),
-        "high": interval.map(|interval| interval.high),
-        "standard_error": interval.map(|interval| interval.standard_error),
+        "interval": interval,
         "rows": found.difference.map_or(0, |difference| difference.rows),
         "videos": found.difference.map_or(0, |difference| difference.clusters),
         "gained": found.gained,
@@ -157,7 +149,7 @@ fn object(
         "same": found.same,
         "only_a": found.only_first,
         "only_b": found.only_second,
-        "settings": differing,
+        "differing": differing,
         "warnings": warnings,
     })
 }
@@ -177,7 +169,11 @@ fn lines(a: &Run<'_>, b: &Run<'_>, found: &Comparison, differing: &Map<String, V
     }
     let Comparison { gained, lost, same, only_first, only_second, .. } = found;
     lines.push(format!("B has more on {}, A on {lost}, both the same on {same}", counted(*gained, "row")));
-    lines.push(format!("scored in A only: {}; in B only: {}", counted(*only_first, "row"), counted(*only_second, "row")));
+    lines.push(format!(
+        "scored in A only: {}; in B only: {}",
+        counted(*only_first, "row"),
+        counted(*only_second, "row")
+    ));
     for (name, values) in differing {
         lines.push(format!("{name}: {} in A, {} in B", values[0], values[1]));
     }

@@ -138,7 +138,8 @@ impl<'f> Figures<'f> {
         }
         if self.undrawn > 0 {
             let rows = counted(self.undrawn, "answer");
-            lines.push(format!("{rows} that cannot be read count as wrong; the harness draws a letter at random there"));
+            lines
+                .push(format!("{rows} that cannot be read count as wrong; the harness draws a letter at random there"));
         }
         for PartFigures { part, aggregate, .. } in &self.harness {
             let part = part.iter().map(|part| format!("{part} ")).collect::<String>();
@@ -173,7 +174,7 @@ impl<'f> Figures<'f> {
             lines.push(format!("parts without data: {}", self.missing_parts.join(", ")));
         }
         if !self.is_shown() {
-            lines.extend(self.reason());
+            lines.extend(self.reason().map(str::to_owned));
         }
         lines
     }

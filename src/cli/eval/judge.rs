@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use llava_video::eval::judge::{
     Client, Endpoint, Judged, Manner, Persistence, RunError, Store, default_model, judge_all,
 };
-use llava_video::eval::judging::{Judge, JudgedResults, Tasks};
+use llava_video::eval::judging::{Judge, JudgedResults, JudgingError, Tasks};
 use llava_video::eval::results::{SideVerdict, without_record};
 use llava_video::size::counted;
 use serde_json::json;
@@ -20,18 +20,20 @@ use crate::cli::signals;
 
 pub(super) fn run(args: &EvalJudgeArgs, printer: &mut Printer) -> Result<Exit> {
     let endpoint = endpoint(args, printer)?;
-    let judge = Judge {
-        model: args.judge_model.clone(),
-        host: endpoint.host().to_owned(),
-        persistence: persistence(args),
-    };
-    let results = JudgedResults::open(&args.results, args.digest.as_deref(), judge)
-        .with_context(|| format!("cannot judge `{}`", args.results.display()))?;
+    let judge =
+        Judge { model: args.judge_model.clone(), host: endpoint.host().to_owned(), persistence: persistence(args) };
+    let results = JudgedResults::open(&args.results, args.digest.as_deref(), judge).map_err(|error| match error {
+        // By themselves, for the hints that they have.
+        JudgingError::Results(error) => anyhow::Error::from(error),
+        JudgingError::Journal(error) => error.into(),
+        error @ JudgingError::Tasks { .. } => error.into(),
+    })?;
     about_the_judge(args, &results, printer);
     let tasks = results.tasks().clone();
     if !tasks.alone.is_empty() {
         let rows = counted(tasks.alone.len(), "row");
-        printer.warning(&format!("{rows} of Consistency without a second one about the same video, which no judge sees"));
+        printer
+            .warning(&format!("{rows} of Consistency without a second one about the same video, which no judge sees"));
     }
     let interrupt = signals::install()?;
     let manner = Manner {
@@ -120,11 +122,11 @@ impl Store for Kept<'_> {
 fn told(error: RunError, args: &EvalJudgeArgs) -> anyhow::Error {
     let file = args.results.display();
     match error {
-        error @ RunError::Client(_) => anyhow::Error::from(error)
-            .context("the judge refuses to answer; `--judge-url`, `--judge-model` and the key's variable say whom to ask"),
-        error @ RunError::NoAnswers { .. } => {
-            anyhow::Error::from(error).context(format!("verdicts so far are in `{file}`, and another run goes on there"))
-        }
+        error @ RunError::Client(_) => anyhow::Error::from(error).context(
+            "the judge refuses to answer; `--judge-url`, `--judge-model` and the key's variable say whom to ask",
+        ),
+        error @ RunError::NoAnswers { .. } => anyhow::Error::from(error)
+            .context(format!("verdicts so far are in `{file}`, and another run goes on there")),
         error => error.into(),
     }
 }
@@ -159,13 +161,13 @@ fn report(
             "to": days.last(),
             "failures": match args.failures { Failures::Again => "again", Failures::Harness => "harness" },
             "requests": requests,
-            "verdicts": verdicts.iter().filter(|said| said.verdict.is_some()).count(),
+            "given": verdicts.iter().filter(|said| said.verdict.is_some()).count(),
             "unreadable": unreadable,
             "by_failure": by_failure,
             "alone": tasks.alone.len(),
         });
         let mut object = figures.object(Some(&args.results), None);
-        object["judge"] = judge;
+        object["judged_by"] = judge;
         object["warnings"] = json!(printer.warnings());
         printer.line(&object.to_string())?;
         return Ok(exit);

@@ -17,8 +17,10 @@ const FRAMES: [usize; 2] = [64, 110];
 pub(super) fn run(args: &EvalListArgs, printer: &mut Printer) -> Result<Exit> {
     let costs = |benchmark| -> Result<[Cost; 2]> { Ok([cost(benchmark, FRAMES[0])?, cost(benchmark, FRAMES[1])?]) };
     if args.json {
-        let benchmarks: Vec<Value> =
-            Benchmark::ALL.into_iter().map(|benchmark| Ok(entry(benchmark, &costs(benchmark)?))).collect::<Result<_>>()?;
+        let benchmarks: Vec<Value> = Benchmark::ALL
+            .into_iter()
+            .map(|benchmark| Ok(entry(benchmark, &costs(benchmark)?)))
+            .collect::<Result<_>>()?;
         let object = json!({
             "benchmarks": benchmarks,
             "gpu": cost::GPU,
@@ -64,9 +66,9 @@ fn entry(benchmark: Benchmark, costs: &[Cost]) -> Value {
     let facts = facts(benchmark);
     let cost = |cost: &Cost| {
         json!({
-            "frames": cost.frames,
+            "sampled_frames": cost.frames,
             "prompt_tokens": cost.prompt_tokens,
-            "flops": cost.flops,
+            "flops": cost.flops as u64,
             "gpu_hours": cost.gpu_hours,
         })
     };

@@ -23,13 +23,26 @@ pub struct Judge {
     pub persistence: Persistence,
 }
 
+/// What a record holds of verdicts.
+#[derive(Debug, Clone, PartialEq)]
+struct Said {
+    verdicts: Vec<SideVerdict>,
+    judged_with: Option<usize>,
+}
+
+impl Said {
+    fn of(record: &ResultRecord) -> Self {
+        Self { verdicts: record.eval.verdicts.clone(), judged_with: record.eval.judged_with }
+    }
+}
+
 /// A file of results that this process alone writes verdicts to.
 #[derive(Debug)]
 pub struct JudgedResults {
     judge: Judge,
     records: Vec<ResultRecord>,
-    /// As the file has them.
-    written: Vec<ResultRecord>,
+    /// What the file's last records hold of verdicts.
+    written: Vec<Said>,
     tasks: Tasks,
     /// What was said to each request, by whomever.
     said: HashMap<String, SideVerdict>,
@@ -68,8 +81,7 @@ impl JudgedResults {
         read(path, digest)?;
         let lock = Lock::take(path)?;
         let found = read(path, digest)?;
-        let tasks = tasks(&found.records)
-            .map_err(|source| JudgingError::Tasks { path: path.to_owned(), source })?;
+        let tasks = tasks(&found.records).map_err(|source| JudgingError::Tasks { path: path.to_owned(), source })?;
         let bytes = std::fs::read(path).map_err(|source| ResultsError::Read { path: path.to_owned(), source })?;
         let mut output = Output::open(path)?;
         let whole_bytes = bytes.iter().rposition(|&byte| byte == b'\n').map_or(0, |place| place + 1);
@@ -81,9 +93,9 @@ impl JudgedResults {
             }
             false => {}
         }
-        let written = found.records.clone();
+        let written = found.records.iter().map(Said::of).collect();
         let mut results =
-            Self { judge, records: found.records, written, tasks, said: said(&bytes), output, _lock: lock };
+            Self { judge, records: found.records, written, tasks, said: said_of(&bytes), output, _lock: lock };
         for task in 0..results.tasks.all.len() {
             results.attach(task);
         }
@@ -106,7 +118,7 @@ impl JudgedResults {
     /// It cannot be written.
     pub fn finish(&mut self) -> std::io::Result<()> {
         let differing: Vec<usize> =
-            (0..self.records.len()).filter(|&place| self.records[place] != self.written[place]).collect();
+            (0..self.records.len()).filter(|&place| Said::of(&self.records[place]) != self.written[place]).collect();
         for place in differing {
             self.write(&[place])?;
         }
@@ -145,7 +157,7 @@ impl JudgedResults {
         }
         self.output.append(lines.as_bytes())?;
         for &place in places {
-            self.written[place] = self.records[place].clone();
+            self.written[place] = Said::of(&self.records[place]);
         }
         Ok(())
     }
@@ -188,7 +200,7 @@ impl Store for JudgedResults {
 }
 
 /// What lines of a file hold of verdicts, those of records that later ones replaced among them.
-fn said(bytes: &[u8]) -> HashMap<String, SideVerdict> {
+fn said_of(bytes: &[u8]) -> HashMap<String, SideVerdict> {
     #[derive(Deserialize)]
     struct Line {
         eval: Verdicts,
@@ -219,5 +231,93 @@ fn keep(all: &mut HashMap<String, SideVerdict>, request: String, verdict: SideVe
         _ => {
             all.insert(request, verdict);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::eval::judge::Verdict;
+    use crate::eval::results::record_of;
+
+    const PATIENT: Persistence = Persistence::Patient { attempts: 1, pause: std::time::Duration::ZERO };
+
+    fn judge(model: &str) -> Judge {
+        Judge { model: model.to_owned(), host: "a.example".to_owned(), persistence: PATIENT }
+    }
+
+    fn line(row: usize) -> String {
+        let handed = json!({ "video_name": "v", "Q": format!("q{row}"), "A": "a", "pred": "p" });
+        let eval = json!({ "benchmark": "videodc", "rows": 2, "record": handed, "is_correct": null });
+        serde_json::to_string(&record_of(row, eval)).unwrap()
+    }
+
+    fn said(results: &JudgedResults, task: usize, reply: Option<&str>, score: Option<i64>) -> Judged {
+        let (task, side) = (&results.tasks().all[task], Side::VideoDc);
+        Judged {
+            id: task.id.clone(),
+            side,
+            request: request_key(&results.judge.model, side, &task.question),
+            verdict: score.map(|score| Verdict { correctness: None, score }),
+            is_by_failure: false,
+            reply: reply.map(str::to_owned),
+            model: None,
+            requests: 1,
+            reason: None,
+        }
+    }
+
+    #[test]
+    fn verdicts_stand_in_whole_lines_whatever_the_end_was() {
+        let (first, second) = (line(0), line(1));
+        for text in [format!("{first}\n{second}\n"), format!("{first}\n{second}"), format!("{first}\n{second}\n{{\"id")]
+        {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("r.jsonl");
+            std::fs::write(&path, text).unwrap();
+            let mut results = JudgedResults::open(&path, None, judge("m")).unwrap();
+            assert!(JudgedResults::open(&path, None, judge("m")).is_err(), "one process alone");
+            let judged = said(&results, 1, Some("{'score': 4}"), Some(4));
+            let request = judged.request.clone();
+            assert!(!results.has(&request));
+            results.put(vec![judged]).unwrap();
+            assert!(results.has(&request));
+            drop(results);
+            let read = read(&path, None).unwrap();
+            assert!(!read.is_torn && std::fs::read_to_string(&path).unwrap().lines().count() == 3);
+            assert_eq!((read.records[0].eval.verdicts.len(), read.records[1].eval.verdicts.len()), (0, 1));
+            // Another judge is asked again; what the first one said is not lost.
+            let mut other = JudgedResults::open(&path, None, judge("n")).unwrap();
+            assert!(other.records()[1].eval.verdicts.is_empty() && other.has(&request));
+            other.finish().unwrap();
+            drop(other);
+            let first = JudgedResults::open(&path, None, judge("m")).unwrap();
+            assert_eq!(first.records()[1].eval.verdicts[0].reply.as_deref(), Some("{'score': 4}"));
+        }
+    }
+
+    #[test]
+    fn a_failed_attempt_takes_no_verdict_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("r.jsonl");
+        std::fs::write(&path, format!("{}\n", line(0))).unwrap();
+        let mut results = JudgedResults::open(&path, None, judge("m")).unwrap();
+        let (good, bad) = (said(&results, 0, Some("{'score': 4}"), Some(4)), said(&results, 0, None, None));
+        let request = good.request.clone();
+        results.put(vec![bad.clone()]).unwrap();
+        assert!(!results.has(&request), "nothing was said");
+        results.put(vec![good]).unwrap();
+        drop(results);
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(said_in(&[lines[0], lines[2], lines[1]].join("\n")), Some(4));
+        assert_eq!(said_in(&text), Some(4));
+    }
+
+    fn said_in(text: &str) -> Option<i64> {
+        let verdict = said_of(text.as_bytes()).into_values().next()?.verdict?;
+        verdict.get("score")?.as_i64()
     }
 }

@@ -85,11 +85,7 @@ fn field(record: &ResultRecord, field: &'static str) -> Result<String, TaskError
 }
 
 fn question(record: &ResultRecord) -> Result<Question, TaskError> {
-    Ok(Question::One {
-        question: field(record, "Q")?,
-        answer: field(record, "A")?,
-        prediction: field(record, "pred")?,
-    })
+    Ok(Question::One { question: field(record, "Q")?, answer: field(record, "A")?, prediction: field(record, "pred")? })
 }
 
 fn consistency(record: &ResultRecord) -> Result<ConsistencyAnswer, TaskError> {
@@ -103,4 +99,61 @@ fn consistency(record: &ResultRecord) -> Result<ConsistencyAnswer, TaskError> {
         question: field(record, question)?,
         prediction: field(record, prediction)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::eval::results::record_of;
+
+    fn of(row: usize, benchmark: &str, part: Value, handed: Value) -> ResultRecord {
+        let mut record = record_of(row, json!({ "benchmark": benchmark, "part": part, "record": handed }));
+        record.id = format!("{benchmark}/{row}");
+        record
+    }
+
+    #[test]
+    fn rows_are_tasks_and_pairs_are_one() {
+        let one = |row, video: &str| {
+            of(
+                row,
+                "videochatgpt",
+                json!("Consistency"),
+                json!({ "video_name": video, "Q1": "q", "A": "a", "pred1": "p" }),
+            )
+        };
+        let two = |row, video: &str| {
+            of(
+                row,
+                "videochatgpt",
+                json!("Consistency"),
+                json!({ "video_name": video, "Q2": "r", "A": "a", "pred2": "s" }),
+            )
+        };
+        let generic = json!({ "video_name": "v", "Q": "q", "A": "a", "pred": "p" });
+        let mut failed = of(5, "videochatgpt", json!("Generic"), json!({}));
+        failed.eval.output = None;
+        let records = [
+            of(4, "videochatgpt", json!("Generic"), generic),
+            one(0, "v"),
+            one(1, "w"),
+            two(2, "v"),
+            two(3, "x"),
+            failed,
+        ];
+        let found = tasks(&records).unwrap();
+        let ids: Vec<_> = found.all.iter().map(|task| (task.id.as_str(), task.sides.len())).collect();
+        assert_eq!(ids, [("videochatgpt/4", 3), ("videochatgpt/0", 1)]);
+        assert_eq!((found.second, found.alone), (HashMap::from([(1, 3)]), vec![2, 4]));
+    }
+
+    #[test]
+    fn what_has_no_judge_or_no_question_is_named() {
+        let error = tasks(&[of(0, "nextqa", Value::Null, json!({}))]).unwrap_err();
+        assert_eq!(error.to_string(), "nextqa has no judge: its answers are compared");
+        let error = tasks(&[of(0, "videodc", Value::Null, json!({ "Q": "q" }))]).unwrap_err();
+        assert_eq!(error.to_string(), "the record `videodc/0` does not hold `A` for the judge");
+    }
 }

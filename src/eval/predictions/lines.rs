@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::eval::data::{self, DataError};
 use crate::eval::Benchmark;
+use crate::eval::data::{self, DataError};
 use crate::size::counted;
 
 /// What a model said of a row.
@@ -55,7 +55,7 @@ pub enum PredictionError {
         /// Counted from 1.
         line: usize,
         /// The parts that there are.
-        source: DataError,
+        source: Box<DataError>,
     },
     /// A benchmark of several parts, and a line that names none.
     #[error("`{}`, line {line}: no `part`, and {benchmark} has several", path.display())]
@@ -100,9 +100,9 @@ impl PredictionError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::NotAPrediction { .. } => Some("a line is an object such as {\"row\": 0, \"output\": \"A\"}"),
-            Self::PartMissing { .. } => {
-                Some("name it in the line, as in {\"row\": 0, \"part\": \"NAME\", \"output\": \"A\"}, or use `--part NAME`")
-            }
+            Self::PartMissing { .. } => Some(
+                "name it in the line, as in {\"row\": 0, \"part\": \"NAME\", \"output\": \"A\"}, or use `--part NAME`",
+            ),
             Self::NoPart { .. } | Self::NoRow { .. } | Self::Twice { .. } => None,
         }
     }
@@ -140,13 +140,17 @@ pub fn read(
             continue;
         }
         let (path, line) = (|| path.to_owned(), index + 1);
-        let read: Line = serde_json::from_slice(bytes)
-            .map_err(|error| PredictionError::NotAPrediction { path: path(), line, why: why(&error) })?;
+        let read: Line = serde_json::from_slice(bytes).map_err(|error| PredictionError::NotAPrediction {
+            path: path(),
+            line,
+            why: why(&error),
+        })?;
         let part = match read.part.as_deref() {
-            Some(name) => Some(
-                data::part_called(benchmark, name)
-                    .map_err(|source| PredictionError::NoPart { path: path(), line, source })?,
-            ),
+            Some(name) => Some(data::part_called(benchmark, name).map_err(|source| PredictionError::NoPart {
+                path: path(),
+                line,
+                source: Box::new(source),
+            })?),
             None if has_parts && only.is_none() => {
                 return Err(PredictionError::PartMissing { path: path(), line, benchmark });
             }
@@ -180,7 +184,8 @@ mod tests {
 
     #[test]
     fn lines_are_rows_with_outputs() {
-        let text = "{\"row\": 1, \"output\": \" A\\n\", \"more\": 1}\r\n\n{\"output\": \"\", \"row\": 0, \"part\": null}";
+        let text =
+            "{\"row\": 1, \"output\": \" A\\n\", \"more\": 1}\r\n\n{\"output\": \"\", \"row\": 0, \"part\": null}";
         let found = of_nextqa(text).unwrap();
         let all: Vec<_> = found.all.iter().map(|one| (one.line, one.row, one.output.as_str())).collect();
         assert_eq!(all, [(1, 1, " A\n"), (3, 0, "")]);

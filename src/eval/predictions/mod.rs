@@ -74,9 +74,7 @@ fn record(asked: Asked, row: &Row, output: Option<&str>, rows: usize, digest: &s
     let Asked { benchmark, harness, split, draw } = asked;
     let scored = output.map(|output| (output, score_row_of(split, benchmark, harness, row, output, draw)));
     let (status, error, eval) = match scored {
-        Some((output, Ok(scored))) => {
-            (Status::Ok, None, Eval::of((benchmark, harness, split), &scored, output, rows))
-        }
+        Some((output, Ok(scored))) => (Status::Ok, None, Eval::of((benchmark, harness, split), &scored, output, rows)),
         Some((output, Err(wrong))) => {
             let eval = Eval { output: Some(output.to_owned()), ..bare(asked, row, rows) };
             (Status::Error, Some(Failure::new(kind::ROW, wrong.to_string(), false)), eval)
@@ -154,7 +152,10 @@ mod tests {
         let records = scored("{\"row\": 2, \"output\": \"A\"}\n{\"row\": 0, \"output\": \"A.\"}\n").unwrap();
         let found: Vec<_> = records.iter().map(|record| (record.eval.row, record.status, record.eval.value)).collect();
         assert_eq!(found, [(0, Status::Ok, Some(1.0)), (1, Status::Skipped, None), (2, Status::Error, None)]);
-        assert_eq!((records[0].id.as_str(), &records[1].rest["reason"]), ("mvbench/moving_count/0", &json!("no prediction")));
+        assert_eq!(
+            (records[0].id.as_str(), &records[1].rest["reason"]),
+            ("mvbench/moving_count/0", &json!("no prediction"))
+        );
         let wrong = records[2].error.as_ref().unwrap();
         assert_eq!(wrong.message, "row 2: column `answer` is not one of the candidates");
     }

@@ -128,11 +128,15 @@ fn parts_that_are_not_there_are_named() {
 fn what_cannot_be_read_is_named() {
     let run = eval(&["context", "videome", "--data", "x"]);
     assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""), "{run:?}");
-    assert!(run.stderr.contains("videome") && run.stderr.contains("similar") && run.stderr.contains("videomme"), "{run:?}");
+    assert!(
+        run.stderr.contains("videome") && run.stderr.contains("similar") && run.stderr.contains("videomme"),
+        "{run:?}"
+    );
     let data = published("mlvu");
     eval(&["context", "videomme", "--data", arg(&data)])
         .fails_with(&["holds no annotation file of videomme: expected videomme/test-*.parquet"]);
-    eval(&["context", "mvbench", "--data", arg(&data), "--part", "x"]).fails_with(&["mvbench has no part `x`: expected"]);
+    eval(&["context", "mvbench", "--data", arg(&data), "--part", "x"])
+        .fails_with(&["mvbench has no part `x`: expected"]);
     eval(&["context", "videomme", "--data", arg(&data), "--split", "test"])
         .fails_with(&["videomme has no test split of its own"]);
     let run = eval(&["context", "videomme"]);

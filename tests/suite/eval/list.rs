@@ -11,8 +11,9 @@ fn the_ten_of_the_card_have_rows_and_costs() {
     assert_eq!(benchmarks.len(), 11);
     assert_eq!(benchmarks.iter().filter(|benchmark| benchmark["card"].is_number()).count(), 10);
     for benchmark in benchmarks {
-        let hours: Vec<f64> = list(&benchmark["costs"]).iter().map(|cost| cost["gpu_hours"].as_f64().unwrap()).collect();
-        let frames: Vec<&Value> = list(&benchmark["costs"]).iter().map(|cost| &cost["frames"]).collect();
+        let hours: Vec<f64> =
+            list(&benchmark["costs"]).iter().map(|cost| cost["gpu_hours"].as_f64().unwrap()).collect();
+        let frames: Vec<&Value> = list(&benchmark["costs"]).iter().map(|cost| &cost["sampled_frames"]).collect();
         assert_eq!(frames, [64, 110]);
         assert!(hours[0] > 0.1 && hours[0] < hours[1] && hours[1] < 40.0, "{benchmark}");
     }
@@ -24,5 +25,8 @@ fn the_ten_of_the_card_have_rows_and_costs() {
 fn people_read_that_costs_are_computed() {
     let run = eval(&["ls"]);
     let text = run.stdout_of_success();
-    assert!(text.starts_with("BENCHMARK") && text.contains("\nmvbench") && text.contains("computed, not measured"), "{text}");
+    assert!(
+        text.starts_with("BENCHMARK") && text.contains("\nmvbench") && text.contains("computed, not measured"),
+        "{text}"
+    );
 }

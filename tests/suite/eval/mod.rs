@@ -7,7 +7,6 @@ mod contexts;
 mod data;
 mod desk;
 mod judge;
-mod judge_server;
 mod list;
 mod mvbench;
 mod own;

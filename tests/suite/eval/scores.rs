@@ -129,7 +129,8 @@ fn every_output_is_parsed_and_scored_as_the_harness_does() {
             let data = folder.rows("rows.json", &docs);
             let predictions = folder.outputs("p.jsonl", part, &outputs);
             for tree in TREES {
-                let mut args = vec!["score", benchmark, "--data", arg(&data), arg(&predictions), "--harness", tree, "--json"];
+                let mut args =
+                    vec!["score", benchmark, "--data", arg(&data), arg(&predictions), "--harness", tree, "--json"];
                 args.extend(part.iter().flat_map(|part| ["--part", part]));
                 let (records, figures) = scored(&eval(&args));
                 let undrawn = cases.iter().filter(|case| of(&case["expect"], tree).get("random_from").is_some());
@@ -176,7 +177,10 @@ fn draws_are_those_of_their_seed_and_told() {
         scored(&eval(&[&args, extra].concat()))
     };
     let (records, figures) = run(&[]);
-    assert_eq!((&figures["undrawn"], &figures["draws"]["rows"], &figures["score"]), (&json!(40), &json!(0), &json!(0.0)));
+    assert_eq!(
+        (&figures["undrawn"], &figures["draws"]["rows"], &figures["score"]),
+        (&json!(40), &json!(0), &json!(0.0))
+    );
     assert_eq!(records[0]["eval"]["record"], json!({ "exact_match": null }));
     let (drawn, figures) = run(&["--draw-seed", "7"]);
     assert_eq!((&figures["undrawn"], &figures["draws"]["rows"]), (&json!(0), &json!(40)));
@@ -243,7 +247,8 @@ fn submissions_are_the_harness_s() {
     for tree in TREES {
         for case in list(of(&golden_of_lvb["test_split_submission"], tree)) {
             let results = list(&case["results"]).iter().flat_map(|result| result.as_object().unwrap());
-            let (names, outputs): (Vec<_>, Vec<_>) = results.map(|(name, output)| (name, output.as_str().unwrap())).unzip();
+            let (names, outputs): (Vec<_>, Vec<_>) =
+                results.map(|(name, output)| (name, output.as_str().unwrap())).unzip();
             let doc = |name: &&String| {
                 let mut doc = golden_of_lvb["docs"][0].clone();
                 (doc["id"], doc["video_id"], doc["correct_choice"]) = (json!(name), json!(name), Value::Null);
@@ -254,7 +259,10 @@ fn submissions_are_the_harness_s() {
             let args = ["score", "longvideobench", "--split", "test", "--data", arg(&data), arg(&predictions)];
             let run = eval(&[&args[..], &["--harness", tree, "--json", "--submission-dir", arg(&out)]].concat());
             let (name, text) = submitted(&run);
-            assert_eq!((name.as_str(), text.as_str()), (case["expect"]["file_name"].as_str().unwrap(), case["expect"]["file_text"].as_str().unwrap()));
+            assert_eq!(
+                (name.as_str(), text.as_str()),
+                (case["expect"]["file_name"].as_str().unwrap(), case["expect"]["file_text"].as_str().unwrap())
+            );
             assert_eq!(scored(&run).1["unscored"], names.len());
         }
     }
@@ -273,12 +281,16 @@ fn rows_without_a_prediction_are_named_and_scored_only_when_asked() {
     assert_eq!(run.code, Some(3), "{run:?}");
     let mut found = lines(&run);
     let figures = found.pop().unwrap();
-    assert_eq!((found.len(), &figures["score"], &figures["missing"]), (10, &Value::Null, &json!({ "no_output": 8 })));
+    assert_eq!((found.len(), &figures["score"], &figures["absent"]), (10, &Value::Null, &json!({ "no_output": 8 })));
     assert_eq!((&found[0]["status"], &found[0]["reason"]), (&json!("skipped"), &json!("no prediction")));
     assert_eq!(list(&figures["harness_figures"]).len(), 0);
     let run = eval(&[&args[..], &["--partial"]].concat());
     assert_eq!(run.code, Some(3), "{run:?}");
-    assert!(run.stderr.contains("nextqa: partial, 2 of 10 rows answered") && run.stderr.contains("8 rows without an answer"), "{run:?}");
+    assert!(
+        run.stderr.contains("nextqa: partial, 2 of 10 rows answered")
+            && run.stderr.contains("8 rows without an answer"),
+        "{run:?}"
+    );
     // The records alone are on standard output.
     assert_eq!(lines(&run), found);
 }
@@ -287,9 +299,15 @@ fn rows_without_a_prediction_are_named_and_scored_only_when_asked() {
 fn what_is_no_prediction_is_refused() {
     let (folder, data) = (Folder::new(), published("nextqa"));
     for (text, parts) in [
-        ("{\"row\": 0}", &["line 1, is no prediction: missing field `output`", "hint: a line is an object such as"][..]),
+        (
+            "{\"row\": 0}",
+            &["line 1, is no prediction: missing field `output`", "hint: a line is an object such as"][..],
+        ),
         ("{\"row\": 10, \"output\": \"A\"}", &["line 1: there is no row 10: the data has 10 rows"]),
-        ("{\"row\": 1, \"output\": \"A\"}\n{\"row\": 1, \"output\": \"B\"}", &["line 2: row 1 has a prediction already"]),
+        (
+            "{\"row\": 1, \"output\": \"A\"}\n{\"row\": 1, \"output\": \"B\"}",
+            &["line 2: row 1 has a prediction already"],
+        ),
         ("{\"row\": 1, \"output\": \"A\", \"part\": \"x\"}", &["line 1", "nextqa has no part `x`: it is one table"]),
     ] {
         let predictions = folder.text("p.jsonl", text);
@@ -298,8 +316,11 @@ fn what_is_no_prediction_is_refused() {
     eval(&["score", "nextqa", "--data", arg(&data), "none.jsonl"]).fails_with(&["cannot read `none.jsonl`"]);
     let mvbench = published("mvbench");
     let predictions = folder.text("p.jsonl", "{\"row\": 0, \"output\": \"A\"}");
-    eval(&["score", "mvbench", "--data", arg(&mvbench), arg(&predictions)])
-        .fails_with(&["line 1: no `part`, and mvbench has several", "hint: ", "--part NAME"]);
+    eval(&["score", "mvbench", "--data", arg(&mvbench), arg(&predictions)]).fails_with(&[
+        "line 1: no `part`, and mvbench has several",
+        "hint: ",
+        "--part NAME",
+    ]);
 }
 
 #[test]
@@ -308,7 +329,7 @@ fn answers_that_a_judge_scores_wait_for_it() {
     let predictions = folder.outputs("p.jsonl", None, &["yes"; 10]);
     let run = eval(&["score", "activitynetqa", "--data", arg(&data), arg(&predictions), "--json"]);
     let (records, figures) = scored(&run);
-    assert_eq!((&figures["score"], &figures["missing"]), (&Value::Null, &json!({ "no_verdict": 10 })));
+    assert_eq!((&figures["score"], &figures["absent"]), (&Value::Null, &json!({ "no_verdict": 10 })));
     let keys: Vec<&String> = records[0]["eval"]["record"].as_object().unwrap().keys().collect();
     assert_eq!(keys, ["video_name", "Q", "A", "pred"]);
 }
