@@ -94,15 +94,14 @@ impl Pools {
         for (index, run) in runs.iter_mut().enumerate() {
             let mates = places.iter().filter(|&&mate| mate == places[index]).count();
             let before = places[..index].iter().filter(|&&mate| mate == places[index]).count();
-            run.mark =
-                (mates > 1).then(|| u8::try_from(before).map_or('?', |before| char::from(b'A' + before.min(25))));
+            run.mark = (mates > 1).then_some(before + 1);
         }
         runs
     }
 }
 
 fn run(key: &Key, mut records: Vec<ResultRecord>) -> Run {
-    let (benchmark, split, harness, ..) = *key;
+    let (benchmark, split, harness, _, scoring, _) = *key;
     // In an order of their own, so that sums are the same however the files are cut.
     records.sort_by(|a, b| (&a.eval.part, a.eval.row).cmp(&(&b.eval.part, b.eval.row)));
     length::tell(&mut records);
@@ -124,11 +123,13 @@ fn run(key: &Key, mut records: Vec<ResultRecord>) -> Run {
     Run {
         benchmark,
         split,
+        scoring,
         mark: None,
         digest: visible(&key.5),
         lengths,
         gaps: gaps(&absent),
         unscored,
+        rows: rows.len().saturating_sub(absent.len() + unscored + table.whole.left_out),
         published: published.map(|benchmark| facts(benchmark).rows),
         unseen: published.map_or(0, |benchmark| facts(benchmark).rows.saturating_sub(rows.len())),
         unseen_parts: parts.into_iter().filter(|&part| rows.iter().all(|(seen, _)| *seen != Some(part))).collect(),

@@ -5,8 +5,9 @@ use super::pair::Pair;
 use super::text::{count, counted};
 use super::words;
 use crate::eval::interval::Estimate;
-use crate::eval::score::{Averaging, Line, Sample, Table};
-use crate::eval::{Benchmark, Split};
+use crate::eval::results::Scoring;
+use crate::eval::score::{Averaging, Line, Sample, Table, scale};
+use crate::eval::{Benchmark, Split, data, judge};
 
 /// A whole report.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,8 +31,10 @@ pub struct Run {
     pub benchmark: Option<Benchmark>,
     /// Which rows.
     pub split: Split,
-    /// The letter that tells it from other runs of its benchmark, where there are such.
-    pub mark: Option<char>,
+    /// How its answers are read.
+    pub scoring: Scoring,
+    /// Which of the runs of its benchmark it is, from 1, where there are several.
+    pub mark: Option<usize>,
     /// The digest that its records have in common.
     pub digest: String,
     /// Its figures.
@@ -50,6 +53,8 @@ pub struct Run {
     pub unseen_parts: Vec<&'static str>,
     /// Answers that the harness would draw at random and that nobody drew here.
     pub undrawn: usize,
+    /// Rows behind the figure; of VideoChatGPT, several verdicts are about one row.
+    pub rows: usize,
     /// Videos behind the figures.
     pub videos: usize,
     /// The rows behind the figures.
@@ -199,6 +204,9 @@ impl Run {
             let rows = if missing == 1 { "1 row is" } else { &format!("{} rows are", count(missing)) };
             remarks.push(format!("Partial: {rows} in no figure, and the card's number is of all rows."));
         }
+        if self.scoring == Scoring::Logprob {
+            remarks.push(words::LOGPROB.to_owned());
+        }
         if self.unscored > 0 {
             let rows = counted(self.unscored, "answer");
             remarks.push(format!("{rows} that only the publisher's server can score: submit them to it."));
@@ -246,15 +254,14 @@ impl Run {
 
 /// Whether a judge decides about a benchmark's answers.
 pub(super) fn is_judged(benchmark: Benchmark) -> bool {
-    matches!(benchmark, Benchmark::ActivityNetQa | Benchmark::VideoChatGpt | Benchmark::VideoDc)
+    let parts = data::parts(benchmark).into_iter().map(Some).chain([None]);
+    parts.into_iter().any(|part| judge::sides(benchmark, part).is_some())
 }
 
 /// The end of a benchmark's scale.
 pub(super) fn top(benchmark: Option<Benchmark>) -> f64 {
-    match benchmark {
-        Some(Benchmark::VideoChatGpt | Benchmark::VideoDc) => 5.0,
-        _ => 100.0,
-    }
+    // A judge's scores are not scaled.
+    if benchmark.map_or(100.0, scale) < 100.0 { 5.0 } else { 100.0 }
 }
 
 /// Decimals of a benchmark's figures, as the card has them.

@@ -108,7 +108,7 @@ impl Report {
         for run in &self.runs {
             counts.level += usize::from(run.standing() == Standing::Level);
             counts.compared += usize::from(run.standing() != Standing::Unknown);
-            counts.rows += run.table.whole.rows;
+            counts.rows += run.rows;
             counts.missing += run.table.absent.len() + run.unseen;
         }
         counts

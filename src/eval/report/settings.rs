@@ -32,6 +32,7 @@ fn printed(value: &Value) -> String {
         Value::Bool(is_so) => if *is_so { "yes" } else { "no" }.to_owned(),
         Value::String(text) if text.is_empty() => "\u{2013}".to_owned(),
         Value::String(text) => text.clone(),
+        Value::Array(values) if values.is_empty() => "\u{2013}".to_owned(),
         Value::Array(values) if values.iter().all(|value| !value.is_array() && !value.is_object()) => {
             values.iter().map(printed).collect::<Vec<_>>().join(", ")
         }
@@ -117,8 +118,16 @@ mod tests {
 
     #[test]
     fn every_setting_has_a_line() {
-        let found = of(json!({ "a": { "b": 1.5, "c": [1, "x"] }, "d": null, "e": true, "f": {}, "g": [[1]] }));
-        let expected = [("a.b", "1.5"), ("a.c", "1, x"), ("d", "\u{2013}"), ("e", "yes"), ("f", "{}"), ("g", "[[1]]")];
+        let found = of(json!({ "a": { "b": 1.5, "c": [1, "x"] }, "d": null, "e": true, "f": {}, "g": [[1]], "h": [] }));
+        let expected = [
+            ("a.b", "1.5"),
+            ("a.c", "1, x"),
+            ("d", "\u{2013}"),
+            ("e", "yes"),
+            ("f", "{}"),
+            ("g", "[[1]]"),
+            ("h", "\u{2013}"),
+        ];
         assert_eq!(found, expected.map(|(name, value)| pair(name, value)));
     }
 

@@ -19,7 +19,7 @@ fn record(row: usize, changes: &[(&str, Value)]) -> Value {
             "benchmark": "videomme", "harness": "2024-09", "split": "card", "protocol": "card", "scoring": "parse",
             "row": row, "rows": 6, "video": format!("v{}", row / 2),
             "groups": [{ "dimension": "duration", "name": (["short", "long"][row % 2]) }],
-            "output": "A", "parsed": { "letter": "A" }, "answer": "A", "gold": "A", "is_correct": true, "value": 1.0,
+            "output": "A", "parsed": { "kind": "letter", "value": "A" }, "answer": "A", "gold": "A", "is_correct": true, "value": 1.0,
             "record": {
                 "duration": "short", "category": "Knowledge", "sub_category": "Geography",
                 "task_category": "OCR Problems", "pred_answer": "A", "answer": "A",
@@ -123,7 +123,7 @@ fn runs_of_one_benchmark_stay_apart_and_are_compared() {
     let better: Vec<Value> = (0..6).map(other).collect();
     let report = Files::of(&[&[six(), better].concat()]).report();
     let titles: Vec<_> = report.runs.iter().map(super::Run::title).collect();
-    assert_eq!(titles, ["VideoMME, run A", "VideoMME, run B"]);
+    assert_eq!(titles, ["VideoMME, run 1", "VideoMME, run 2"]);
     let [pair] = report.pairs.as_slice() else { panic!("{:?}", report.pairs) };
     assert!(pair.settings.contains(&("frames".to_owned(), "110".to_owned(), "64".to_owned())));
     assert!(pair.settings.iter().all(|(name, ..)| name != "model"));
@@ -241,8 +241,20 @@ fn judges_are_named_with_their_days() {
 }
 
 #[test]
+fn rows_of_several_verdicts_count_once() {
+    let sides = ["correctness", "detailed_orientation", "context"];
+    let verdicts = sides.map(|side| json!({ "side": side, "verdict": { "score": 4 }, "model": "j" }));
+    let mut judged = record(0, &[("/eval/benchmark", json!("videochatgpt")), ("/eval/rows", json!(1))]);
+    judged["eval"]["part"] = json!("Generic");
+    judged["eval"]["verdicts"] = json!(verdicts);
+    let report = Files::of(&[&[judged]]).report();
+    assert_eq!((report.runs[0].rows, report.runs[0].table.whole.rows, report.counts().rows), (1, 3, 1));
+    assert!(html(&report).contains("Parts without any record: Temporal, Consistency."));
+}
+
+#[test]
 fn draws_have_their_share() {
-    let drawn = |row: usize| record(row, &[("/eval/parsed", json!({ "random": 4 }))]);
+    let drawn = |row: usize| record(row, &[("/eval/parsed", json!({ "kind": "random", "value": 4 }))]);
     let mut lucky = drawn(0);
     lucky["eval"]["drawn"] = json!("A");
     let report = Files::of(&[&[lucky, drawn(1), record(2, &[]), record(3, &[])]]).report();

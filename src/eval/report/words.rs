@@ -131,6 +131,9 @@ pub(super) const INTERVALS: &str = "Intervals are of 95 %. Questions about one v
 pub(super) const READING: &str = "Ours is called higher or lower where the card's number lies outside our interval, \
     and level where it lies within. Level is no proof of being equal: a wide interval holds much.";
 
+pub(super) const LOGPROB: &str = "Answers are the likeliest of the options' letters. The harness reads generated text \
+    instead, so this is another measure than the card's.";
+
 pub(super) const DRIFT: &str = "Judges drift: the same name does not promise the same judge at another time, and other \
     judges are stricter or milder. Rows that are judged are not comparable across judges, nor with the card, whose judge \
     is not known.";

@@ -236,7 +236,7 @@ impl MadeUp {
                 "benchmark": plan.name, "harness": "2024-09", "split": "card", "protocol": self.protocol,
                 "scoring": "parse", "part": part, "row": row, "rows": rows.min(self.rows), "video": video,
                 "groups": groups, "length_secs": least * (most / least).powf(of_video), "output": answer,
-                "parsed": if is_drawn { json!({ "random": 5 }) } else { json!({ "letter": answer }) },
+                "parsed": if is_drawn { json!({ "kind": "random", "value": 5 }) } else { json!({ "kind": "letter", "value": answer }) },
                 "answer": answer, "drawn": is_drawn.then_some(answer), "gold": gold, "is_correct": is_correct,
                 "value": is_correct.map(|right| f64::from(u8::from(right))), "record": record_of(plan, row, answer),
                 "settings": self.settings(plan),
@@ -258,11 +258,16 @@ impl MadeUp {
         let is_docs = self.protocol == "docs";
         json!({
             "frames": if is_docs { 64 } else { 110 },
-            "sampling": if is_docs { "1 frame a second" } else { "evenly spread" },
+            "fps": if is_docs { json!(1.0) } else { Value::Null },
             "time_instruction": if self.protocol == "train" { "newline" } else { "none" },
-            "config": { "mm_spatial_pool_mode": if is_docs { "average" } else { "bilinear" }, "mm_spatial_pool_stride": 2 },
+            "pooling": if is_docs { "average" } else { "bilinear" },
+            "pooling_stride": 2,
+            "newline_position": "grid",
             "max_new_tokens": if plan.card > 1.0 { 1024 } else { 16 },
-            "temperature": 0.0, "repetition_penalty": 1.05, "draw_seed": 0,
+            "temperature": 0,
+            "repetition_penalty": 1.05,
+            "draw_seed": 0,
+            "parts": plan.parts.iter().map(|(name, _)| name).collect::<Vec<_>>(),
             "note": if self.is_hostile { HOSTILE[3] } else { "" },
         })
     }

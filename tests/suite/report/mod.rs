@@ -46,9 +46,7 @@ fn all_benchmarks_are_on_one_page() {
     for card in ["58.2", "57.3", "69.8", "58.4", "82.2", "71.7", "3.54", "3.71", "63.2"] {
         assert!(page.contains(card) && markdown.contains(&format!("| {card} |")), "{card}");
     }
-    for setting in
-        ["harness", "frames", "mm_spatial_pool_stride", "repetition_penalty", "device", "draw_seed", "digest"]
-    {
+    for setting in ["harness", "frames", "pooling_stride", "repetition_penalty", "device", "draw_seed", "digest"] {
         assert!(markdown.contains(&format!("{setting} |")), "{setting}");
     }
     assert!(markdown.contains("Judged by gpt-4o-2024-11-20 ") && markdown.contains("not comparable across judges"));
@@ -125,8 +123,8 @@ fn two_runs_of_a_benchmark_stand_beside_each_other() {
     let markdown = dir.path().join("report.md");
     assert_eq!(report(&runs, &[&markdown]).code, Some(0));
     let markdown = text(&markdown);
-    assert!(markdown.contains("## VideoMME, run A (partial)") && markdown.contains("## VideoMME, run B (partial)"));
-    assert!(markdown.contains("### Beside VideoMME, run A") && markdown.contains("| frames | 110 | 64 |"));
+    assert!(markdown.contains("## VideoMME, run 1 (partial)") && markdown.contains("## VideoMME, run 2 (partial)"));
+    assert!(markdown.contains("### Beside VideoMME, run 1") && markdown.contains("| frames | 110 | 64 |"));
     assert!(markdown.contains("Over the 300 rows that both have, this run is \u{2212}"), "{markdown}");
 }
 

@@ -59,7 +59,7 @@ fn line(axis: &Axis, row: &Row<'_>) -> Markup {
                         @if let Some(difference) = run.difference() { (signed(difference, decimals)) } @else { "\u{2013}" }
                     }
                     td.stand { (standing(run.standing())) }
-                    td.rows { (count(run.table.whole.rows)) span.label { " rows" } }
+                    td.rows { (count(run.rows)) span.label { " rows" } }
                 }
                 None => { td.diff { "\u{2013}" } td.stand { "\u{2013}" } td.rows { "\u{2013}" } }
             }

@@ -59,7 +59,7 @@ fn facts(run: &Run) -> Markup {
                     div { dt { "Ours is" } dd { (standing(run.standing())) } }
                 }
             }
-            div { dt { "Rows" } dd { (count(run.table.whole.rows)) } }
+            div { dt { "Rows" } dd { (count(run.rows)) } }
             div { dt { "Videos" } dd { (count(run.videos)) } }
             @if run.table.whole.left_out > 0 { div { dt { "Left out" } dd { (count(run.table.whole.left_out)) } } }
             div {

@@ -85,7 +85,7 @@ fn overview_row(row: &Row<'_>) -> Vec<String> {
         card,
         run.difference().map_or(NONE.to_owned(), |difference| signed(difference, row.decimals())),
         run.standing().word().to_owned(),
-        count(run.table.whole.rows),
+        count(run.rows),
     ]
 }
 
@@ -132,7 +132,7 @@ fn section(page: &mut Page, report: &Report, index: usize) {
         facts.push(format!("difference: {}", signed(difference, run.decimals())));
         facts.push(format!("ours is: {}", run.standing().word()));
     }
-    facts.push(format!("rows: {}", count(run.table.whole.rows)));
+    facts.push(format!("rows: {}", count(run.rows)));
     facts.push(format!("videos: {}", count(run.videos)));
     if run.table.whole.left_out > 0 {
         facts.push(format!("left out: {}", count(run.table.whole.left_out)));
