@@ -89,7 +89,7 @@ pub(crate) fn videos() -> Files {
     );
     let name = |row: &llava_video::eval::Row| format!("data/{}.mp4", row.text("videoID").unwrap());
     let mut files: Files = rows.unwrap().rows.iter().map(|row| (name(row), name(row).into_bytes())).collect();
-    files.insert("data/no row's.mp4".to_owned(), vec![7; 300_000]);
+    files.insert("data/no row's.mp4".to_owned(), vec![7; 120_000]);
     files
 }
 
