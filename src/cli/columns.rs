@@ -1,6 +1,6 @@
-//! Rows of text, their columns lined up.
+//! Tables for people: columns as wide as their widest cell.
 
-/// Columns as wide as their widest cell.
+/// Lines of a table, without blanks at their ends.
 pub(crate) fn aligned<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> Vec<String> {
     let mut widths = [0; COLUMNS];
     for row in rows {

@@ -10,6 +10,8 @@ use indicatif::ProgressBar;
 use llava_video::batch::{LedgerError, journal, merge};
 use llava_video::engine::visual_cache;
 use llava_video::eval::fetch::FetchError;
+use llava_video::eval::predictions::PredictionError;
+use llava_video::eval::results::ResultsError;
 
 use super::exit::{ClosedPipe, Exit};
 use super::progress;
@@ -51,7 +53,9 @@ fn hint(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         };
     }
     hint_of!(llava_video::Error, FetchError, visual_cache::Error, LedgerError, journal::Error, merge::Error);
-    None
+    let results = cause.downcast_ref::<ResultsError>().and_then(ResultsError::hint);
+    let predictions = || cause.downcast_ref::<PredictionError>().and_then(PredictionError::hint);
+    results.or_else(predictions).map(str::to_owned)
 }
 
 impl Printer {

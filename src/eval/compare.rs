@@ -57,7 +57,10 @@ pub fn compare(
 ) -> Result<Comparison, CompareError> {
     let (first, second) = (by_row(first)?, by_row(second)?);
     let mut common: Vec<(&Sample, f64, f64)> = Vec::new();
-    for (key, one) in &first {
+    let mut keys: Vec<&Key<'_>> = first.keys().collect();
+    keys.sort();
+    for key in keys {
+        let one = first[key];
         let Some(other) = second.get(key) else { continue };
         if one.video != other.video {
             let (first, second) = (one.video.clone(), other.video.clone());
@@ -67,7 +70,6 @@ pub fn compare(
             common.push((one, before, after));
         }
     }
-    common.sort_by_key(|(sample, ..)| (&sample.part, sample.row));
     let counted = |samples: &HashMap<_, &Sample>| samples.values().filter(|sample| sample.value.is_some()).count();
     let figure = |value: fn(f64, f64) -> f64| over(&common, averaging, value).map(|found| found.scaled(scale));
     let means = (figure(|before, _| before), figure(|_, after| after));

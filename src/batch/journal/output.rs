@@ -9,7 +9,7 @@ use super::lines::Place;
 
 /// A file that ends with a whole line, or will before the next one is written.
 #[derive(Debug)]
-pub(super) struct Output {
+pub(crate) struct Output {
     file: File,
     path: PathBuf,
     whole_bytes: u64,
@@ -19,7 +19,7 @@ pub(super) struct Output {
 
 impl Output {
     /// Opens or makes the file. All of it counts as whole until [`keep`](Self::keep) says otherwise.
-    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         check(path)?;
         let file = OpenOptions::new().read(true).append(true).create(true).open(path).map_err(Error::write(path))?;
         let whole_bytes = file.metadata().map_err(Error::read(path))?.len();
@@ -38,7 +38,7 @@ impl Output {
     }
 
     /// Says how much of the file is whole; the rest goes with the next line, or with [`cut`](Self::cut).
-    pub(super) fn keep(&mut self, whole_bytes: u64) {
+    pub(crate) fn keep(&mut self, whole_bytes: u64) {
         self.has_more |= whole_bytes < self.whole_bytes;
         self.whole_bytes = whole_bytes;
     }
@@ -53,7 +53,7 @@ impl Output {
     }
 
     /// Writes a line in one piece, or takes back what was written of it.
-    pub(super) fn append(&mut self, line: &[u8]) -> io::Result<()> {
+    pub(crate) fn append(&mut self, line: &[u8]) -> io::Result<()> {
         self.cut()?;
         self.has_more = true;
         let written = (&self.file).write_all(line);
@@ -76,7 +76,7 @@ impl Output {
         !self.has_more
     }
 
-    pub(super) fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 }

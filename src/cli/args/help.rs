@@ -135,6 +135,41 @@ Environment: HF_HOME or HF_HUB_CACHE (where downloads are kept), HF_TOKEN (acces
 need), HF_ENDPOINT (another server), HF_HUB_OFFLINE=1, HF_HUB_DOWNLOAD_TIMEOUT, HTTPS_PROXY and NO_PROXY."#
 );
 
+pub(super) const EVAL_LIST: &str = with_exit_codes!(
+    r#"
+  llava-video eval list
+  llava-video eval list --json | jq .benchmarks"#
+);
+
+pub(super) const EVAL_CONTEXT: &str = with_exit_codes!(
+    r#"
+  llava-video eval context videomme --data Video-MME | jq -r .context
+  llava-video eval context mvbench --part moving_count --data MVBench --videos videos"#
+);
+
+pub(super) const EVAL_SCORE: &str = with_exit_codes!(
+    r#"
+  llava-video eval score videomme --data Video-MME predictions.jsonl
+  llava-video eval score mlvu --data MLVU_dev predictions.jsonl --harness head --json
+  llava-video eval score egoschema --data egoschema predictions.jsonl --submission-dir ."#
+);
+
+pub(super) const EVAL_COMPARE: &str = with_exit_codes!(
+    r#"
+  llava-video eval compare bf16.jsonl q4_k.jsonl
+  llava-video eval compare 64-frames.jsonl 110-frames.jsonl --json | jq .difference"#
+);
+
+pub(super) const EVAL_JUDGE: &str = concat!(
+    "Examples:",
+    r#"
+  llava-video eval judge results.jsonl --judge-url https://api.openai.com/v1 --judge-model gpt-4o-2024-11-20
+  llava-video eval judge results.jsonl --judge-url http://localhost:8000/v1 --judge-model qwen --concurrency 16"#,
+    "\n\nEnvironment: LLAVA_VIDEO_JUDGE_KEY (the server's key, or the variable that --judge-key-variable names), \
+     HTTPS_PROXY and NO_PROXY.\n\n",
+    with_exit_codes!()
+);
+
 pub(super) const CACHE: &str = with_exit_codes!(
     r#"
   llava-video cache info
@@ -166,7 +201,9 @@ mod tests {
     #[test]
     fn every_example_is_a_command_that_parses() {
         let mut count = 0;
-        for help in [PROGRAM, ASK, CHAT, BATCH, WORKER, FRAMES, PROBE, SCORE, BENCH, EVAL, EVAL_FETCH, CACHE] {
+        let eval = [EVAL, EVAL_FETCH, EVAL_LIST, EVAL_CONTEXT, EVAL_SCORE, EVAL_COMPARE, EVAL_JUDGE];
+        let others = [PROGRAM, ASK, CHAT, BATCH, WORKER, FRAMES, PROBE, SCORE, BENCH, CACHE];
+        for help in eval.into_iter().chain(others) {
             for line in help.lines().filter(|line| line.starts_with("  ")) {
                 let ours = line.split(" | ").map(str::trim).find(|part| part.starts_with("llava-video ")).expect(line);
                 assert!(Cli::try_parse_from(words(ours)).is_ok(), "{ours}");

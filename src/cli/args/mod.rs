@@ -36,7 +36,10 @@ pub(crate) use bench::BenchArgs;
 pub(crate) use cache::{CacheCommand, CacheInfoArgs, KeepArgs};
 pub(crate) use chat::ChatArgs;
 pub(crate) use clip::{ClipArgs, FrameArgs};
-pub(crate) use eval::{EvalArgs, EvalCommand, EvalRunArgs, FetchArgs};
+pub(crate) use eval::{
+    EvalArgs, EvalCommand, EvalCompareArgs, EvalContextArgs, EvalFetchArgs, EvalJudgeArgs, EvalListArgs, EvalRunArgs,
+    EvalScoreArgs, Failures, RowsArgs,
+};
 pub(crate) use model::{InfoArgs, ListArgs, ModelCommand, ModelQuantizeArgs, PullArgs, RmArgs, VerifyArgs};
 pub(crate) use named::{time_instruction, time_instruction_name};
 pub(crate) use values::{at_least_one, not_negative, positive, probability, whole_number};

@@ -33,6 +33,8 @@ pub(crate) struct Figures<'f> {
     answered: usize,
     rows: usize,
     unscored: usize,
+    /// Answers that cannot be read, where the harness draws a letter and nobody drew one.
+    undrawn: usize,
     missing_parts: &'f [&'static str],
     place: Place,
     /// Whether what is there is scored although something is missing.
@@ -54,11 +56,15 @@ impl<'f> Figures<'f> {
         let mut outcome = results::of_records(records);
         outcome.absent.extend(absent);
         let (unscored, harness) = (outcome.unscored, results::harness_figures(records));
+        let is_undrawn = |eval: &Eval| {
+            eval.drawn.is_none() && eval.parsed.as_ref().is_some_and(|parsed| parsed.random_from().is_some())
+        };
+        let undrawn = records.iter().filter(|record| is_undrawn(&record.eval)).count();
         let table = match common {
             Some(common) => outcome.table(common),
             None => Table { absent: outcome.absent, ..results::figures(&[]) },
         };
-        Self { common, table, harness, answered, rows, unscored, missing_parts, place, is_partial }
+        Self { common, table, harness, answered, rows, unscored, undrawn, missing_parts, place, is_partial }
     }
 
     /// Whether every row has an answer, be it judged or not.
@@ -67,10 +73,14 @@ impl<'f> Figures<'f> {
         self.missing_parts.is_empty() && self.table.absent.iter().all(has_answer)
     }
 
+    /// Whether every row that has an answer has a judge's verdict, where judges decide.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.table.absent.iter().all(|absent| absent.why != Absence::NoVerdict)
+    }
+
     /// Whether there is a figure to show.
     fn is_shown(&self) -> bool {
-        let is_judged = self.table.absent.iter().all(|absent| absent.why != Absence::NoVerdict);
-        let is_all = self.is_whole() && is_judged && self.place == Place::Whole;
+        let is_all = self.is_whole() && self.is_judged() && self.place == Place::Whole;
         self.table.whole.rows > 0 && (self.is_partial || is_all)
     }
 
@@ -83,12 +93,13 @@ impl<'f> Figures<'f> {
         printer: &mut Printer,
     ) -> Result<()> {
         if json {
-            return printer.line(&self.object(output, submission).to_string());
+            return printer.line(&self.object(Some(output), submission).to_string());
         }
         self.lines(submission).iter().try_for_each(|line| printer.line(line))
     }
 
-    fn lines(&self, submission: Option<&Path>) -> Vec<String> {
+    /// Lines for people.
+    pub(crate) fn lines(&self, submission: Option<&Path>) -> Vec<String> {
         let mut lines = vec![self.title()];
         if self.is_shown() {
             lines.extend(table(&self.table));
@@ -124,6 +135,11 @@ impl<'f> Figures<'f> {
             let share = self.table.drawn_share().unwrap_or_default();
             let rows = counted(rows, "answer");
             lines.push(format!("drawn at random: {rows}, of which {right} are right, {share:.1} of the score"));
+        }
+        if self.undrawn > 0 {
+            let rows = counted(self.undrawn, "answer");
+            lines
+                .push(format!("{rows} that cannot be read count as wrong; the harness draws a letter at random there"));
         }
         for PartFigures { part, aggregate, .. } in &self.harness {
             let part = part.iter().map(|part| format!("{part} ")).collect::<String>();
@@ -168,7 +184,7 @@ impl<'f> Figures<'f> {
         if !self.is_whole() && !self.is_partial {
             return Some("no score, as rows are missing; --partial scores those that are there");
         }
-        if self.table.absent.iter().any(|absent| absent.why == Absence::NoVerdict) {
+        if !self.is_judged() {
             return Some("no score yet: a judge decides, whom `eval judge` asks");
         }
         if matches!(self.place, Place::Share(_)) && !self.is_partial {
@@ -177,7 +193,8 @@ impl<'f> Figures<'f> {
         None
     }
 
-    fn object(&self, output: &Path, submission: Option<&Path>) -> Value {
+    /// One object for programs.
+    pub(crate) fn object(&self, output: Option<&Path>, submission: Option<&Path>) -> Value {
         let Table { whole, lines, card, absent, drawn } = &self.table;
         let shown = self.is_shown();
         let text = |value: Option<String>| json!(value);
@@ -205,11 +222,12 @@ impl<'f> Figures<'f> {
             "videos": whole.estimate.map(|estimate| estimate.clusters),
             "card": card,
             "draws": { "rows": drawn.0, "right": drawn.1, "share": self.table.drawn_share() },
+            "undrawn": self.undrawn,
             "categories": lines.iter().filter(|_| shown).map(category).collect::<Vec<_>>(),
             "harness_figures": self.harness.iter().filter(|_| shown).map(part).collect::<Vec<_>>(),
             "harness_mean": results::harness_mean(&self.harness).filter(|_| shown),
             "settings": self.common.map(|common| &common.settings),
-            "output": output.to_string_lossy(),
+            "output": output.map(Path::to_string_lossy),
             "submission": submission.map(Path::to_string_lossy),
         })
     }
@@ -235,6 +253,7 @@ fn part(figures: &PartFigures) -> Value {
         "part": figures.part,
         "rows": figures.rows,
         "figures": values.as_ref().ok(),
+        "log": figures.aggregate.as_ref().map_or(&[][..], |aggregate| &aggregate.log),
         "reason": values.as_ref().err().map(ToString::to_string),
     })
 }

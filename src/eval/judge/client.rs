@@ -1,6 +1,7 @@
 //! Requests to a judge: any endpoint that speaks OpenAI's chat completions. The key is in the header and nowhere else.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use ureq::http::uri::Uri;
@@ -94,6 +95,20 @@ impl Endpoint {
     /// The address that is asked.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Whether a key is sent.
+    pub fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
+    /// Whether what is sent can be read on the way, on a network that is not this machine's own.
+    pub fn is_open(&self) -> bool {
+        let uri: Option<Uri> = self.url.parse().ok();
+        let name = uri.as_ref().and_then(Uri::host).unwrap_or_default();
+        let address: Option<IpAddr> = name.trim_matches(['[', ']']).parse().ok();
+        let is_here = name == "localhost" || address.is_some_and(|address| address.is_loopback());
+        self.url.starts_with("http://") && !is_here
     }
 
     /// The server, with its port where one is named.
@@ -235,6 +250,21 @@ mod tests {
         }
         for given in ["a.example", "ftp://a.example", "file:///x", ""] {
             assert!(matches!(Endpoint::new(given, None), Err(ClientError::NoAddress { .. })), "{given}");
+        }
+    }
+
+    #[test]
+    fn only_encryption_or_this_machine_hides_a_key() {
+        for (url, is_open) in [
+            ("https://a.example/v1", false),
+            ("http://a.example/v1", true),
+            ("http://127.a.example/v1", true),
+            ("http://localhost:8000/v1", false),
+            ("http://127.0.0.1:8000/v1", false),
+            ("http://[::1]:8000/v1", false),
+        ] {
+            let endpoint = Endpoint::new(url, Some(KEY)).unwrap();
+            assert_eq!((endpoint.is_open(), endpoint.has_key()), (is_open, true), "{url}");
         }
     }
 

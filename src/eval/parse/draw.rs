@@ -16,6 +16,11 @@ impl Draw {
         Self { seed }
     }
 
+    /// Its seed.
+    pub fn seed(self) -> u64 {
+        self.seed
+    }
+
     /// The letter drawn for a row, if its answer has to be drawn.
     pub fn letter(self, benchmark: Benchmark, row: &Row, parsed: &Parsed) -> Option<char> {
         let Parsed::Random(letters) = *parsed else { return None };

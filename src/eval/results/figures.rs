@@ -106,7 +106,7 @@ fn judged(benchmark: Benchmark, eval: &Eval) -> Option<Vec<Sample>> {
 }
 
 /// Rows that have no record, as far as the records say how many there are.
-fn without_record(records: &[ResultRecord]) -> Vec<Absent> {
+pub fn without_record(records: &[ResultRecord]) -> Vec<Absent> {
     let mut there: BTreeMap<&Option<String>, (usize, BTreeSet<usize>)> = BTreeMap::new();
     for ResultRecord { eval, .. } in records {
         let (rows, found) = there.entry(&eval.part).or_default();

@@ -6,6 +6,9 @@ use super::record::ResultRecord;
 use crate::eval::score::{Aggregate, AggregateError, aggregate, mean_of_parts, submission};
 use crate::eval::{Benchmark, Harness, Split, judge};
 
+/// What a row hands to the harness's aggregate.
+type Handed = Map<String, Value>;
+
 /// The harness's figures of one part; of VideoChatGPT, of one side that is judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PartFigures {
@@ -20,7 +23,7 @@ pub struct PartFigures {
 /// The harness's figures over all rows that have an answer; of a judged benchmark, over those that have a verdict.
 pub fn harness_figures(records: &[ResultRecord]) -> Vec<PartFigures> {
     let Some((benchmark, harness, split)) = common(records) else { return Vec::new() };
-    let mut parts: Vec<(Option<String>, Vec<Map<String, Value>>)> = Vec::new();
+    let mut parts: Vec<(Option<String>, Vec<Handed>)> = Vec::new();
     for (part, record) in records.iter().flat_map(|record| handed_on(benchmark, record)) {
         match parts.iter_mut().find(|(known, _)| *known == part) {
             Some((_, of_part)) => of_part.push(record),
@@ -60,11 +63,11 @@ fn common(records: &[ResultRecord]) -> Option<(Benchmark, Harness, Split)> {
     Some((eval.benchmark?, eval.harness.unwrap_or_default(), eval.split))
 }
 
-fn answered(record: &ResultRecord) -> Option<&Map<String, Value>> {
+fn answered(record: &ResultRecord) -> Option<&Handed> {
     (record.status.is_done() && record.eval.output.is_some()).then_some(&record.eval.record)
 }
 
-fn handed_on(benchmark: Benchmark, record: &ResultRecord) -> Vec<(Option<String>, Map<String, Value>)> {
+fn handed_on(benchmark: Benchmark, record: &ResultRecord) -> Vec<(Option<String>, Handed)> {
     let eval = &record.eval;
     if judge::sides(benchmark, eval.part.as_deref()).is_none() {
         return answered(record).map(|fields| (eval.part.clone(), fields.clone())).into_iter().collect();

@@ -91,6 +91,8 @@ pub fn read(path: &Path, digest: Option<&str>) -> Result<Results, ResultsError> 
     for (index, line) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
         let record: ResultRecord = match serde_json::from_slice(line) {
             Ok(record) => record,
+            // What `eval score --json` prints last.
+            Err(_) if is_figures(line) => continue,
             Err(error) if !line.ends_with(b"\n") && error.classify() == Category::Eof => {
                 results.is_torn = true;
                 break;
@@ -120,6 +122,15 @@ pub fn read(path: &Path, digest: Option<&str>) -> Result<Results, ResultsError> 
     }
     results.records.sort_by(|a, b| order(&a.eval).cmp(&order(&b.eval)));
     Ok(results)
+}
+
+fn is_figures(line: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Figures {
+        #[serde(rename = "harness_figures")]
+        _figures: serde::de::IgnoredAny,
+    }
+    serde_json::from_slice::<Figures>(line).is_ok()
 }
 
 /// That of the data: parts as they run, rows as they stand.

@@ -13,6 +13,12 @@ pub struct SideVerdict {
     pub verdict: Option<Map<String, Value>>,
     /// Whether the verdict is the harness's for failures, and no judge's.
     pub is_by_failure: bool,
+    /// The judge that was asked, by the name that it was asked by.
+    pub judge: Option<String>,
+    /// The server that was asked.
+    pub host: Option<String>,
+    /// The name of the request, by [`request_key`](crate::eval::judge::request_key): the same request need not be made again.
+    pub request: Option<String>,
     /// The judge's words.
     pub reply: Option<String>,
     /// The judge's name, by its own word.

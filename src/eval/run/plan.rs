@@ -90,13 +90,14 @@ pub fn plan(source: Source, manner: Manner, data: &Data, videos: &Path) -> Resul
             video: PathBuf::from(&video),
             questions: vec![source.context(row)?],
             choices,
-            frames: frames(source, manner, row, &clip)?,
+            frames: frames(source, manner, row)?,
             max_new_tokens: Some(source.max_new_tokens(options.is_some())),
             meta: None,
         };
         let key = sitting_key(&job, &clip);
         let place = *sittings.entry(key).or_insert_with(|| {
-            let job = Job { video: clip, questions: Vec::new(), ..job.clone() };
+            let frames = frames_of(job.frames.clone(), &clip);
+            let job = Job { video: clip, questions: Vec::new(), frames, ..job.clone() };
             plan.sittings.push(Sitting { job, rows: Vec::new(), tried });
             plan.sittings.len() - 1
         });
@@ -108,12 +109,18 @@ pub fn plan(source: Source, manner: Manner, data: &Data, videos: &Path) -> Resul
     Ok(plan)
 }
 
-/// Of a folder of frames always the whole number is taken, whatever the rate.
-fn frames(source: Source, manner: Manner, row: &Row, clip: &Path) -> Result<JobFrames, BadColumn> {
+/// As the protocol has them.
+fn frames(source: Source, manner: Manner, row: &Row) -> Result<JobFrames, BadColumn> {
     let sampling = manner.settings().sampling;
     let (start_secs, end_secs) = source.span(row)?;
-    let fps = sampling.fps.filter(|_| !clip.is_dir());
-    Ok(JobFrames { start_secs, end_secs, moments_secs: Vec::new(), max_frames: Some(sampling.max_frames), fps })
+    let (max_frames, fps) = (Some(sampling.max_frames), sampling.fps);
+    Ok(JobFrames { start_secs, end_secs, moments_secs: Vec::new(), max_frames, fps })
+}
+
+/// Of a folder of frames always the whole number is taken, whatever the rate.
+fn frames_of(frames: JobFrames, clip: &Path) -> JobFrames {
+    let fps = frames.fps.filter(|_| !clip.is_dir());
+    JobFrames { fps, ..frames }
 }
 
 /// What rows have in common that are asked together.
@@ -181,6 +188,17 @@ mod tests {
         let (one, other) = (planned(Scoring::Parse, &["x"]), planned(Scoring::Parse, &["x"]));
         assert_eq!(one.asked[0].job.digest(), other.asked[0].job.digest());
         assert_ne!(one.sittings[0].job.video, other.sittings[0].job.video);
+    }
+
+    #[test]
+    fn a_folder_that_comes_later_changes_no_row() {
+        let (dir, source) = (tempfile::tempdir().unwrap(), SOURCE);
+        let manner = Manner { protocol: Protocol::Docs, scoring: Scoring::Parse, frames: None };
+        let before = plan(source, manner, &rows(&["x"]), dir.path()).unwrap();
+        std::fs::create_dir(dir.path().join("x.mp4")).unwrap();
+        let after = plan(source, manner, &rows(&["x"]), dir.path()).unwrap();
+        assert_eq!(before.asked[0].job.digest(), after.asked[0].job.digest());
+        assert_eq!((before.sittings[0].job.frames.fps, after.sittings[0].job.frames.fps), (Some(1.0), None));
     }
 
     #[test]

@@ -85,9 +85,10 @@ impl Manner {
 
     /// The digest of a run whose answers have the digest `answers`: other rows, prompts or parsers make another run.
     pub fn digest(self, source: Source, answers: &str) -> String {
-        let Self { protocol, scoring, frames: _ } = self;
+        let Self { protocol, scoring, frames } = self;
         let harness = source.harness().map_or("none", |harness| harness.name());
-        let text = format!("{answers}\n{}\n{harness}\n{}\n{protocol}\n{scoring}", source.name(), source.split());
+        let (name, split) = (source.name(), source.split());
+        let text = format!("{answers}\n{name}\n{harness}\n{split}\n{protocol}\n{scoring}\n{frames:?}");
         blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
     }
 }
@@ -110,9 +111,10 @@ mod tests {
             manner.digest(Source::Own, "a"),
             Manner { scoring: Scoring::Logprob, ..manner }.digest(source(Benchmark::Mlvu, one), "a"),
             Manner { protocol: Protocol::Docs, ..manner }.digest(source(Benchmark::Mlvu, one), "a"),
+            Manner { frames: Some(4), ..manner }.digest(source(Benchmark::Mlvu, one), "a"),
         ]
         .into();
-        assert_eq!(digests.len(), 7);
+        assert_eq!(digests.len(), 8);
         assert_eq!(Manner { frames: Some(4), ..manner }.settings().sampling.max_frames, 4);
     }
 }

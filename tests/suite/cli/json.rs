@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::eval::fetch::shelf::Shelf;
 use crate::support::hub_home::{REPO, hub_with};
+use crate::support::judge::{Act, Judge};
 use crate::support::{Run, SHARDED, ask, clip_arg, command, device, fixtures, llava_video, run, tiny_checkpoint_arg};
 
 /// The tables of the document: by title, the keys with their types.
@@ -163,6 +164,7 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
     shelf.hub.set_terms("mit", false);
     schema.check("eval fetch --dry-run --json", &shelf.fetch(&["--dry-run", "--json"]).json());
     schema.check("eval fetch --json", &shelf.fetch(&["--json"]).json());
+    check_what_needs_no_model(&mut schema, dir.path());
     let random = ["bench", "--size", "0.5b", "--stages", "preprocess", "-n", "1", "--repeat", "1", "--json"];
     schema.check("bench --json", &llava_video(random).json());
 
@@ -263,13 +265,67 @@ fn check_evaluations(schema: &mut Schema, dir: &Path, clip: &str) {
     }
 }
 
+/// The commands of `eval` that need no model.
+fn check_what_needs_no_model(schema: &mut Schema, dir: &Path) {
+    let data = |name: &str| fixtures().join("eval/fixtures").join(name).to_str().unwrap().to_owned();
+    let write = |name: &str, text: &str| {
+        std::fs::write(dir.join(name), text).unwrap();
+        dir.join(name).to_str().unwrap().to_owned()
+    };
+    schema.check("eval list --json", &llava_video(["eval", "list", "--json"]).json());
+    let contexts = llava_video(["eval", "context", "mvbench", "--data", &data("mvbench")]);
+    let contexts = contexts.stdout_of_success().lines().map(|line| serde_json::from_str(line).unwrap());
+    contexts.for_each(|line| schema.check("eval context", &line));
+
+    let mut figures = |table: &str, own: &[&str], figures: &Value| {
+        let mut figures = figures.as_object().unwrap().clone();
+        let own: Value = own.iter().map(|key| ((*key).to_owned(), figures.shift_remove(*key).unwrap())).collect();
+        schema.check(table, &own);
+        schema.check("eval --json", &Value::Object(figures));
+    };
+    // A row that cannot be scored, and one without a prediction.
+    let row = |answer: &str| json!({ "video": "a.mp4", "question": "Q", "candidates": ["x", "y"], "answer": answer });
+    let rows = write("rows.json", &json!([row("x"), row("z"), row("y")]).to_string());
+    let predictions = write("p.jsonl", "{\"row\": 0, \"output\": \"A\"}\n{\"row\": 1, \"output\": \"A\"}\n");
+    let score = ["eval", "score", "mvbench", "--part", "moving_count", "--data", &rows, &predictions, "--json"];
+    let scored = llava_video(score);
+    let mut lines: Vec<Value> = scored.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    figures("eval score --json", &["warnings"], &lines.pop().unwrap());
+
+    let judge = Judge::new(&[("", vec![Act::Status(500, "", ""), Act::Say("{'pred': 'yes', 'score': 4}")])]);
+    let predictions =
+        write("q.jsonl", &(0..10).map(|row| format!("{{\"row\": {row}, \"output\": \"yes\"}}\n")).collect::<String>());
+    let answers = llava_video(["eval", "score", "activitynetqa", "--data", &data("activitynetqa"), &predictions]);
+    let results = write("activitynetqa.jsonl", answers.stdout_of_success());
+    let asked = ["eval", "judge", &results, "--judge-url", &judge.url, "--judge-model", "m", "--pause", "0", "--json"];
+    figures("eval judge --json", &["judged_by", "warnings"], &llava_video(asked).json());
+    // A run of `eval` beside answers of which some are right.
+    let run = dir.join("nextqa.jsonl");
+    let golds = std::fs::read_to_string(&run).unwrap();
+    let golds: BTreeMap<u64, String> = golds
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["eval"].take())
+        .filter_map(|eval| Some((eval["row"].as_u64()?, eval["gold"].as_str()?.to_owned())))
+        .collect();
+    let answer = |(row, gold): (&u64, &String)| {
+        json!({ "row": row, "output": if row % 3 == 0 { gold.as_str() } else { "?" } }).to_string() + "\n"
+    };
+    let predictions = write("r.jsonl", &golds.iter().map(answer).collect::<String>());
+    let answers = llava_video(["eval", "score", "nextqa", "--data", &data("nextqa"), &predictions]);
+    let other = write("nextqa-scored.jsonl", answers.stdout_of_success());
+    let compared = llava_video(["eval", "compare", run.to_str().unwrap(), &other, "--json"]);
+    schema.check("eval compare --json", &compared.json());
+    lines.extend(std::fs::read_to_string(&results).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()));
+    lines.iter().for_each(|line| schema.check("eval score", line));
+}
+
 #[test]
 fn the_same_key_has_the_same_type_everywhere() {
     let mut types = BTreeMap::<String, String>::new();
     for (table, keys) in Schema::read().tables {
         for (key, kind) in keys {
-            // A clip's facts, and in an evaluation its name, as the document says.
-            if table == "evaluation" && key == "video" {
+            // A clip's facts, and in evaluations its name or file, as the document says.
+            if ["evaluation", "eval context"].contains(&&*table) && key == "video" {
                 continue;
             }
             let kind = kind.trim_end_matches(" / null").to_owned();

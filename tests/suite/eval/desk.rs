@@ -20,7 +20,7 @@ impl Desk {
     }
 
     fn args<'a>(args: &[&'a str]) -> Vec<&'a str> {
-        [args, &["--videos", "videos", "-o", "out.jsonl"]].concat()
+        [&["--videos", "videos", "-o", "out.jsonl"], args].concat()
     }
 
     /// A run to its end.

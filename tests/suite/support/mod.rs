@@ -12,6 +12,7 @@ mod digest;
 mod files;
 pub(crate) mod hub;
 pub(crate) mod hub_home;
+pub(crate) mod judge;
 pub(crate) mod lossless;
 pub(crate) mod mp4;
 pub(crate) mod process;
