@@ -41,7 +41,7 @@ impl Shelf {
         self.dir.path().join("data")
     }
 
-    pub(crate) fn args<'a>(&self, extra: &[&'a str]) -> Vec<String> {
+    pub(crate) fn args(&self, extra: &[&str]) -> Vec<String> {
         let data = self.data().into_os_string().into_string().unwrap();
         let args = ["eval", "fetch", "videomme", "--data", &data];
         args.iter().chain(extra).map(|&arg| arg.to_owned()).collect::<Vec<_>>()
