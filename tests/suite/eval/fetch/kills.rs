@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::shelf::{FIRST, SECOND, Shelf, TABLE, collect, published, whole};
 use crate::support::archives::{Files, zip_of};
 use crate::support::hub::Fault;
-use crate::support::process::{PATIENCE, wait_for};
+use crate::support::process::{PATIENCE, limit_file_size, wait_for};
+use crate::support::run;
 
 const MANY: usize = 1500;
 
@@ -61,6 +62,21 @@ fn a_kill_while_downloading_is_gone_on_from() {
     assert_eq!(shelf.tree().keys().collect::<Vec<_>>(), [TABLE]);
     shelf.fetch(&[]).stdout_of_success();
     assert_eq!(shelf.hub.fetched(SECOND).last().unwrap().from, Some(50_000));
+    assert_eq!(shelf.tree(), whole());
+}
+
+#[test]
+fn a_full_disk_ends_it_and_the_next_run_goes_on() {
+    let shelf = Shelf::new();
+    shelf.fetch(&[]).stdout_of_success();
+    std::fs::remove_dir_all(shelf.data()).unwrap();
+    let mut full = shelf.home.command(shelf.args(&["--offline"]));
+    limit_file_size(&mut full, 50_000);
+    run(&mut full).fails_with(&["cannot write", "data/.unpacking", "hint: make room"]);
+    let tree = shelf.tree();
+    assert!(!tree.is_empty() && tree.len() < whole().len());
+    assert!(tree.iter().all(|(name, bytes)| whole().get(name) == Some(bytes)), "{:?}", tree.keys());
+    shelf.fetch(&["--offline"]).stdout_of_success();
     assert_eq!(shelf.tree(), whole());
 }
 
