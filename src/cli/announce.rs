@@ -1,9 +1,9 @@
 //! What a command says before and after long work: what is about to be done, how long it will take, and why an answer
 //! was cut short.
 
-use llava_video::checkpoint::{TensorPlan, fallbacks};
 use anyhow::Result;
 use llava_video::Error;
+use llava_video::checkpoint::{TensorPlan, fallbacks};
 use llava_video::device::{DeviceMap, DeviceRequest, Devices, DtypeRequest, Placement, Skipped};
 use llava_video::engine::{Engine, LongWork, Media, SizedPrompt};
 use llava_video::generate::StopReason;

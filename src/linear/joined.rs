@@ -124,11 +124,7 @@ impl Gated {
 }
 
 /// Matrices of floats as one, for devices where candle multiplies; `None` where any of them is in blocks.
-fn stacked(
-    weights: &Weights,
-    names: &[String],
-    placement: &Placement,
-) -> std::result::Result<Option<Matrix>, Error> {
+fn stacked(weights: &Weights, names: &[String], placement: &Placement) -> std::result::Result<Option<Matrix>, Error> {
     let is_float = |name: &String| weights.held_format(name).is_some_and(|format| format.float().is_some());
     if !names.iter().all(is_float) {
         return Ok(None);

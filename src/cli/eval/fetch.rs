@@ -8,7 +8,7 @@ use llava_video::size::{counted, shown};
 use serde_json::json;
 
 use super::fetch_plan;
-use crate::cli::args::FetchArgs;
+use crate::cli::args::EvalFetchArgs;
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::model::report;
 use crate::cli::output::Printer;
@@ -17,7 +17,7 @@ use crate::cli::signals;
 /// Names of missing videos that are shown without `-v`.
 const SHOWN_MISSING: usize = 3;
 
-pub(super) fn run(args: &FetchArgs, printer: &mut Printer) -> Result<Exit> {
+pub(super) fn run(args: &EvalFetchArgs, printer: &mut Printer) -> Result<Exit> {
     let interrupt = signals::install()?;
     let mut settings = Settings::from_env(args.offline.then_some("--offline")).map_err(Error::from)?;
     if let Some(retries) = args.retries {

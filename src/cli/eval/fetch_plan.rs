@@ -50,7 +50,7 @@ pub(super) fn lines(plan: &Plan, settings: &Settings) -> Vec<String> {
         lines.push(format!("free for {what}: {free} in `{}`", dir.display()));
     }
     if let Err(no_space) = plan.check_room(settings, false) {
-        lines.push(format!("too little: {no_space}"));
+        lines.push(no_space.to_string());
     }
     lines.extend(plan.by_hand.iter().map(|left| format!("by hand: {left}")));
     lines

@@ -1,42 +1,35 @@
 //! A file of the cache, put where the evaluation looks for it: whole or not at all, and never over another.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
 use super::error::FetchError;
 
-/// Writes a file so that others see it whole or not at all.
+/// Writes a file so that others see it whole or not at all. What a killed run leaves, the next one writes over.
 pub(super) fn write_whole(
     path: &Path,
     write: impl FnOnce(&mut BufWriter<&File>) -> std::io::Result<()>,
 ) -> Result<(), FetchError> {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".unfinished");
+    let unfinished = path.with_file_name(name);
     let whole = || {
-        let folder = path.parent().unwrap_or(path);
-        fs::create_dir_all(folder)?;
-        let file = tempfile::NamedTempFile::new_in(folder)?;
-        let mut buffered = BufWriter::new(file.as_file());
+        fs::create_dir_all(path.parent().unwrap_or(path))?;
+        let file = File::create(&unfinished)?;
+        let mut buffered = BufWriter::new(&file);
         write(&mut buffered)?;
         buffered.flush()?;
         drop(buffered);
-        allow_reading(file.as_file())?;
-        file.as_file().sync_all()?;
-        file.persist(path)?;
-        Ok(())
+        file.sync_all()?;
+        fs::rename(&unfinished, path)
     };
-    whole().map_err(|source| FetchError::Write { path: path.to_owned(), source })
-}
-
-/// A temporary file is its owner's alone; these are for everybody.
-#[cfg(unix)]
-fn allow_reading(file: &File) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o644))
-}
-
-#[cfg(not(unix))]
-fn allow_reading(_file: &File) -> std::io::Result<()> {
-    Ok(())
+    whole().map_err(|source| {
+        let _ = fs::remove_file(&unfinished);
+        FetchError::Write { path: path.to_owned(), source }
+    })
 }
 
 /// A copy of a table.

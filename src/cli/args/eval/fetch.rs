@@ -11,7 +11,7 @@ use super::super::values::whole_number;
 
 /// What `eval fetch` takes.
 #[derive(Debug, Args)]
-pub(crate) struct FetchArgs {
+pub(crate) struct EvalFetchArgs {
     /// The benchmark, by its name in the harness.
     #[arg(value_name = "BENCHMARK", value_parser = one_of::<Benchmark>())]
     pub(crate) benchmark: Benchmark,

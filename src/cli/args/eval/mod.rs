@@ -17,7 +17,7 @@ use super::help;
 
 pub(crate) use compare::EvalCompareArgs;
 pub(crate) use context::EvalContextArgs;
-pub(crate) use fetch::FetchArgs;
+pub(crate) use fetch::EvalFetchArgs;
 pub(crate) use judge::{EvalJudgeArgs, Failures};
 pub(crate) use list::EvalListArgs;
 pub(crate) use report::EvalReportArgs;
@@ -59,5 +59,5 @@ pub(crate) enum EvalCommand {
     Report(EvalReportArgs),
     /// Download a benchmark and unpack it where the evaluation looks for it; what is there already stays.
     #[command(after_help = help::EVAL_FETCH)]
-    Fetch(FetchArgs),
+    Fetch(EvalFetchArgs),
 }

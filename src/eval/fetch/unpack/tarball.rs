@@ -93,7 +93,7 @@ pub(super) fn unpack(archive: Archive, target: &mut Target) -> Result<(), Unpack
         Ok(()) if end == [0; BLOCK_BYTES] => Ok(()),
         _ => Err(UnpackError::Damaged {
             archive: archive.name.to_owned(),
-            message: "it ends before its end: a piece is missing".to_owned(),
+            message: "it is not whole: a piece is missing".to_owned(),
         }),
     }
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::shelf::{FIRST, SECOND, Shelf, TABLE, collect, published, whole};
 use crate::support::archives::{Files, zip_of};
 use crate::support::hub::Fault;
-use crate::support::process::{PATIENCE, wait_for};
+use crate::support::process::{PATIENCE, limit_file_size, wait_for};
+use crate::support::run;
 
-const MANY: usize = 3000;
+const MANY: usize = 1500;
 
 fn many() -> Files {
     (0..MANY).map(|count| (format!("data/{count:05}.mp4"), format!("video {count}").repeat(20).into_bytes())).collect()
@@ -25,7 +26,7 @@ fn a_kill_while_unpacking_leaves_nothing_half() {
     let folder = shelf.data().join("videomme/data");
     let count = || std::fs::read_dir(&folder).map_or(0, Iterator::count);
     let mut caught = 0;
-    for least in [1, 700, 1900, 2900] {
+    for least in [1, 500, 1300] {
         let mut fetch = shelf.start(&[]);
         wait_for("some videos", PATIENCE, || count() >= least || fetch.has_ended());
         fetch.kill();
@@ -61,6 +62,21 @@ fn a_kill_while_downloading_is_gone_on_from() {
     assert_eq!(shelf.tree().keys().collect::<Vec<_>>(), [TABLE]);
     shelf.fetch(&[]).stdout_of_success();
     assert_eq!(shelf.hub.fetched(SECOND).last().unwrap().from, Some(50_000));
+    assert_eq!(shelf.tree(), whole());
+}
+
+#[test]
+fn a_full_disk_ends_it_and_the_next_run_goes_on() {
+    let shelf = Shelf::new();
+    shelf.fetch(&[]).stdout_of_success();
+    std::fs::remove_dir_all(shelf.data()).unwrap();
+    let mut full = shelf.home.command(shelf.args(&["--offline"]));
+    limit_file_size(&mut full, 50_000);
+    run(&mut full).fails_with(&["cannot write", "data/.unpacking", "hint: make room"]);
+    let tree = shelf.tree();
+    assert!(!tree.is_empty() && tree.len() < whole().len());
+    assert!(tree.iter().all(|(name, bytes)| whole().get(name) == Some(bytes)), "{:?}", tree.keys());
+    shelf.fetch(&["--offline"]).stdout_of_success();
     assert_eq!(shelf.tree(), whole());
 }
 

@@ -41,7 +41,7 @@ impl Shelf {
         self.dir.path().join("data")
     }
 
-    pub(crate) fn args<'a>(&self, extra: &[&'a str]) -> Vec<String> {
+    pub(crate) fn args(&self, extra: &[&str]) -> Vec<String> {
         let data = self.data().into_os_string().into_string().unwrap();
         let args = ["eval", "fetch", "videomme", "--data", &data];
         args.iter().chain(extra).map(|&arg| arg.to_owned()).collect::<Vec<_>>()
@@ -89,7 +89,7 @@ pub(crate) fn videos() -> Files {
     );
     let name = |row: &llava_video::eval::Row| format!("data/{}.mp4", row.text("videoID").unwrap());
     let mut files: Files = rows.unwrap().rows.iter().map(|row| (name(row), name(row).into_bytes())).collect();
-    files.insert("data/no row's.mp4".to_owned(), vec![7; 300_000]);
+    files.insert("data/no row's.mp4".to_owned(), vec![7; 120_000]);
     files
 }
 
