@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the tool at work, `make test` checks everything. Both install what is missing first.
 
-.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real check-engines check-report test-cuda bench-peers readme-media
+.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real check-engines check-report test-cuda bench-peers readme-media dist
 
 DEMO_CLIP := tests/fixtures/demo/clip1-h264.mp4
 
@@ -12,6 +12,7 @@ test: setup
 	cargo clippy --release --locked --all-targets -- -D warnings
 	cargo test --release --locked
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps
+	scripts/check-package.sh
 
 # Every clip of the fixtures read 20 times in each way, beside other work: the frames are the same each time. Takes a
 # quarter of an hour on two cores. Batches of hundreds of clips, killed and resumed, in some minutes more. Then the kernels
@@ -62,6 +63,11 @@ bench-peers: setup
 # The README's contact sheet and terminal recording, made by running the program. Needs python3, jq and npm.
 readme-media: build
 	scripts/readme-media.sh
+
+# A tarball with manual pages and completions, and with cargo-deb a `.deb`, in target/packages. FLAGS=--static makes FFmpeg a
+# part of the program; scripts/dist.sh says how.
+dist: setup
+	scripts/dist.sh $(FLAGS)
 
 # With the examples, so that dependencies get the same features as in tests and are compiled once for both.
 build: setup

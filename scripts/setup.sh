@@ -2,7 +2,7 @@
 # Makes sure that what the build needs is there: installs it on Debian and Ubuntu, says what to install elsewhere.
 set -eu
 
-rust_needed=1.95
+rust_needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' "$(dirname "$0")/../Cargo.toml")
 packages="build-essential pkg-config clang libclang-dev libavcodec-dev libavformat-dev libavutil-dev libswscale-dev"
 
 has_libraries() {
