@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the tool at work, `make test` checks everything. Both install what is missing first.
 
-.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real check-engines check-report test-cuda bench-peers readme-media dist
+.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real check-engines check-report test-cuda bench-peers dist
 
 DEMO_CLIP := tests/fixtures/demo/clip1-h264.mp4
 
@@ -61,6 +61,7 @@ bench-peers: setup
 	scripts/bench-peers/run.sh --docs docs/performance.md $(BENCH_FLAGS)
 
 # The README's contact sheet and terminal recording, made by running the program. Needs python3, jq and npm.
+.PHONY: readme-media
 readme-media: build
 	scripts/readme-media.sh
 
