@@ -1,6 +1,6 @@
 //! Layer norms and RMS norms: the CPU's kernels where they run, candle's elsewhere.
 
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Result, Tensor};
 use candle_nn::Module;
 
 use crate::checkpoint::{Error, Weights};
@@ -61,10 +61,14 @@ impl Norm {
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let Self { kind, eps, weight, placement } = self;
         if !placement.uses_kernels() {
-            return match kind {
-                Kind::Layer { bias } => candle_nn::LayerNorm::new(weight.clone(), bias.clone(), *eps).forward(x),
-                Kind::Rms => candle_nn::RmsNorm::new(weight.clone(), *eps).forward(x),
+            // candle's norms for GPUs compute in f32 and round once. Those for the CPU round in between, which f32 avoids.
+            let dtype = if placement.device.is_cpu() { DType::F32 } else { placement.dtype };
+            let [x, weight] = [x, weight].map(|tensor| tensor.to_dtype(dtype));
+            let normed = match kind {
+                Kind::Layer { bias } => candle_nn::LayerNorm::new(weight?, bias.to_dtype(dtype)?, *eps).forward(&x?),
+                Kind::Rms => candle_nn::RmsNorm::new(weight?, *eps).forward(&x?),
             };
+            return normed?.to_dtype(placement.dtype);
         }
         let (isa, eps) = (placement.isa(), *eps as f32);
         let x = x.contiguous()?;

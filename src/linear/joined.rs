@@ -1,9 +1,9 @@
 //! Linear layers of one input computed as one product: queries, keys and values; gate and up.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
 use super::packed::{Arrangement, Packed};
-use super::{Linear, Matrix, Pass, Then};
+use super::{Linear, Matrix, Pass};
 use crate::checkpoint::{Error, Weights};
 use crate::device::Placement;
 use crate::kernels::product::{Epilogue, Then as KernelThen};
@@ -116,11 +116,16 @@ impl Gated {
             Held::Stacked { layer, width } => {
                 let both = layer.forward(x, pass)?;
                 let half = |first| both.narrow(D::Minus1, first, *width);
-                half(0)?.silu()? * half(*width)?
+                silu(&half(0)?)? * half(*width)?
             }
-            Held::Two { gate, up } => gate.forward_then(x, pass, Then::Nothing)?.silu()? * up.forward(x, pass)?,
+            Held::Two { gate, up } => silu(&gate.forward(x, pass)?)? * up.forward(x, pass)?,
         }
     }
+}
+
+/// SiLU by candle, which rounds in between to the tensor's dtype.
+fn silu(x: &Tensor) -> Result<Tensor> {
+    x.to_dtype(DType::F32)?.silu()?.to_dtype(x.dtype())
 }
 
 /// Matrices of floats as one, for devices where candle multiplies; `None` where any of them is in blocks.

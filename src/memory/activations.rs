@@ -73,9 +73,9 @@ fn chunk_bytes(checkpoint: &Checkpoint, placement: &Placement, chunk_tokens: usi
         true => 0,
         false => score_copies(placement) * placement.attention_scores_bytes().min(all_scores),
     };
-    // The feed-forward part: gate, its SiLU, up, their product, and that product's result; one by the CPU's kernels.
-    let copies = if placement.uses_kernels() { 1 } else { 5 };
-    let feed_forward = copies * rows * language.intermediate_size * size;
+    // The feed-forward part: gate and up with the gate's SiLU, which is computed in f32; one result by the CPU's kernels.
+    let width_bytes = if placement.uses_kernels() { size } else { 3 * size + 2 * DType::F32.size_in_bytes() };
+    let feed_forward = width_bytes * rows * language.intermediate_size;
     let attention = scores + 8 * rows * language.hidden_size * size;
     let norms = 4 * rows * language.hidden_size * size;
     norms + diagonal_bytes(placement, rows) + attention.max(feed_forward)
