@@ -74,7 +74,7 @@ impl<'a> Run<'a> {
             "judges": self.judges,
             "figure": figure,
             "rows": self.samples.len(),
-            "missing": self.absent,
+            "not_scored": self.absent,
         })
     }
 }

@@ -69,7 +69,7 @@ fn rows_in_one_only_are_counted_and_differing_settings_named() {
     let b = results(&folder, "b.jsonl", "nextqa", &["B"; 8], &["--draw-seed", "3", "--harness", "head"]);
     let found = eval(&["compare", arg(&a), arg(&b), "--json"]).json();
     assert_eq!((&found["only_a"], &found["only_b"], &found["rows"]), (&json!(0), &json!(3), &json!(5)));
-    assert_eq!((&found["a"]["missing"], &found["b"]["missing"]), (&json!(3), &json!(0)));
+    assert_eq!((&found["a"]["not_scored"], &found["b"]["not_scored"]), (&json!(3), &json!(0)));
     assert_eq!(found["differing"], json!({ "harness": ["2024-09", "head"], "draw_seed": [null, 3] }));
     let run = eval(&["compare", arg(&a), arg(&b)]);
     assert!(run.stdout.contains("scored in A only: 0 rows; in B only: 3 rows"), "{run:?}");
