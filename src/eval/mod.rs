@@ -16,6 +16,7 @@ pub mod predictions;
 pub mod protocol;
 pub mod python;
 pub mod python_json;
+pub mod report;
 pub mod results;
 pub mod run;
 pub mod score;
