@@ -159,6 +159,13 @@ pub(super) const EVAL_JUDGE: &str = concat!(
     with_exit_codes!()
 );
 
+pub(super) const EVAL_REPORT: &str = with_exit_codes!(
+    r#"
+  llava-video eval report videomme.jsonl -o report.html
+  llava-video eval report results/*.jsonl -o report.html -o report.md
+  llava-video eval report mlvu-docs.jsonl mlvu-train.jsonl -o mlvu.html"#
+);
+
 pub(super) const CACHE: &str = with_exit_codes!(
     r#"
   llava-video cache info
@@ -190,7 +197,7 @@ mod tests {
     #[test]
     fn every_example_is_a_command_that_parses() {
         let mut count = 0;
-        let eval = [EVAL, EVAL_LIST, EVAL_CONTEXT, EVAL_SCORE, EVAL_COMPARE, EVAL_JUDGE];
+        let eval = [EVAL, EVAL_LIST, EVAL_CONTEXT, EVAL_SCORE, EVAL_COMPARE, EVAL_JUDGE, EVAL_REPORT];
         let others = [PROGRAM, ASK, CHAT, BATCH, WORKER, FRAMES, PROBE, SCORE, BENCH, CACHE];
         for help in eval.into_iter().chain(others) {
             for line in help.lines().filter(|line| line.starts_with("  ")) {

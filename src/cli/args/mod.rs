@@ -37,8 +37,8 @@ pub(crate) use cache::{CacheCommand, CacheInfoArgs, KeepArgs};
 pub(crate) use chat::ChatArgs;
 pub(crate) use clip::{ClipArgs, FrameArgs};
 pub(crate) use eval::{
-    EvalArgs, EvalCommand, EvalCompareArgs, EvalContextArgs, EvalJudgeArgs, EvalListArgs, EvalRunArgs, EvalScoreArgs,
-    Failures, RowsArgs,
+    EvalArgs, EvalCommand, EvalCompareArgs, EvalContextArgs, EvalJudgeArgs, EvalListArgs, EvalReportArgs, EvalRunArgs,
+    EvalScoreArgs, Failures, RowsArgs,
 };
 pub(crate) use model::{InfoArgs, ListArgs, ModelCommand, ModelQuantizeArgs, PullArgs, RmArgs, VerifyArgs};
 pub(crate) use named::{time_instruction, time_instruction_name};

@@ -6,6 +6,7 @@ mod figures;
 mod judge;
 mod list;
 mod records;
+mod report;
 mod rows;
 mod run;
 mod score;
@@ -23,6 +24,7 @@ pub(crate) fn run(args: &EvalArgs, printer: &mut Printer) -> Result<Exit> {
         (Some(EvalCommand::Score(args)), _) => score::run(args, printer),
         (Some(EvalCommand::Compare(args)), _) => compare::run(args, printer),
         (Some(EvalCommand::Judge(args)), _) => judge::run(args, printer),
+        (Some(EvalCommand::Report(args)), _) => report::run(args, printer),
         (None, Some(args)) => run::run(args, printer),
         (None, None) => Err(UsageError("eval needs --data and --output, or a command".to_owned()).into()),
     }

@@ -4,6 +4,7 @@ mod compare;
 mod context;
 mod judge;
 mod list;
+mod report;
 mod rows;
 mod run;
 mod score;
@@ -16,6 +17,7 @@ pub(crate) use compare::EvalCompareArgs;
 pub(crate) use context::EvalContextArgs;
 pub(crate) use judge::{EvalJudgeArgs, Failures};
 pub(crate) use list::EvalListArgs;
+pub(crate) use report::EvalReportArgs;
 pub(crate) use rows::RowsArgs;
 pub(crate) use run::EvalRunArgs;
 pub(crate) use score::EvalScoreArgs;
@@ -49,4 +51,7 @@ pub(crate) enum EvalCommand {
     /// Have a language model judge the answers of a run, as the benchmarks of open questions want it.
     #[command(after_help = help::EVAL_JUDGE)]
     Judge(EvalJudgeArgs),
+    /// Write a report of results as one HTML page or as Markdown: tables, intervals, settings, what is missing.
+    #[command(after_help = help::EVAL_REPORT)]
+    Report(EvalReportArgs),
 }
