@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the tool at work, `make test` checks everything. Both install what is missing first.
 
-.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real check-engines test-cuda bench-peers
+.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real check-engines check-report test-cuda bench-peers
 
 DEMO_CLIP := tests/fixtures/demo/clip1-h264.mp4
 
@@ -15,7 +15,7 @@ test: setup
 
 # Every clip of the fixtures read 20 times in each way, beside other work: the frames are the same each time. Takes a
 # quarter of an hour on two cores. Batches of hundreds of clips, killed and resumed, in some minutes more. Then the kernels
-# under the address sanitizer, and the engines.
+# under the address sanitizer, reports in a browser, and the engines.
 test-long: setup
 	cargo test --release --locked --test suite -- --ignored --exact --nocapture \
 		video::steady::every_clip_reads_the_same_each_time
@@ -26,6 +26,7 @@ test-long: setup
 		batch::many::eight_claiming_processes_of_which_three_are_killed_for_good \
 		batch::memory::the_peak_after_a_thousand_clips_is_that_after_a_hundred
 	scripts/sanitize-kernels.sh
+	$(MAKE) check-report
 	$(MAKE) check-engines
 
 # The examples of examples/cluster under bash, GNU parallel, Slurm, Ray and a played Kubernetes, each with a process killed
@@ -33,6 +34,10 @@ test-long: setup
 # ENGINE="--only slurm" takes one.
 check-engines: build
 	scripts/check-engines.sh $(ENGINE)
+
+# Reports of `eval report` in headless Chromium: light, dark, on a phone and on paper. Pictures in target/tmp/check-report.
+check-report: setup
+	scripts/check-report.sh
 
 # The cuda and flash-attn features, type-checked without a CUDA toolkit.
 check-cuda: setup

@@ -10,5 +10,6 @@ mod eval;
 mod house;
 mod hub;
 mod model;
+mod report;
 mod support;
 mod video;
