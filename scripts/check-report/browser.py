@@ -159,6 +159,8 @@ def colours(png):
 
 def main():
     page, out = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
+    if not page.is_file():
+        sys.exit(f"there is no page {page}")
     out.mkdir(parents=True, exist_ok=True)
     faults = []
     with tempfile.TemporaryDirectory() as profile:

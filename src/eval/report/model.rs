@@ -120,7 +120,10 @@ impl Report {
 
     /// How to read it, a paragraph each.
     pub(super) fn reading(&self) -> Vec<&'static str> {
-        let mut reading = vec![words::INTERVALS, words::READING];
+        let mut reading = vec![words::INTERVALS];
+        if self.has_card() {
+            reading.push(words::READING);
+        }
         if self.runs.iter().any(|run| run.table.drawn.0 > 0) {
             reading.push(words::DRAWS);
         }
@@ -202,9 +205,10 @@ impl Run {
         let missing = self.table.absent.len() + self.unseen;
         if missing > 0 {
             let rows = if missing == 1 { "1 row is" } else { &format!("{} rows are", count(missing)) };
-            remarks.push(format!("Partial: {rows} in no figure, and the card's number is of all rows."));
+            let card = if self.table.card.is_some() { ", and the card's number is of all rows" } else { "" };
+            remarks.push(format!("Partial: {rows} in no figure{card}."));
         }
-        if self.scoring == Scoring::Logprob {
+        if self.scoring == Scoring::Logprob && self.benchmark.is_some() {
             remarks.push(words::LOGPROB.to_owned());
         }
         if self.unscored > 0 {

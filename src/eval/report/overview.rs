@@ -38,10 +38,11 @@ pub(super) fn groups(report: &Report) -> Vec<Group<'_>> {
         let rows: Vec<Row<'_>> = kinds.flat_map(|kind| rows(report, kind)).collect();
         Group { title, axis: Axis::around(rows.iter().flat_map(Row::values), end), rows }
     };
-    vec![group(words::ACCURACY, 100.0), group(words::POINTS, 5.0)]
+    let groups = [group(words::ACCURACY, 100.0), group(words::POINTS, 5.0)];
+    groups.into_iter().filter(|group| !group.rows.is_empty()).collect()
 }
 
-/// A row for each run of a benchmark; one without a run where the card has a number.
+/// A row for each run of a benchmark; one without a run where the card has a number and stands beside others.
 fn rows(report: &Report, benchmark: Option<Benchmark>) -> Vec<Row<'_>> {
     let runs = report.runs.iter().enumerate().filter(|(_, run)| run.benchmark == benchmark);
     let rows: Vec<_> = runs
@@ -53,7 +54,7 @@ fn rows(report: &Report, benchmark: Option<Benchmark>) -> Vec<Row<'_>> {
         })
         .collect();
     let card = benchmark.and_then(|benchmark| facts(benchmark).card_score);
-    match rows.is_empty() && card.is_some() {
+    match rows.is_empty() && card.is_some() && report.has_card() {
         true => vec![Row { title: words::title(benchmark).to_owned(), benchmark, card, ours: None }],
         false => rows,
     }
@@ -112,6 +113,11 @@ impl Report {
             counts.missing += run.table.absent.len() + run.unseen;
         }
         counts
+    }
+
+    /// Whether anything here has a number on the card; people's own questions have none.
+    pub(super) fn has_card(&self) -> bool {
+        self.runs.iter().any(|run| run.table.card.is_some())
     }
 
     /// Whether a benchmark here is not whole.

@@ -274,6 +274,18 @@ fn the_card_stands_beside_what_was_not_run() {
     assert_eq!(report.runs[0].standing(), Standing::Level);
 }
 
+#[test]
+fn own_questions_stand_without_the_card() {
+    let own = |row: usize| record(row, &[("/id", json!(format!("own/{row}"))), ("/eval/benchmark", Value::Null)]);
+    let report = Files::of(&[&[own(0), own(1)]]).report();
+    let text = to_markdown(&report);
+    assert!(
+        text.contains("## Own questions (partial)") && text.contains("Partial: 4 rows are in no figure."),
+        "{text}"
+    );
+    assert!(!text.contains("Beside the model card") && !html(&report).contains("Benchmarks of the card"), "{text}");
+}
+
 /// Nothing but anchors and one icon, which is data.
 #[test]
 fn the_page_refers_to_nothing_outside() {

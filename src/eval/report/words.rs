@@ -7,6 +7,11 @@ use crate::eval::interval::{Estimate, Interval};
 use crate::eval::score::Absence;
 use crate::eval::{Benchmark, Split};
 
+/// The heading over all runs.
+pub(super) fn overview(has_card: bool) -> &'static str {
+    if has_card { "Beside the model card" } else { "All runs" }
+}
+
 /// A benchmark as its publishers write it; people's own questions have none.
 pub(super) fn title(benchmark: Option<Benchmark>) -> &'static str {
     match benchmark {

@@ -64,10 +64,12 @@ fn tiles(report: &Report) -> Markup {
     let counts = report.counts();
     markup! {
         dl.tiles {
-            div { dt { "Benchmarks of the card" } dd { (counts.benchmarks) small { " of 10" } } }
-            div {
-                dt { "Card inside our interval" }
-                dd { (counts.level) small { " of " (counts.compared) } }
+            @if report.has_card() {
+                div { dt { "Benchmarks of the card" } dd { (counts.benchmarks) small { " of 10" } } }
+                div {
+                    dt { "Card inside our interval" }
+                    dd { (counts.level) small { " of " (counts.compared) } }
+                }
             }
             div { dt { "Rows in the figures" } dd { (count(counts.rows)) } }
             div.warn[counts.missing > 0] { dt { "Rows missing" } dd { (count(counts.missing)) } }
@@ -112,7 +114,7 @@ fn legend(has_whole: bool, has_card: bool) -> Markup {
         p.legend {
             span { (strip::key_ours()) "ours, with its 95 % interval" }
             @if has_card { span { (strip::key_card()) "the model card" } }
-            @if has_whole { span { (strip::key_whole()) "the whole benchmark" } }
+            @if has_whole { span { (strip::key_whole()) "all rows" } }
         }
     }
 }

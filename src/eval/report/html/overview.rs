@@ -13,8 +13,8 @@ use super::{anchor, legend, notes, standing};
 pub(super) fn overview(report: &Report) -> Markup {
     html! {
         section #overview {
-            h2 { "Beside the model card" }
-            p.lead { (words::CARD) }
+            h2 { (words::overview(report.has_card())) }
+            @if report.has_card() { p.lead { (words::CARD) } }
             table.overview {
                 @for group in groups(report) {
                     tbody {
@@ -31,8 +31,8 @@ pub(super) fn overview(report: &Report) -> Markup {
                     }
                 }
             }
-            (legend(false, true))
-            p.small { (words::READING) }
+            (legend(false, report.has_card()))
+            @if report.has_card() { p.small { (words::READING) } }
             @if report.runs.iter().any(Run::is_judged) { (notes(&[words::DRIFT.to_owned()])) }
         }
     }

@@ -54,8 +54,10 @@ impl Page {
 }
 
 fn overview(page: &mut Page, report: &Report) {
-    page.paragraph("## Beside the model card");
-    page.paragraph(words::CARD);
+    page.paragraph(&format!("## {}", words::overview(report.has_card())));
+    if report.has_card() {
+        page.paragraph(words::CARD);
+    }
     for group in groups(report) {
         page.paragraph(&format!("### {}", group.title));
         page.paragraph(&table(
@@ -65,7 +67,9 @@ fn overview(page: &mut Page, report: &Report) {
         page.paragraph(&plot::plot(&group));
     }
     page.paragraph(plot::LEGEND);
-    page.paragraph(words::READING);
+    if report.has_card() {
+        page.paragraph(words::READING);
+    }
     if report.runs.iter().any(Run::is_judged) {
         page.paragraph(&format!("> {}", words::DRIFT));
     }
