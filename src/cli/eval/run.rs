@@ -213,7 +213,9 @@ fn figures(
 ) -> Result<()> {
     let read = match results::read(&args.output, Some(&run.digest)) {
         Ok(read) => read.records,
+        // Nothing was left for this process.
         Err(results::ResultsError::Empty { .. }) => Vec::new(),
+        Err(results::ResultsError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Vec::new(),
         Err(error) => return Err(error.into()),
     };
     let mut by_id: HashMap<String, ResultRecord> = read.into_iter().map(|record| (record.id.clone(), record)).collect();

@@ -263,6 +263,8 @@ fn check_evaluations(schema: &mut Schema, dir: &Path, clip: &str) {
     for (name, args) in &runs {
         eval(name, 0, args);
     }
+    let (_, nextqa) = &runs[1];
+    eval("share.jsonl", 0, &[nextqa.as_slice(), &["--shard", "0/1"]].concat());
 }
 
 /// The commands of `eval` that need no model.
