@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the tool at work, `make test` checks everything. Both install what is missing first.
 
-.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real check-engines check-report test-cuda bench-peers dist
+.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real check-engines check-report test-cuda bench-peers dist startup
 
 DEMO_CLIP := tests/fixtures/demo/clip1-h264.mp4
 
@@ -69,6 +69,10 @@ readme-media: build
 # part of the program; scripts/dist.sh says how.
 dist: setup
 	scripts/dist.sh $(FLAGS)
+
+# How long the program takes to do little; fails where that is too long. NOISE=2 on a busy machine.
+startup: setup
+	LLAVA_VIDEO_STARTUP_NOISE=$${NOISE:-1} cargo bench --locked --bench startup
 
 # With the examples, so that dependencies get the same features as in tests and are compiled once for both.
 build: setup

@@ -7,8 +7,8 @@ use image::RgbImage;
 use llava_video::engine::PlannedClip;
 use llava_video::video::Frame;
 use llava_video::video::isolated::View;
+use ring::digest::{SHA256, digest};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::args::FramesArgs;
 use super::exit::{Exit, UsageError};
@@ -124,7 +124,7 @@ fn describe(frame: &Frame) -> FrameFacts {
         width: frame.width,
         height: frame.height,
         rgb_mean: sums.map(|sum| (sum as f64 / pixels * 1e4).round() / 1e4),
-        sha256: Sha256::digest(&frame.rgb).iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: digest(&SHA256, &frame.rgb).as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
         path: None,
     }
 }
