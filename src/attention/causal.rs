@@ -6,7 +6,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 
 use super::softmax::Visible;
-use super::{scaled, weighted_sum};
+use super::weighted_sum;
 use crate::device::Placement;
 
 /// How the query rows of one chunk are cut into blocks; the same for every layer.
@@ -72,7 +72,7 @@ impl CausalBlocks {
         let (heads, rows, head_dim) = q.dims3()?;
         let kv_heads = k.dim(0)?;
         let group = heads / kv_heads;
-        let q = scaled(q)?.reshape((kv_heads, group, rows, head_dim))?;
+        let q = q.reshape((kv_heads, group, rows, head_dim))?;
         let attend_block = |block: &Block| {
             let &Block { first_row, rows, visible } = block;
             let q = q.narrow(2, first_row, rows)?.reshape((kv_heads, group * rows, head_dim))?;

@@ -94,7 +94,7 @@ impl Linear {
     pub(crate) fn forward_then(&self, x: &Tensor, pass: Pass, then: Then<'_>) -> Result<Tensor> {
         match self.weight.storage() {
             Storage::Packed(packed) => self.packed(packed, x, pass, then),
-            Storage::Floats(_) | Storage::Gpu(_) => after(then, self.plain(x)?),
+            Storage::Floats(_) | Storage::Gpu(_) => after(self.plain(x)?, self.bias.as_ref(), then),
         }
     }
 
@@ -113,7 +113,7 @@ impl Linear {
         };
         if !placement.uses_kernels() {
             // Blocks under candle's own arithmetic.
-            return after(then, with_bias(KernelThen::Nothing)?.to_dtype(placement.dtype)?);
+            return after(with_bias(KernelThen::Nothing)?.to_dtype(placement.dtype)?, None, then);
         }
         match then {
             // A head may have fewer rows than the table that it shares.
@@ -124,26 +124,22 @@ impl Linear {
         }
     }
 
-    /// By candle.
+    /// By candle, without the bias.
     fn plain(&self, x: &Tensor) -> Result<Tensor> {
-        let product = match self.weight.storage() {
+        match self.weight.storage() {
             Storage::Gpu(tensor) => {
                 let mut shape = x.dims().to_vec();
                 let width = shape.pop().unwrap_or(1);
                 let flat = x.reshape((x.elem_count() / width, width))?.contiguous()?;
                 shape.push(self.weight.rows());
-                gpu_product(tensor, self.weight.rows(), &flat)?.reshape(shape)?
+                gpu_product(tensor, self.weight.rows(), &flat)?.reshape(shape)
             }
             _ => {
                 let Some(floats) = self.weight.floats() else {
                     candle_core::bail!("weights in panels are not candle's")
                 };
-                candle_nn::Module::forward(&candle_nn::Linear::new(floats?, None), x)?
+                candle_nn::Module::forward(&candle_nn::Linear::new(floats?, None), x)
             }
-        };
-        match &self.bias {
-            Some(bias) => product.broadcast_add(bias),
-            None => Ok(product),
         }
     }
 }
@@ -160,14 +156,27 @@ pub(crate) fn of_zeros(rows: usize, columns: usize, placement: &Placement) -> Re
     Ok(Linear::new(weight, None))
 }
 
-/// What follows a product, by candle.
-fn after(then: Then<'_>, product: Tensor) -> Result<Tensor> {
-    match then {
-        Then::Nothing => Ok(product),
-        // `Tensor::gelu` is the approximation. Both round in between to the tensor's dtype, so that bf16 would lose most
-        // of the small values.
-        Then::GeluTanh => product.to_dtype(DType::F32)?.gelu()?.to_dtype(product.dtype()),
-        Then::GeluErf => product.to_dtype(DType::F32)?.gelu_erf()?.to_dtype(product.dtype()),
-        Then::Add(other) => other + product,
+/// The bias, and what follows it, by candle. Several steps are computed in f32 and rounded once: GELU itself rounds in
+/// between to the tensor's dtype, of which bf16 would lose most of the small values.
+fn after(product: Tensor, bias: Option<&Tensor>, then: Then<'_>) -> Result<Tensor> {
+    let dtype = product.dtype();
+    match (bias, then) {
+        (None, Then::Nothing) => return Ok(product),
+        (Some(bias), Then::Nothing) => return product.broadcast_add(bias),
+        (None, Then::Add(other)) => return other + product,
+        _ => {}
     }
+    let mut wide = product.to_dtype(DType::F32)?;
+    drop(product);
+    if let Some(bias) = bias {
+        wide = wide.broadcast_add(&bias.to_dtype(DType::F32)?)?;
+    }
+    wide = match then {
+        Then::Nothing => wide,
+        // `Tensor::gelu` is the approximation.
+        Then::GeluTanh => wide.gelu()?,
+        Then::GeluErf => wide.gelu_erf()?,
+        Then::Add(other) => (other.to_dtype(DType::F32)? + wide)?,
+    };
+    wide.to_dtype(dtype)
 }

@@ -34,7 +34,7 @@ pub(crate) fn run(args: &EvalReportArgs, printer: &mut Printer) -> Result<Exit> 
         printer.warning(&format!("{}: the last record is torn and left out", file.name));
     }
     for (output, format) in args.output.iter().zip(formats) {
-        write(output, &text(&report, format)).with_context(|| format!("cannot write {}", output.display()))?;
+        write(output, &text(&report, format)).with_context(|| format!("cannot write `{}`", output.display()))?;
         printer.note(&format!("{} in {}", counted(report.runs.len(), "run"), output.display()));
     }
     Ok(Exit::Done)

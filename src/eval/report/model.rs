@@ -213,20 +213,22 @@ impl Run {
         }
         if self.unscored > 0 {
             let rows = counted(self.unscored, "answer");
-            remarks.push(format!("{rows} that only the publisher's server can score: submit them to it."));
+            remarks.push(format!("Only the publisher's server can score {rows} here; submit them there."));
         }
         if self.table.drawn.0 > 0 {
             remarks.push(words::drawn(self.table.drawn, self.drawn_points()));
         }
         if self.undrawn > 0 {
             let answers = counted(self.undrawn, "answer");
-            remarks.push(format!("{answers} that the harness would draw at random: wrong here, as nobody drew."));
+            remarks.push(format!(
+                "Counted as wrong: {answers} that the harness would draw at random; this run draws none."
+            ));
         }
         if self.is_judged() {
             remarks.extend(self.judges.iter().map(words::judge));
             if self.by_failure > 0 {
                 let verdicts = counted(self.by_failure, "verdict");
-                remarks.push(format!("{verdicts} by no judge: what the harness makes of a judge that fails."));
+                remarks.push(format!("No judge gave {verdicts}: the harness has them where its judge fails."));
             }
             if self.judges.len() > 1 {
                 remarks.push("Several judges are mixed in this figure.".to_owned());

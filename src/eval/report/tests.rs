@@ -129,7 +129,7 @@ fn runs_of_one_benchmark_stay_apart_and_are_compared() {
     assert!(pair.settings.iter().all(|(name, ..)| name != "model"));
     let found = pair.comparison.as_ref().unwrap();
     assert_eq!((found.gained, found.lost, found.same), (3, 0, 3));
-    let words = "Over the 6 rows that both have, this run is +50.0 apart";
+    let words = "Over the 6 rows that both runs have, this one differs by +50.0";
     assert!(html(&report).contains(words) && to_markdown(&report).contains(words));
 }
 
@@ -234,7 +234,7 @@ fn judges_are_named_with_their_days() {
     let report = Files::of(&[&records]).report();
     for text in [html(&report), to_markdown(&report)] {
         assert!(text.contains("Judged by j1 from 2026-11-01 to 2026-11-02: 2 verdicts"), "{text}");
-        assert!(text.contains("1 verdict by no judge"), "{text}");
+        assert!(text.contains("No judge gave 1 verdict"), "{text}");
         assert!(text.contains("not comparable across judges"));
     }
     assert_eq!(report.runs[0].decimals(), 2);
@@ -259,8 +259,11 @@ fn draws_have_their_share() {
     lucky["eval"]["drawn"] = json!("A");
     let report = Files::of(&[&[lucky, drawn(1), record(2, &[]), record(3, &[])]]).report();
     let text = to_markdown(&report);
-    assert!(text.contains("1 answer drawn at random, 1 of them right by that: 25.0 points of the figure"), "{text}");
-    assert!(text.contains("1 answer that the harness would draw at random"), "{text}");
+    assert!(
+        text.contains("Drawn at random: 1 answer, of which 1 happen to be right; that is 25.0 points of the figure"),
+        "{text}"
+    );
+    assert!(text.contains("Counted as wrong: 1 answer that the harness would draw at random"), "{text}");
 }
 
 #[test]

@@ -44,7 +44,7 @@ pub(super) fn dimension(benchmark: Option<Benchmark>, dimension: &str) -> String
         (Some(Benchmark::MvBench), "part") => "By task".to_owned(),
         (Some(Benchmark::VideoChatGpt), "part") => "By side that is judged".to_owned(),
         (_, "duration") => "By length of clip".to_owned(),
-        (_, "duration group") => "By length of clip, at most so many seconds".to_owned(),
+        (_, "duration group") => "By length of clip (up to so many seconds)".to_owned(),
         (_, other) => format!("By {}", visible(other)),
     }
 }
@@ -74,9 +74,9 @@ pub(super) fn estimate(estimate: Option<&Estimate>, decimals: usize) -> String {
 /// How many answers were drawn, and what that adds.
 pub(super) fn drawn((drawn, right): (usize, usize), points: Option<f64>) -> String {
     let answers = counted(drawn, "answer");
-    let by_luck = format!("{answers} drawn at random, {} of them right by that", count(right));
+    let by_luck = format!("Drawn at random: {answers}, of which {} happen to be right", count(right));
     match points {
-        Some(points) => format!("{by_luck}: {} points of the figure.", number(points, 1)),
+        Some(points) => format!("{by_luck}; that is {} points of the figure.", number(points, 1)),
         None => format!("{by_luck}."),
     }
 }
@@ -109,7 +109,7 @@ pub(super) fn comparison(found: &Result<Comparison, CompareError>, decimals: usi
         alone => format!(" {} in one of the runs only.", counted(alone, "row")),
     };
     format!(
-        "Over the {} that both have, this run is {} apart, {interval}: better in {}, worse in {}, the same in {}.{alone}",
+        "Over the {} that both runs have, this one differs by {}, {interval}: better in {}, worse in {}, the same in {}.{alone}",
         counted(difference.rows, "row"),
         signed(difference.mean, decimals),
         count(*gained),

@@ -125,7 +125,7 @@ fn two_runs_of_a_benchmark_stand_beside_each_other() {
     let markdown = text(&markdown);
     assert!(markdown.contains("## VideoMME, run 1 (partial)") && markdown.contains("## VideoMME, run 2 (partial)"));
     assert!(markdown.contains("### Beside VideoMME, run 1") && markdown.contains("| frames | 110 | 64 |"));
-    assert!(markdown.contains("Over the 300 rows that both have, this run is \u{2212}"), "{markdown}");
+    assert!(markdown.contains("Over the 300 rows that both runs have, this one differs by \u{2212}"), "{markdown}");
 }
 
 #[test]
