@@ -1,6 +1,6 @@
 #!/bin/sh
 # Packs the crate, and builds and runs the program from what was packed, so that nothing is missing of it.
-# usage: scripts/check-package.sh   (what is built of dependencies is used: a minute after `make test`)
+# usage: scripts/check-package.sh   (after `make test` no dependency is compiled again)
 set -eu
 cd "$(dirname "$0")/.."
 
