@@ -6,7 +6,7 @@ use super::record::{Eval, ResultRecord, kind};
 use crate::batch::Status;
 use crate::eval::list::{facts, part_rows};
 use crate::eval::score::{Absence, Absent, Averaging, Sample, Table, averaging, judged_samples, scale, table};
-use crate::eval::{Benchmark, Split, judge};
+use crate::eval::{Benchmark, Split, data, judge};
 
 /// What the records of a run come to, row by row.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -29,10 +29,16 @@ impl Outcome {
             Some(benchmark) => averaging(benchmark, common.harness.unwrap_or_default(), common.split),
             None => Averaging::Rows,
         };
-        let card = common.benchmark.filter(|_| common.split == Split::Card);
-        let card = card.and_then(|benchmark| facts(benchmark).card_score);
+        let is_cards = |&benchmark: &Benchmark| common.split == Split::Card && is_of_all_parts(common, benchmark);
+        let card = common.benchmark.filter(is_cards).and_then(|benchmark| facts(benchmark).card_score);
         table(&samples, absent, &averaging, common.benchmark.map_or(100.0, scale), card, drawn)
     }
+}
+
+/// Whether a run is about all parts, as the card's number is; it is where it does not say which.
+fn is_of_all_parts(common: &Eval, benchmark: Benchmark) -> bool {
+    let parts = common.settings.get("parts").and_then(|parts| parts.as_array()).map_or(0, Vec::len);
+    parts == 0 || parts >= data::parts(benchmark).len()
 }
 
 /// The table over records of one run. Rows without a record are in it as absent.
@@ -159,9 +165,12 @@ mod tests {
     #[test]
     fn a_part_without_a_record_is_missing_as_a_whole() {
         let of = |part: &str| json!({ "benchmark": "mvbench", "part": part, "rows": 1, "settings": { "parts": ["moving_count", "state_change"] } });
-        let found = outcome(&[record(0, of("moving_count"))]);
+        let records = [record(0, of("moving_count"))];
+        let found = outcome(&records);
         assert_eq!((found.samples.len(), found.absent.len()), (1, 200));
         assert!(found.absent.iter().all(|absent| absent.part.as_deref() == Some("state_change")));
+        // Two of twenty parts do not stand beside the card's number.
+        assert_eq!((figures(&records).card, figures(&[record(0, json!({}))]).card), (None, Some(63.2)));
     }
 
     #[test]

@@ -26,14 +26,16 @@ fn parts_are_averaged_and_those_without_data_named() {
     // One part by itself is whole, and goes on with the same records.
     let run = desk.eval(&[&args[..], &["--part", "moving_count"]].concat());
     ends_with(&run, 0);
-    assert_eq!((&object(&run)["rows"], &object(&run)["score"].is_number()), (&2.into(), &true));
+    let found = object(&run);
+    assert_eq!((&found["rows"], found["score"].is_number(), &found["card"]), (&2.into(), true, &Value::Null));
     refused(&desk.eval(&[&args[..], &["--part", "moving"]].concat()), 2, &["mvbench has no part `moving`"]);
 }
 
 #[test]
 fn frames_of_a_folder_are_always_the_whole_number() {
     let (desk, data) = (Desk::new(), data("mvbench"));
-    let args = ["mvbench", "--data", arg(&data), "--part", "episodic_reasoning", "--protocol", "docs", "--json"];
+    let args =
+        ["mvbench", "--data", arg(&data), "--part", "episodic_reasoning", "--protocol", "docs", "-n", "4", "--json"];
     ends_with(&desk.eval(&args), 3);
     for record in desk.records().values() {
         let message = record["error"]["message"].as_str().unwrap();
@@ -44,8 +46,7 @@ fn frames_of_a_folder_are_always_the_whole_number() {
             std::fs::copy(fixtures().join("pictures/g2.png"), folder.join(format!("{index:05}.png"))).unwrap();
         }
     }
-    let run = desk.eval(&[&args[..], &["-n", "4"]].concat());
-    ends_with(&run, 0);
+    ends_with(&desk.eval(&args), 0);
     for record in desk.records().values() {
         let times: Vec<f64> =
             record["frames"].as_array().unwrap().iter().map(|frame| frame["time_secs"].as_f64().unwrap()).collect();
