@@ -33,7 +33,7 @@ fn what_the_demo_model_knows_is_scored_as_right() {
     let found = object(&run);
     assert_eq!((&found["benchmark"], &found["rows"], &found["card"]), (&Value::Null, &21.into(), &Value::Null));
     let right = desk.records().values().filter(|record| record["eval"]["is_correct"] == true).count();
-    assert!(right >= 18 && right <= 20, "{right}: {run:?}");
+    assert!((18..=20).contains(&right), "{right}: {run:?}");
     assert!((found["score"].as_f64().unwrap() - 100.0 * right as f64 / 21.0).abs() < 1e-9);
     let groups = found["categories"].as_array().unwrap();
     assert!(groups.iter().any(|group| group["name"] == "color" && group["rows"].as_u64().unwrap() > 2), "{groups:?}");

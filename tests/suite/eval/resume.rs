@@ -79,7 +79,7 @@ fn shares_make_up_the_whole() {
         assert!(run.stdout.contains(&format!("nextqa, share {share}: ")) && run.stdout.contains("no score of a share"));
         // The questions about one video stay together.
         let records = desk.0.records(&output);
-        assert!(records.len() % 2 == 0 && (2..ROWS).contains(&records.len()), "{}", records.len());
+        assert!(records.len().is_multiple_of(2) && (2..ROWS).contains(&records.len()), "{}", records.len());
     }
     ends_with(&desk.0.merge(&["share-0.jsonl", "share-1.jsonl", "-o", "out.jsonl"]), 0);
     let evals = |desk: &Desk| -> Value {

@@ -97,7 +97,7 @@ fn archives_are_let_go_of_when_that_is_asked_for() {
 #[test]
 fn two_at_once_do_not_write_to_one_folder() {
     let shelf = Shelf::new();
-    shelf.hub.always(FIRST, Fault::Hold(1000));
+    shelf.hub.always(FIRST, Fault::Hold(10));
     let first = shelf.start(&[]);
     wait_for("the first archive", PATIENCE, || shelf.hub.sent(FIRST) > 0);
     shelf.fetch(&[]).fails_with(&["another process is fetching to", shelf.data().to_str().unwrap()]);
