@@ -244,8 +244,8 @@ impl Error {
             }
             Self::NotFound { .. } => "check the spelling of owner, name and revision: `owner/name[@revision]`",
             Self::Unreachable { connected: false, .. } => {
-                "check the network connection and HTTPS_PROXY; without a network, `--model demo` or a directory \
-                 (`--model DIR`) can be asked"
+                "check the network connection and HTTPS_PROXY; without a network, use `--model demo`, or a \
+                 directory with `--model DIR`"
             }
             Self::Unreachable { .. } | Self::RateLimited { .. } => {
                 "run the same command again later: it goes on where it stopped; HF_ENDPOINT names another server"

@@ -70,8 +70,7 @@ pub(crate) fn inputs(
     }
     let found = find(&args.inputs, args.recursive).map_err(refused)?;
     if found.left_aside > 0 {
-        printer
-            .note(&format!("{} that are not videos by their names are left aside", counted(found.left_aside, "file")));
+        printer.note(&format!("not named like videos, and left aside: {}", counted(found.left_aside, "file")));
     }
     if found.repeated > 0 {
         printer.note(&format!("named more than once, and answered once: {}", counted(found.repeated, "clip")));

@@ -59,7 +59,7 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
 }
 
 fn kernels(facts: &Facts) -> String {
-    let name = format!("{}, f32 and {}", facts.kernels, facts.auto_dtype);
+    let name = format!("{}; `--dtype auto` computes in {}", facts.kernels, facts.auto_dtype);
     match facts.failed_kernels.as_slice() {
         [] => name,
         failed => format!("{name}; wrong numbers from {}", failed.join(", ")),
