@@ -12,10 +12,11 @@ test: setup
 	cargo clippy --release --locked --all-targets -- -D warnings
 	cargo test --release --locked
 	RUSTDOCFLAGS='-D warnings' cargo doc --release --locked --no-deps
+	scripts/check-package.sh
 
 # Every clip of the fixtures read 20 times in each way, beside other work: the frames are the same each time. Takes a
 # quarter of an hour on two cores. Batches of hundreds of clips, killed and resumed, in some minutes more. Then the kernels
-# under the address sanitizer, reports in a browser, the packed crate built from itself, and the engines.
+# under the address sanitizer, reports in a browser, and the engines.
 test-long: setup
 	cargo test --release --locked --test suite -- --ignored --exact --nocapture \
 		video::steady::every_clip_reads_the_same_each_time
@@ -26,7 +27,6 @@ test-long: setup
 		batch::many::eight_claiming_processes_of_which_three_are_killed_for_good \
 		batch::memory::the_peak_after_a_thousand_clips_is_that_after_a_hundred
 	scripts/sanitize-kernels.sh
-	scripts/check-package.sh
 	$(MAKE) check-report
 	$(MAKE) check-engines
 
