@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::digest::Digest;
+use super::kind::RepoKind;
 use super::known::likely_meant;
-use super::name::RepoKind;
 use crate::checkpoint;
 use crate::disk::{NoSpace, is_full};
 use crate::interrupt::Interrupted;

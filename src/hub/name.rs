@@ -1,28 +1,11 @@
 //! A repository of the hub with a revision, from how it is named or where its page is.
 
 use super::error::Error;
+use super::kind::RepoKind;
 use super::known::DEFAULT_MODEL;
 
 /// The revision that is used when none is named.
 const DEFAULT_REVISION: &str = "main";
-
-/// What a repository holds; each kind has its own part of the hub and of the cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RepoKind {
-    /// A checkpoint.
-    Model,
-    /// Data.
-    Dataset,
-}
-
-impl std::fmt::Display for RepoKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Model => "model",
-            Self::Dataset => "dataset",
-        })
-    }
-}
 
 /// A repository of the hub at a revision: a branch, a tag or a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]

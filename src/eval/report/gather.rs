@@ -4,9 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
+use super::judge::Judge;
 use super::length;
 use super::missing::gaps;
-use super::model::{Judge, Report, Run};
+use super::model::Run;
+use super::page::Report;
 use super::pair::pairs;
 use super::settings::{Gathered, flat};
 use super::text::visible;

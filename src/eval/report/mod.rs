@@ -7,11 +7,13 @@
 mod axis;
 mod gather;
 mod html;
+mod judge;
 mod length;
 mod markdown;
 mod missing;
 mod model;
 mod overview;
+mod page;
 mod pair;
 mod settings;
 mod tables;
@@ -22,8 +24,10 @@ use crate::calendar;
 
 pub use self::gather::{File, gather};
 pub use self::html::html;
+pub use self::judge::Judge;
 pub use self::markdown::markdown;
-pub use self::model::{Judge, Report, Run, Standing};
+pub use self::model::{Run, Standing};
+pub use self::page::Report;
 pub use self::pair::Pair;
 
 /// Today in UTC, as reports have it.

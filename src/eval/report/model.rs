@@ -1,28 +1,14 @@
-//! What a page is made of, before it is one.
+//! A run as a page tells it: its figures, what is missing of them, and how they stand to the card's.
 
+use super::judge::Judge;
 use super::missing::Gap;
-use super::pair::Pair;
 use super::text::{count, counted};
 use super::words;
 use crate::eval::interval::Estimate;
+use crate::eval::judge as judging;
 use crate::eval::results::Scoring;
 use crate::eval::score::{Averaging, Line, Sample, Table, scale};
-use crate::eval::{Benchmark, Split, data, judge};
-
-/// A whole report.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Report {
-    /// The day it is made on; whoever makes it says so, and the same input makes the same bytes.
-    pub date: String,
-    /// The program that makes it, with its version.
-    pub program: String,
-    /// The files it is made of.
-    pub files: Vec<super::File>,
-    /// The runs, in the order of the benchmarks.
-    pub runs: Vec<Run>,
-    /// Runs of the same benchmark beside each other.
-    pub pairs: Vec<Pair>,
-}
+use crate::eval::{Benchmark, Split, data};
 
 /// A benchmark under one set of settings.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,17 +59,6 @@ pub struct Run {
     pub by_failure: usize,
 }
 
-/// One who judged.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Judge {
-    /// The name, by the judge's own word.
-    pub name: String,
-    /// The first and the last day.
-    pub days: Option<(String, String)>,
-    /// How many verdicts are its.
-    pub verdicts: usize,
-}
-
 /// How our figure stands to the card's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Standing {
@@ -106,31 +81,6 @@ impl Standing {
             Self::Lower => "lower",
             Self::Unknown => "\u{2013}",
         }
-    }
-}
-
-impl Report {
-    /// Some of the runs by their titles; most of them are "all others".
-    pub(super) fn titles(&self, runs: &[usize]) -> String {
-        if runs.len() > 3 && 2 * runs.len() > self.runs.len() {
-            return "all others".to_owned();
-        }
-        runs.iter().map(|&run| self.runs[run].title()).collect::<Vec<_>>().join("; ")
-    }
-
-    /// How to read it, a paragraph each.
-    pub(super) fn reading(&self) -> Vec<&'static str> {
-        let mut reading = vec![words::INTERVALS];
-        if self.has_card() {
-            reading.push(words::READING);
-        }
-        if self.runs.iter().any(|run| run.table.drawn.0 > 0) {
-            reading.push(words::DRAWS);
-        }
-        if self.runs.iter().any(Run::is_judged) {
-            reading.push(words::DRIFT);
-        }
-        reading
     }
 }
 
@@ -261,7 +211,7 @@ impl Run {
 /// Whether a judge decides about a benchmark's answers.
 pub(super) fn is_judged(benchmark: Benchmark) -> bool {
     let parts = data::parts(benchmark).into_iter().map(Some).chain([None]);
-    parts.into_iter().any(|part| judge::sides(benchmark, part).is_some())
+    parts.into_iter().any(|part| judging::sides(benchmark, part).is_some())
 }
 
 /// The end of a benchmark's scale.

@@ -1,7 +1,8 @@
 //! The rows of the overview: the ten of the card, with what was run of each, and what else was run.
 
 use super::axis::Axis;
-use super::model::{Report, Run, Standing, decimals, top};
+use super::model::{Run, Standing, decimals, top};
+use super::page::Report;
 use super::text::number;
 use super::words;
 use crate::eval::Benchmark;

@@ -1,6 +1,6 @@
 //! The words of a page: names, headings, and what its figures mean. The same in every format.
 
-use super::model::Judge;
+use super::judge::Judge;
 use super::text::{count, counted, number, signed, visible};
 use crate::eval::compare::{CompareError, Comparison};
 use crate::eval::interval::{Estimate, Interval};

@@ -17,7 +17,7 @@ fn look_at(page: &Path, name: &str) {
 }
 
 #[test]
-#[ignore = "needs a browser"]
+#[ignore = "needs Chromium: `make check-report`"]
 fn pages_are_whole_quiet_and_fit_in_a_browser() {
     let dir = tempfile::tempdir().unwrap();
     let page = dir.path().join("report.html");
@@ -37,7 +37,7 @@ fn pages_are_whole_quiet_and_fit_in_a_browser() {
 
 /// The look itself notices what it is there for.
 #[test]
-#[ignore = "needs a browser"]
+#[ignore = "needs Chromium: `make check-report`"]
 fn the_browser_notices_faults() {
     let dir = tempfile::tempdir().unwrap();
     let page = dir.path().join("bad.html");

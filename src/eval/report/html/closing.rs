@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::super::model::Report;
+use super::super::page::Report;
 use super::super::pair::Pair;
 use super::super::settings::{Differing, divide};
 use super::super::text::count;

@@ -3,7 +3,8 @@
 use maud::{Markup, html};
 
 use super::super::missing::Gap;
-use super::super::model::{Report, Run};
+use super::super::model::Run;
+use super::super::page::Report;
 use super::super::words;
 
 /// Names that are shown at once; the rest unfolds.

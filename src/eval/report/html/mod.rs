@@ -8,8 +8,10 @@ mod strip;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
-use super::model::{Report, Standing};
-use super::text::{count, visible};
+use super::model::Standing;
+use super::page::Report;
+use super::text::{count, number, visible};
+use crate::eval::interval::Estimate;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -115,6 +117,15 @@ fn legend(has_whole: bool, has_card: bool) -> Markup {
             span { (strip::key_ours()) "ours, with its 95 % interval" }
             @if has_card { span { (strip::key_card()) "the model card" } }
             @if has_whole { span { (strip::key_whole()) "all rows" } }
+        }
+    }
+}
+
+/// Half of an interval's width, behind the figure.
+fn half_width(estimate: &Estimate, decimals: usize) -> Markup {
+    markup! {
+        @if let Some(interval) = estimate.interval {
+            " " span.half { "± " (number((interval.high - interval.low) / 2.0, decimals)) }
         }
     }
 }

@@ -3,12 +3,13 @@
 use maud::{Markup, html};
 
 use super::super::axis::Axis;
-use super::super::model::{Report, Run};
+use super::super::model::Run;
 use super::super::overview::{Ours, Row, groups};
+use super::super::page::Report;
 use super::super::text::{count, number, signed};
 use super::super::words;
 use super::strip::{Marks, scale, strip};
-use super::{anchor, legend, notes, standing};
+use super::{anchor, half_width, legend, notes, standing};
 
 pub(super) fn overview(report: &Report) -> Markup {
     html! {
@@ -71,7 +72,7 @@ fn figure(ours: Option<&Ours<'_>>, decimals: usize) -> Markup {
     let whole = ours.and_then(|ours| ours.run.whole());
     html! {
         @match whole {
-            Some(whole) => { strong { (number(whole.mean, decimals)) } (super::section::half_width(whole, decimals)) }
+            Some(whole) => { strong { (number(whole.mean, decimals)) } (half_width(whole, decimals)) }
             None => "\u{2013}",
         }
     }

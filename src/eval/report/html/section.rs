@@ -3,14 +3,14 @@
 use maud::{Markup, html};
 
 use super::super::axis::Axis;
-use super::super::model::{Report, Run};
+use super::super::model::Run;
+use super::super::page::Report;
 use super::super::tables::{TableOf, tables};
 use super::super::text::{count, counted, number, signed, visible};
 use super::super::words;
 use super::overview::tags;
 use super::strip::{Marks, scale, strip};
-use super::{anchor, breakable, legend, notes, standing};
-use crate::eval::interval::Estimate;
+use super::{anchor, breakable, half_width, legend, notes, standing};
 use crate::eval::score::Line;
 
 /// Tables with more lines may go over the end of a printed page.
@@ -69,15 +69,6 @@ fn facts(run: &Run) -> Markup {
                     @if drawn > 0 { small { " (" (count(right)) " right)" } }
                 }
             }
-        }
-    }
-}
-
-/// Half of an interval's width, behind the figure.
-pub(super) fn half_width(estimate: &Estimate, decimals: usize) -> Markup {
-    html! {
-        @if let Some(interval) = estimate.interval {
-            " " span.half { "± " (number((interval.high - interval.low) / 2.0, decimals)) }
         }
     }
 }

@@ -4,8 +4,9 @@ mod escape;
 mod plot;
 
 use self::escape::{cell, code, escape, table};
-use super::model::{Report, Run};
+use super::model::Run;
 use super::overview::{Ours, Row, groups};
+use super::page::Report;
 use super::settings::divide;
 use super::tables::{TableOf, tables};
 use super::text::{count, number, signed};
