@@ -48,7 +48,7 @@ pub struct Merged {
     pub missing: Vec<String>,
     /// Ids that no input has; their records come last. Empty where inputs are not known.
     pub unknown: Vec<String>,
-    /// Shares of the inputs that no record is of; where inputs are known, only those that hold some.
+    /// Shares of the inputs that no record is of; where inputs are known, only those that hold some without a record.
     pub missing_shards: Vec<Shard>,
     /// Outputs whose last record was torn, which was left out, and its length in bytes.
     pub torn: Vec<(PathBuf, u64)>,
@@ -107,13 +107,16 @@ fn other_runs(gathered: &Gathered<'_>, options: Options<'_>) -> Result<usize, Er
     }
 }
 
-/// The shares that are not there. Several divisions are only as good as one where each input can be looked for.
+/// The shares that are not there. Several divisions are only as good as one where each input can be looked for; and where
+/// a run over all inputs went on with shares that were joined before, it may have done the others.
 fn missing_shards(gathered: &Gathered<'_>, ids: Option<&[String]>) -> Result<Vec<Shard>, Error> {
     let mut divisions = gathered.divisions.iter();
     match (divisions.next(), divisions.next()) {
         (None, _) => Ok(Vec::new()),
+        (Some(_), None) if ids.is_none() && gathered.is_undivided => Ok(Vec::new()),
         (Some((&count, (indices, _))), None) => {
-            let holds = |shard: &Shard| ids.is_none_or(|ids| ids.iter().any(|id| shard.holds(id)));
+            let lacks = |id: &String| !gathered.found.contains_key(id.as_str());
+            let holds = |shard: &Shard| ids.is_none_or(|ids| ids.iter().any(|id| shard.holds(id) && lacks(id)));
             let shards = (0..count).map(|index| Shard { index, count });
             Ok(shards.filter(|shard| !indices.contains(&shard.index) && holds(shard)).collect())
         }

@@ -147,7 +147,10 @@ impl Error {
                  starts over"
             }
             Self::ChangedInputs { .. } => "`--new-digest` appends their new records, `--force` starts over",
-            Self::OtherShard { .. } => "give `--shard` as before, or another output; `--force` starts over",
+            Self::OtherShard { .. } => {
+                "give `--shard` as before, none to go on with what `batch merge` joined, or another output; `--force` starts \
+                 over"
+            }
             Self::Changed { .. } => "run the same command again",
             _ => return None,
         };

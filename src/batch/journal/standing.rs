@@ -9,6 +9,7 @@ use super::lines::{Line, Lines, Place};
 use super::policy::Policy;
 use crate::batch::job::Job;
 use crate::batch::record::{Run, Status};
+use crate::batch::shard::Shard;
 
 /// How many ids of changed inputs are kept for a message.
 const CHANGED_IDS: usize = 3;
@@ -89,8 +90,15 @@ impl Standing {
     pub(super) fn read(from: impl BufRead, path: &Path, run: &Run, policy: Policy) -> Result<(Self, u64), Error> {
         let mut standing = Self { allows_changes: policy.new_digest, ..Self::none(path) };
         let mut lines = Lines::new(from, path);
+        let mut shares = Shares::default();
         while let Some(line) = lines.next()? {
-            standing.add(line, run)?;
+            if line.head.digest == run.digest {
+                shares.add(&line, run.shard);
+            }
+            standing.add(line, run);
+        }
+        if let Some((line, stored)) = shares.unlike(run.shard) {
+            return Err(Error::OtherShard { path: path.to_owned(), line, stored, own: run.shard });
         }
         if !policy.new_digest && !standing.others.is_empty() {
             let mut others: Vec<_> = standing.others.into_iter().collect();
@@ -101,19 +109,14 @@ impl Standing {
         Ok((standing, lines.end_bytes()))
     }
 
-    fn add(&mut self, Line { number, place, head }: Line, run: &Run) -> Result<(), Error> {
+    fn add(&mut self, Line { place, head, .. }: Line, run: &Run) {
         if head.digest != run.digest {
             *self.others.entry(head.digest).or_default() += 1;
-            return Ok(());
-        }
-        if head.shard != run.shard {
-            let path = self.path.clone();
-            return Err(Error::OtherShard { path, line: number, stored: head.shard, own: run.shard });
+            return;
         }
         let retryable = head.error.is_some_and(|error| error.retryable);
         let last = Last { place, job: job_number(&head.job), status: head.status, retryable };
         self.last.insert(head.id.into_boxed_str(), last);
-        Ok(())
     }
 
     /// Where an input stands.
@@ -169,6 +172,31 @@ impl Standing {
     /// Where the last record of an id is.
     pub(super) fn place(&self, id: &str) -> Option<Place> {
         self.last.get(id).map(|last| last.place)
+    }
+}
+
+/// Which shares of the inputs an output's records are of. A process writes those of its own share only, so an output with
+/// several was joined, and a run over all inputs goes on with it.
+#[derive(Default)]
+struct Shares {
+    first: Option<Option<Shard>>,
+    is_joined: bool,
+    /// The first line of another share than the run's, and that share.
+    other: Option<(usize, Option<Shard>)>,
+}
+
+impl Shares {
+    fn add(&mut self, line: &Line, own: Option<Shard>) {
+        let shard = line.head.shard;
+        self.is_joined |= *self.first.get_or_insert(shard) != shard;
+        if shard != own {
+            self.other.get_or_insert((line.number, shard));
+        }
+    }
+
+    /// The first line that a run of the share `own` cannot go on with, and what share it is of.
+    fn unlike(self, own: Option<Shard>) -> Option<(usize, Option<Shard>)> {
+        self.other.filter(|_| own.is_some() || !self.is_joined)
     }
 }
 

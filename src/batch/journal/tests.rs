@@ -209,6 +209,31 @@ fn another_division_of_the_inputs_is_refused() {
 }
 
 #[test]
+fn shares_that_were_joined_go_on_as_one_output() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let path = dir.path().join("out.jsonl");
+    let shard = |text: &str| Run { shard: Some(text.parse().expect("a shard")), ..run("d") };
+    let other = Run { digest: "e".to_owned(), ..shard("0/8") };
+    let line = |id: &str, run: &Run| answered(&job(id)).line(run);
+    let write = |lines: &[String]| std::fs::write(&path, lines.concat()).expect("writable");
+    // One share alone is no whole, whatever other runs the output holds records of.
+    write(&[line("x", &other), line("a", &shard("1/4"))]);
+    let policy = Policy { new_digest: true, ..Policy::default() };
+    let refused = Journal::open(&path, &run("d"), policy).expect_err("another division");
+    assert!(matches!(&refused, Error::OtherShard { line: 2, own: None, .. }), "{refused:?}");
+    write(&[line("a", &shard("1/4")), line("b", &shard("0/4"))]);
+    let (mut journal, standing) = open(&path, &run("d"), Policy::default());
+    let done = JobState::Done { status: Status::Ok };
+    assert_eq!(["a", "b", "c"].map(|id| standing.of(&job(id))), [done, done, JobState::ToDo]);
+    journal.append(&answered(&job("c"))).expect("writable");
+    journal.close().expect("writable");
+    assert_eq!(open(&path, &run("d"), Policy::default()).1.of(&job("c")), done);
+    let refused = Journal::open(&path, &shard("1/4"), Policy::default()).expect_err("it is no share");
+    assert!(matches!(&refused, Error::OtherShard { line: 2, stored: Some(_), .. }), "{refused:?}");
+    assert!(refused.hint().is_some_and(|hint| hint.contains("none to go on with what `batch merge` joined")));
+}
+
+#[test]
 fn what_is_no_journal_is_left_alone() {
     let dir = tempfile::tempdir().expect("a folder");
     let path = dir.path().join("notes.jsonl");

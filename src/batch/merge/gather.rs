@@ -48,6 +48,8 @@ pub(super) struct Gathered<'a> {
     pub(super) torn: Vec<(PathBuf, u64)>,
     /// The shares met, by their number: which they are, and where the first one was.
     pub(super) divisions: BTreeMap<usize, (BTreeSet<usize>, usize)>,
+    /// Whether a record is of a run over all inputs.
+    pub(super) is_undivided: bool,
     lines: usize,
     files: HashMap<usize, File>,
 }
@@ -67,6 +69,7 @@ impl<'a> Gathered<'a> {
             doubled: 0,
             torn: Vec::new(),
             divisions: BTreeMap::new(),
+            is_undivided: false,
             lines: 0,
             files: HashMap::new(),
         };
@@ -93,9 +96,12 @@ impl<'a> Gathered<'a> {
             if !is_meant {
                 continue;
             }
-            if let Some(shard) = head.shard {
-                let (indices, _) = self.divisions.entry(shard.count).or_insert_with(|| (BTreeSet::new(), output));
-                indices.insert(shard.index);
+            match head.shard {
+                Some(shard) => {
+                    let (indices, _) = self.divisions.entry(shard.count).or_insert_with(|| (BTreeSet::new(), output));
+                    indices.insert(shard.index);
+                }
+                None => self.is_undivided = true,
             }
             let (status, job) = (head.status, head.job.into_boxed_str());
             match found.entry(head.id.into_boxed_str()) {

@@ -140,6 +140,12 @@ fn shards_that_are_missing_are_named() {
     let ids = ["a", "b", "clip.mp4"].map(str::to_owned);
     assert_eq!(missing(Options { ids: Some(&ids), ..Options::default() }), [5]);
     assert_eq!(missing(Options { ids: Some(&ids[..2]), ..Options::default() }), [0; 0]);
+    // A run over all inputs went on with what was joined.
+    let gone_on = Outputs::new([&[of("a", "7/8"), of("b", "0/8"), ok("clip.mp4", "1")]]);
+    for ids in [None, Some(&ids[..])] {
+        let (merged, _) = gone_on.merge(Options { ids, force: true, ..Options::default() }).expect("they agree");
+        assert_eq!((merged.missing_shards, merged.missing), (Vec::new(), Vec::new()));
+    }
     let outputs = Outputs::new([&[of("a", "7/8")], &[of("b", "0/4")]]);
     let refused = outputs.merge(Options::default()).expect_err("two divisions");
     assert!(matches!(refused, Error::SeveralDivisions { first: 4, second: 8, .. }), "{refused:?}");

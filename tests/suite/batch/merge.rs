@@ -46,6 +46,25 @@ fn each_input_is_joined_once_in_the_order_of_the_inputs() {
 }
 
 #[test]
+fn shards_that_were_joined_go_on_as_one_output() {
+    let place = Workplace::with_clips(8);
+    let go = |args: &[&str]| place.batch(&[&["clips"], &QUESTION[..], args].concat());
+    ends_with(&go(&["-o", "0.jsonl", "--shard", "0/3"]), 0);
+    ends_with(&go(&["-o", "2.jsonl", "--shard", "2/3"]), 0);
+    refused(&place.merge(&["0.jsonl", "2.jsonl", "-o", "all.jsonl"]), 3, &["no output of 1 shard: 1/3"]);
+    let (joined, count) = (place.read("all.jsonl"), place.line_count("all.jsonl"));
+    assert!((1..8).contains(&count), "{joined}");
+    refused(&go(&["-o", "0.jsonl"]), 1, &["was written with shard 0/3"]);
+    let run = go(&["-o", "all.jsonl"]);
+    refused(&run, 0, &[&format!("{count} done, 0 failed, {} to do", 8 - count)]);
+    assert!(place.read("all.jsonl").starts_with(&joined));
+    assert_eq!(place.said("all.jsonl").len(), 8);
+    // Nobody misses the share that the last run did.
+    ends_with(&place.merge(&["all.jsonl", "-o", "again.jsonl"]), 0);
+    assert_eq!(place.read("again.jsonl"), place.read("all.jsonl"));
+}
+
+#[test]
 fn what_cannot_be_joined_is_refused_and_nothing_is_written() {
     let place = outputs();
     let go = |args: &[&str]| place.merge(&[args, &["-o", "joined.jsonl"]].concat());

@@ -90,6 +90,39 @@ fn shares_make_up_the_whole() {
     };
     assert_eq!(evals(&desk), evals(&whole));
     assert_eq!(figures["rows"], ROWS);
+    // What was joined is the output of a whole run: it is scored, and nothing is asked again.
+    let joined = desk.0.read("out.jsonl");
+    let run = desk.eval(&ARGS);
+    ends_with(&run, 0);
+    assert!(first_line(&run).starts_with(&format!("{ROWS} done, 0 failed, 0 to do")), "{run:?}");
+    assert_eq!((object(&run), desk.0.read("out.jsonl")), (figures, joined));
+    refused(&desk.eval(&[&ARGS[..], &["--shard", "0/2"]].concat()), 1, &["this run has shard 0/2", "none to go on"]);
+}
+
+#[test]
+fn a_joined_output_that_lacks_rows_goes_on() {
+    let whole = desk();
+    let figures = object(&whole.eval(&ARGS));
+    let desk = desk();
+    let mut kept = Vec::new();
+    for share in ["0", "1"] {
+        let (shard, output) = (format!("{share}/2"), format!("share-{share}.jsonl"));
+        ends_with(&desk.eval(&[&ARGS[..3], &["--shard", &shard, "-o", &output]].concat()), 0);
+        // A process was killed before its last record.
+        let mut records = desk.0.records(&output);
+        records.pop();
+        desk.0.list(&output, &records);
+        kept.extend(records.iter().map(|record| record["id"].clone()));
+    }
+    ends_with(&desk.0.merge(&["share-0.jsonl", "share-1.jsonl", "-o", "out.jsonl"]), 0);
+    let run = desk.eval(&ARGS);
+    ends_with(&run, 0);
+    assert!(first_line(&run).starts_with(&format!("{} done, 0 failed, 2 to do", ROWS - 2)), "{run:?}");
+    assert_eq!(object(&run), figures);
+    let all = desk.0.records("out.jsonl");
+    let (before, after) = all.split_at(ROWS - 2);
+    assert!(before.iter().all(|record| kept.contains(&record["id"]) && record["shard"].is_string()));
+    assert!(after.iter().all(|record| !kept.contains(&record["id"]) && record["shard"].is_null()));
 }
 
 #[test]
