@@ -43,23 +43,32 @@ def choices(kind, answer):
     return CHOICES.get(kind, ())
 
 
+def wrong_answers(asked):
+    """What else a question of this kind may have as its answer."""
+    return [c for c in choices(asked.kind, asked.answer) if c != asked.answer]
+
+
+def offered(rng, scene, asked, wrong, count):
+    """(options, place of the right one): the answer among this many wrong ones, the other shape's colour first."""
+    shown = [wrong[i] for i in rng.permutation(len(wrong))[:count]]
+    near = [o["color"] for o in scene["objects"] if o["color"] in wrong] if asked.kind == "color" else []
+    if near and near[0] not in shown:
+        shown[0] = near[0]
+    right = int(rng.integers(count + 1))
+    shown.insert(right, asked.answer)
+    return shown, right
+
+
 def ask_options(rng, scene, view):
     """A question with two to five lettered options, or None; its letters say where each option ends and whether it
     is right."""
     kind = pick(rng, [k for k in (*CHOICES, "background") if not scene.get("still") or k in SEEN_ONCE])
     asked = ask(rng, scene, kind, view, plain=rng.random() < 0.7)
-    if asked is None:
-        return None
-    wrong = [c for c in choices(kind, asked.answer) if c != asked.answer]
+    wrong = wrong_answers(asked) if asked else []
     if not wrong:
         return None
     count = min(int(rng.choice([1, 2, 3, 4], p=[0.1, 0.25, 0.5, 0.15])), len(wrong))
-    shown = [wrong[i] for i in rng.permutation(len(wrong))[:count]]
-    near = [o["color"] for o in scene["objects"] if o["color"] in wrong] if kind == "color" else []
-    if near and near[0] not in shown:
-        shown[0] = near[0]
-    right = int(rng.integers(count + 1))
-    shown.insert(right, asked.answer)
+    shown, right = offered(rng, scene, asked, wrong, count)
     _, before, line, after = FORMATS[int(rng.choice(len(FORMATS), p=[f[0] for f in FORMATS]))]
     text, letters = before + asked.text, []
     for n, option in enumerate(shown):

@@ -14,3 +14,4 @@ mod own;
 mod refusals;
 mod resume;
 mod scores;
+mod videomme;
