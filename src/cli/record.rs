@@ -47,10 +47,9 @@ impl Request<'_> {
             ("question", json!(self.question)),
             ("fits", json!(memory.fits())),
             ("devices", memory.slots.iter().map(slot).collect()),
-            ("prompt_tokens", json!(self.prompt.tokens)),
-            ("visual_tokens", json!(self.prompt.visual_tokens)),
         ];
         let mut result = keyed(plan);
+        result.extend(sizes(self.prompt));
         result.extend(media(self.media));
         self.and_run(result, warnings)
     }
@@ -70,7 +69,7 @@ fn keyed<const N: usize>(pairs: [(&str, Value); N]) -> Map<String, Value> {
 /// An answer, and how it came about.
 pub(crate) fn answer(question: &str, prompt: &SizedPrompt, outcome: &Outcome<'_>) -> Map<String, Value> {
     let Outcome { answer, frames_encoded, seed, timings, total } = outcome;
-    keyed([
+    let mut result = keyed([
         ("question", json!(question)),
         ("answer", json!(answer.text)),
         ("stop_reason", json!(answer.stop_reason)),
@@ -81,9 +80,14 @@ pub(crate) fn answer(question: &str, prompt: &SizedPrompt, outcome: &Outcome<'_>
         ("choices", answer.choices.iter().map(choice).collect()),
         ("seed", json!(seed)),
         ("timings", timings_json(timings, *total)),
-        ("prompt_tokens", json!(prompt.tokens)),
-        ("visual_tokens", json!(prompt.visual_tokens)),
-    ])
+    ]);
+    result.extend(sizes(prompt));
+    result
+}
+
+/// How long a prompt is.
+fn sizes(prompt: &SizedPrompt) -> Map<String, Value> {
+    keyed([("prompt_tokens", json!(prompt.tokens)), ("visual_tokens", json!(prompt.visual_tokens))])
 }
 
 /// What was looked at.
@@ -130,7 +134,10 @@ fn slot(slot: &SlotPlan) -> Value {
 }
 
 fn frames(clip: &PlannedClip) -> Vec<Value> {
-    let frame = |(&index, time_secs): (&usize, f64)| json!({ "index": index, "time_secs": time_secs, "pts_secs": clip.pts_secs(index) });
+    let frame = |(&index, time_secs): (&usize, f64)| {
+        let pts_secs = clip.pts_secs(index);
+        json!({ "index": index, "time_secs": time_secs, "pts_secs": pts_secs })
+    };
     clip.plan().indices.iter().zip(clip.label_secs()).map(frame).collect()
 }
 

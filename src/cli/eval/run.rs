@@ -1,14 +1,14 @@
-//! A run of `eval`: rows are asked as a batch that can go on where it stopped, and scored from the records that it leaves.
+//! A run of `eval`: rows are asked as a batch that can go on where it stopped, and scored from the records that it
+//! leaves.
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use llava_video::batch::claim::{self, Claims, End};
 use llava_video::batch::inputs::{Input, Origin};
-use llava_video::batch::journal::{Fsync, JobState, Journal, Policy, Standing, same_file};
-use llava_video::batch::{Job, Lanes, Ledger, Run, Shard, schedule};
+use llava_video::batch::journal::{Fsync, JobState, Policy, Standing, same_file};
+use llava_video::batch::{Job, Run, Shard};
 use llava_video::eval::data::Data;
 use llava_video::eval::results::{self, ResultRecord};
 use llava_video::eval::run::{Answered, Asked, Plan, PlanError, Ran, Sitting, SourceError, plan};
@@ -18,12 +18,12 @@ use llava_video::size::counted;
 use super::figures::{Figures, Place};
 use super::records::Recorder;
 use crate::cli::args::EvalRunArgs;
-use crate::cli::batch::body::{self, Common};
-use crate::cli::batch::onlooker::Progress;
+use crate::cli::batch::body::Common;
+use crate::cli::batch::course::{Course, first_line, is_to_do, open_output};
 use crate::cli::batch::refusals::is_one_place;
+use crate::cli::batch::shard;
 use crate::cli::batch::stop::Stopper;
 use crate::cli::batch::works::Works;
-use crate::cli::batch::{first_line, is_to_do, shard, write_summary};
 use crate::cli::exit::{Exit, UsageError};
 use crate::cli::output::Printer;
 
@@ -49,10 +49,7 @@ pub(crate) fn run(args: &EvalRunArgs, printer: &mut Printer) -> Result<Exit> {
     let mut works = Works::open(&work, plan.asked.iter().map(|asked| &asked.job), &stopper, printer)?;
     let run = Run { digest: manner.digest(source, &works.digest()?), shard };
     let policy = Policy { new_digest: args.resume.new_digest, force: args.resume.force, fsync: Fsync::EverySecond };
-    let (journal, standing) = Journal::open(&args.output, &run, policy)?;
-    if let Some(holder) = journal.taken_over_from() {
-        printer.note(&format!("the output was left by process {}, which has ended", holder.pid));
-    }
+    let (journal, standing) = open_output(&args.output, &run, policy, printer)?;
     let ours: Vec<&Sitting> = plan.sittings.iter().filter(|sitting| is_ours(shard, sitting)).collect();
     let places: Vec<usize> = ours.iter().flat_map(|sitting| sitting.rows.iter().copied()).collect();
     let survey = standing.survey(places.iter().map(|&place| &plan.asked[place].job))?;
@@ -64,7 +61,6 @@ pub(crate) fn run(args: &EvalRunArgs, printer: &mut Printer) -> Result<Exit> {
         works.load(printer)?;
     }
 
-    let began = Instant::now();
     let common = Common::new(&work, works.devices());
     let mut parts: Vec<String> = plan.asked.iter().filter_map(|asked| asked.row.part.clone()).collect();
     parts.dedup();
@@ -72,40 +68,25 @@ pub(crate) fn run(args: &EvalRunArgs, printer: &mut Printer) -> Result<Exit> {
     let answered = Answered { source, manner, settings: manner.named(source, ran) };
     let recorder = Recorder { plan: &plan, sittings: &todo.sittings, answered: &answered, run: common.run() };
     let inputs: Vec<Input> = todo.sittings.iter().map(|sitting| input(&sitting.job)).collect();
-    let mut progress = Progress::new(printer, &stopper, works.launcher(), todo.rows);
-    let mut ledger = Ledger::open(
-        &inputs,
-        (0..inputs.len()).collect(),
-        (journal, &standing),
+    let course = Course {
+        inputs: &inputs,
+        todo: (0..inputs.len()).collect(),
+        records: todo.rows,
+        done: survey.done,
+        journal,
+        standing: &standing,
         claims,
-        None,
-        |place, finished| recorder.records(place, finished),
-        &mut progress,
-    )?;
-    let (is_complete, busy) = match inputs.len() {
-        0 => (true, Duration::ZERO),
-        _ => {
-            stopper.begin_grace();
-            let mut lanes = Lanes::new(works.engine(), works.placing(), works.lanes(), stopper.work(), body::tell);
-            let looker = works.looker(stopper.work());
-            let outcome = schedule::run(&inputs, &looker, &mut lanes, &mut ledger, works.pace(false));
-            (outcome?, lanes.busy())
-        }
+        sidecars: None,
+        is_ordered: false,
+        summary: args.summary.as_deref(),
     };
-    ledger.close(is_complete)?;
-    let tally = progress.finish();
-    let failed = tally.failed() + failed_before;
-    let summary = tally.summary(survey.done, began.elapsed(), busy);
-    printer.note(&summary.to_string());
-    if let Some(path) = &args.summary {
-        write_summary(&summary, path)?;
-    }
-    if let Some(signal) = stopper.signal().filter(|_| !is_complete) {
+    let ended = course.run(&works, &stopper, printer, |place, finished| recorder.records(place, finished))?;
+    if let Some(signal) = ended.signal {
         return Ok(Exit::Interrupted(signal));
     }
     figures(args, &run, (&plan, &places), &data, printer)?;
     let has_parts = data.missing_parts.is_empty() || args.partial;
-    let is_forgiven = args.resume.max_errors.forgives(failed, places.len());
+    let is_forgiven = args.resume.max_errors.forgives(ended.failed + failed_before, places.len());
     Ok(if has_parts && is_forgiven { Exit::Done } else { Exit::SomeFailed })
 }
 
