@@ -125,8 +125,8 @@ llava-video eval [OPTIONS] BENCHMARK --data DIR -o RESULTS.jsonl
 pub(super) const EVAL: &str = with_exit_codes!(
     r#"
   llava-video eval videomme --data videomme -o videomme.jsonl
-  llava-video eval mvbench --part moving_count --data MVBench --videos videos -o moving_count.jsonl
-  llava-video eval nextqa --data NExTQA -o nextqa.jsonl --protocol docs --concurrency 4 --partial
+  llava-video eval mvbench --part moving_count --data mvbench --videos videos -o moving_count.jsonl
+  llava-video eval nextqa --data nextqa -o nextqa.jsonl --protocol docs --concurrency 4 --partial
   llava-video eval --data items.jsonl -o results.jsonl -m demo"#
 );
 
@@ -138,14 +138,14 @@ pub(super) const EVAL_LIST: &str = with_exit_codes!(
 
 pub(super) const EVAL_CONTEXT: &str = with_exit_codes!(
     r#"
-  llava-video eval context videomme --data Video-MME | jq -r .context
-  llava-video eval context mvbench --part moving_count --data MVBench --videos videos"#
+  llava-video eval context videomme --data videomme | jq -r .context
+  llava-video eval context mvbench --part moving_count --data mvbench --videos videos"#
 );
 
 pub(super) const EVAL_SCORE: &str = with_exit_codes!(
     r#"
-  llava-video eval score videomme --data Video-MME predictions.jsonl
-  llava-video eval score mlvu --data MLVU_dev predictions.jsonl --harness head --json
+  llava-video eval score videomme --data videomme predictions.jsonl
+  llava-video eval score mlvu --data mlvu predictions.jsonl --harness head --json
   llava-video eval score egoschema --data egoschema predictions.jsonl --submission-dir ."#
 );
 
@@ -172,15 +172,16 @@ pub(super) const EVAL_REPORT: &str = with_exit_codes!(
   llava-video eval report mlvu-docs.jsonl mlvu-train.jsonl -o mlvu.html"#
 );
 
-pub(super) const EVAL_FETCH: &str = with_exit_codes!(
+pub(super) const EVAL_FETCH: &str = concat!(
+    "Examples:",
     r#"
   llava-video eval fetch videomme --data videomme --dry-run
   llava-video eval fetch videomme --data videomme --discard-archives
   llava-video eval fetch mvbench --part moving_count --data mvbench
-  llava-video eval fetch longvideobench --data longvideobench --annotations-only
-
-Environment: HF_HOME or HF_HUB_CACHE (where downloads are kept), HF_TOKEN (access token, which benchmarks behind a gate
-need), HF_ENDPOINT (another server), HF_HUB_OFFLINE=1, HF_HUB_DOWNLOAD_TIMEOUT, HTTPS_PROXY and NO_PROXY."#
+  llava-video eval fetch longvideobench --data longvideobench --annotations-only"#,
+    "\n\nEnvironment: HF_HOME or HF_HUB_CACHE (where downloads are kept), HF_TOKEN (access token, which benchmarks behind \
+     a gate need), HF_ENDPOINT (another server), HF_HUB_OFFLINE=1, HF_HUB_DOWNLOAD_TIMEOUT, HTTPS_PROXY and NO_PROXY.\n\n",
+    with_exit_codes!()
 );
 
 pub(super) const CACHE: &str = with_exit_codes!(

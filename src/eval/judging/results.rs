@@ -1,5 +1,5 @@
-//! A file of results as the place of verdicts: a row's record is written again with what a judge said of it, and the last
-//! one counts. What any line of the file holds is never asked again.
+//! A file of results as the place of verdicts: a row's record is written again with what a judge said of it, and the
+//! last one counts. What any line of the file holds is never asked again.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -61,7 +61,7 @@ pub enum JudgingError {
     #[error(transparent)]
     Journal(#[from] journal::Error),
     /// There is nothing to ask.
-    #[error("`{}`: {source}", path.display())]
+    #[error("cannot judge `{}`", path.display())]
     Tasks {
         /// The file.
         path: std::path::PathBuf,
@@ -71,8 +71,8 @@ pub enum JudgingError {
 }
 
 impl JudgedResults {
-    /// Opens a file for the verdicts of `judge`; `digest` names a run where it holds several. What was said before stands
-    /// in its records, and what a kill tore off at its end is cut off.
+    /// Opens a file for the verdicts of `judge`; `digest` names a run where it holds several. What was said before
+    /// stands in its records, and what a kill tore off at its end is cut off.
     ///
     /// # Errors
     /// A file that is not one of results of a judged benchmark, that another process has, or that cannot be written.

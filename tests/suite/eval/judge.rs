@@ -326,7 +326,9 @@ fn what_cannot_be_judged_is_refused() {
     let data = published("nextqa");
     let predictions = folder.outputs("p.jsonl", None, &["A"; 10]);
     let nextqa = results(&folder, &["score", "nextqa", "--data", arg(&data), arg(&predictions)]);
-    judged(&judge, &nextqa, &[]).fails_with(&["nextqa has no judge: its answers are compared"]);
+    let run = judged(&judge, &nextqa, &[]);
+    run.fails_with(&["cannot judge `", "nextqa has no judge: its answers are compared"]);
+    assert_eq!(run.stderr.matches("has no judge").count(), 1, "{run:?}");
     judged(&judge, &folder.path("gone.jsonl"), &[]).fails_with(&["cannot read the results from `"]);
     assert_eq!(std::fs::read_dir(folder.path("")).unwrap().count(), 2, "nothing is made beside them");
     for (url, said) in [

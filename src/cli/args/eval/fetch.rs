@@ -12,7 +12,7 @@ use super::super::values::whole_number;
 /// What `eval fetch` takes.
 #[derive(Debug, Args)]
 pub(crate) struct EvalFetchArgs {
-    /// The benchmark, by its name in the harness.
+    /// The benchmark, by its name in lmms-eval.
     #[arg(value_name = "BENCHMARK", value_parser = one_of::<Benchmark>())]
     pub(crate) benchmark: Benchmark,
 
@@ -56,7 +56,7 @@ pub(crate) struct EvalFetchArgs {
     #[arg(long, value_parser = one_of::<Split>(), default_value = "card", help_heading = EVALUATION)]
     pub(crate) split: Split,
 
-    /// The tree of the harness: before October 2024 it took other videos of MVBench, and another table of MLVU.
+    /// Fetch what lmms-eval read as of this date: before October 2024 other videos of MVBench, another table of MLVU.
     #[arg(long, value_parser = one_of::<Harness>(), default_value = "2024-09", help_heading = EVALUATION)]
     pub(crate) harness: Harness,
 }

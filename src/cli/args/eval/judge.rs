@@ -41,7 +41,7 @@ pub(crate) struct EvalJudgeArgs {
     #[arg(long, value_name = "DIGEST")]
     pub(crate) digest: Option<String>,
 
-    /// What becomes of an answer about which no verdict can be had.
+    /// What to do about an answer that gets no verdict.
     #[arg(long, value_enum, default_value = "again", help_heading = RESUME)]
     pub(crate) failures: Failures,
 
@@ -62,11 +62,11 @@ pub(crate) struct EvalJudgeArgs {
     pub(crate) json: bool,
 }
 
-/// What becomes of an answer about which no verdict can be had.
+/// What is done about an answer that gets no verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Failures {
-    /// It has none, and the next run asks again.
+    /// Leave it without one; the next run asks again.
     Again,
-    /// What the harness makes of it: five attempts, then wrong, with a score of 0.
+    /// Do as lmms-eval does: five attempts, then wrong, with a score of 0.
     Harness,
 }

@@ -9,8 +9,8 @@ use super::super::help::heading::OUTPUT;
 /// What `eval report` takes.
 #[derive(Debug, Args)]
 pub(crate) struct EvalReportArgs {
-    /// Files of results, as `eval` and `eval score` write them: of several benchmarks, of several runs, of the shards of
-    /// one run.
+    /// Files of results, as `eval` and `eval score` write them: of several benchmarks, of several runs, of the shards
+    /// of one run.
     #[arg(value_name = "RESULTS.jsonl", required = true, value_hint = ValueHint::FilePath)]
     pub(crate) results: Vec<PathBuf>,
 

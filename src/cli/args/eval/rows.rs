@@ -10,7 +10,7 @@ use super::super::named::one_of;
 /// Which rows of which benchmark are meant.
 #[derive(Debug, Args)]
 pub(crate) struct RowsArgs {
-    /// The benchmark, by its name in the harness.
+    /// The benchmark, by its name in lmms-eval.
     #[arg(value_name = "BENCHMARK", value_parser = one_of::<Benchmark>())]
     pub(crate) benchmark: Benchmark,
 
@@ -26,7 +26,7 @@ pub(crate) struct RowsArgs {
     #[arg(long, value_parser = one_of::<Split>(), default_value = "card")]
     pub(crate) split: Split,
 
-    /// The tree of the harness whose prompts and parsers are used.
+    /// Use the prompts and parsers of lmms-eval, the authors' harness, as of this date.
     #[arg(long, value_parser = one_of::<Harness>(), default_value = "2024-09")]
     pub(crate) harness: Harness,
 }

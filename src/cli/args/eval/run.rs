@@ -24,7 +24,7 @@ const MAX_NEW_TOKENS: usize = 1024;
 /// What a run of `eval` takes.
 #[derive(Debug, Args)]
 pub(crate) struct EvalRunArgs {
-    /// The benchmark, by its name in the harness; without one, --data holds questions of your own.
+    /// The benchmark, by its name in lmms-eval; without one, --data holds questions of your own.
     #[arg(value_name = "BENCHMARK", value_parser = one_of::<Benchmark>())]
     pub(crate) benchmark: Option<Benchmark>,
 
@@ -52,7 +52,7 @@ pub(crate) struct EvalRunArgs {
     #[arg(long, value_parser = one_of::<Protocol>(), default_value = "card", help_heading = EVALUATION)]
     pub(crate) protocol: Protocol,
 
-    /// The tree of the harness whose prompts and parsers are used.
+    /// Use the prompts and parsers of lmms-eval, the authors' harness, as of this date.
     #[arg(long, value_parser = one_of::<Harness>(), default_value = "2024-09", help_heading = EVALUATION)]
     pub(crate) harness: Harness,
 
@@ -93,7 +93,7 @@ pub(crate) struct EvalRunArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = OUTPUT)]
     pub(crate) summary: Option<PathBuf>,
 
-    /// Write a test split's file of answers to this directory. [default: that of the output]
+    /// Write the file of answers that a benchmark's server scores to this directory. [default: that of the output]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = OUTPUT)]
     pub(crate) submission_dir: Option<PathBuf>,
 

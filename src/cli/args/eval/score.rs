@@ -18,7 +18,7 @@ pub(crate) struct EvalScoreArgs {
     #[arg(value_name = "PREDICTIONS.jsonl", value_hint = ValueHint::FilePath)]
     pub(crate) predictions: PathBuf,
 
-    /// Draw a letter where the harness draws one at random, by this seed. [default: such an answer is none, and wrong]
+    /// Draw a letter, by this seed, where lmms-eval draws one at random. [default: draw none; such an answer is wrong]
     #[arg(long, value_name = "SEED", value_parser = whole_number::<u64>)]
     pub(crate) draw_seed: Option<u64>,
 
@@ -26,7 +26,7 @@ pub(crate) struct EvalScoreArgs {
     #[arg(long)]
     pub(crate) partial: bool,
 
-    /// Write the file that goes to a benchmark's server to this directory.
+    /// Write the file of answers that a benchmark's server scores to this directory.
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = OUTPUT)]
     pub(crate) submission_dir: Option<PathBuf>,
 
