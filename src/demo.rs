@@ -9,8 +9,8 @@ use crate::checkpoint::{BuiltInFiles, Source};
 pub const NAME: &str = "demo";
 
 /// What it knows, in one line.
-pub const KNOWS: &str = "the demo model knows only short clips of one or two plain shapes (circle, square, triangle, star) \
-    that move and change; leave --model out for the real model";
+pub const KNOWS: &str = "the demo model knows only short clips of one or two plain shapes (circle, square, triangle, \
+    star) that move and change; leave --model out for the real model";
 
 /// Its files, in the original layout.
 const FILES: BuiltInFiles = &[

@@ -113,8 +113,8 @@ struct Shared {
 
 impl<'b, R, O: Onlooker> Ledger<'b, R, O> {
     /// The books of a run whose output says what `standing` holds, with `todo` to do, by their places among `inputs`.
-    /// With `claims`, each of these is done by the process that gets it first. Files beside clips that are done and lack
-    /// them are written at once. `recorder` makes of what came of a job, by its place, what is recorded of it.
+    /// With `claims`, each of these is done by the process that gets it first. Files beside clips that are done and
+    /// lack them are written at once. `recorder` makes of what came of a job, by its place, what is recorded of it.
     ///
     /// # Errors
     /// Files that cannot be read or written.
@@ -271,8 +271,8 @@ impl Sidecars {
         Ok(())
     }
 
-    /// Writes the files that a record's input lacks. Of those that are replaced nobody can see which a kill left as they
-    /// were, so all are written.
+    /// Writes the files that a record's input lacks. Of those that are replaced nobody can see which a kill left as
+    /// they were, so all are written.
     fn make_up_for(&self, input: &Input, journal: &Journal, standing: &Standing) -> Result<(), LedgerError> {
         let mut lacking = self.targets(input);
         lacking.retain(|(_, target)| self.overwrite || !target.exists());

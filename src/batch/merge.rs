@@ -107,8 +107,8 @@ fn other_runs(gathered: &Gathered<'_>, options: Options<'_>) -> Result<usize, Er
     }
 }
 
-/// The shares that are not there. Several divisions are only as good as one where each input can be looked for; and where
-/// a run over all inputs went on with shares that were joined before, it may have done the others.
+/// The shares that are not there. Several divisions are only as good as one where each input can be looked for; and
+/// where a run over all inputs went on with shares that were joined before, it may have done the others.
 fn missing_shards(gathered: &Gathered<'_>, ids: Option<&[String]>) -> Result<Vec<Shard>, Error> {
     let mut divisions = gathered.divisions.iter();
     match (divisions.next(), divisions.next()) {

@@ -19,8 +19,8 @@ pub trait Scout: Sync {
     /// What was seen of a clip, or of one window of it.
     type Seen: Send;
 
-    /// Looks at a job's clip and hands over each piece of it: one, or one a window. `hand_over` waits while the model is
-    /// behind, and returns false once nothing more is wanted.
+    /// Looks at a job's clip and hands over each piece of it: one, or one a window. `hand_over` waits while the model
+    /// is behind, and returns false once nothing more is wanted.
     ///
     /// # Errors
     /// A clip that cannot be looked at; pieces handed over before stay.
@@ -124,7 +124,8 @@ pub struct Pace {
     pub is_ordered: bool,
 }
 
-/// Runs until the desk has no job any more and all are finished, or until it says stop; returns whether that came first.
+/// Runs until the desk has no job any more and all are finished, or until it says stop; returns whether that came
+/// first.
 ///
 /// # Errors
 /// What the desk fails with.

@@ -1,6 +1,7 @@
-//! Several answers that are decoded together: a decode step reads the weights once for all of them. An answer joins when
-//! its prompt is read, at any time, and leaves when it ends; the others go on. On the CPU's kernels each has the logits
-//! that it has alone, to the bit; libraries of other devices may choose another order of sums for another number of rows.
+//! Several answers that are decoded together: a decode step reads the weights once for all of them. An answer joins
+//! when its prompt is read, at any time, and leaves when it ends; the others go on. On the CPU's kernels each has the
+//! logits that it has alone, to the bit; libraries of other devices may choose another order of sums for another number
+//! of rows.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -132,8 +133,8 @@ impl<'m> Together<'m> {
     }
 
     /// Takes one decode step with all answers, and returns those that are over then, in the order in which they joined.
-    /// `on_piece` is told each piece of text as soon as it is certain. A signal ends all answers and is no error; logits
-    /// that are not numbers end the answer that they were for.
+    /// `on_piece` is told each piece of text as soon as it is certain. A signal ends all answers and is no error;
+    /// logits that are not numbers end the answer that they were for.
     ///
     /// # Errors
     /// A failing device. No answer has taken the step then.

@@ -34,11 +34,11 @@ pub struct Cost {
 
 /// The cost of a benchmark with the 7B model and `frames` frames of each clip.
 ///
-/// Of each video, every frame goes through the vision tower (SigLIP-SO400M at 384 pixels; the released checkpoints leave
-/// out its last layer) and the projector, and the prompt of visual tokens and [`TEXT_TOKENS`] through the 28 decoder
-/// layers of Qwen2-7B, attention included. Further questions about the same video find its visual tokens in the KV cache,
-/// so that they cost their own text alone; where the number of videos is not known, each question is counted with one of
-/// its own. Hours are these operations over [`PEAK_FLOPS_PER_SEC`] times [`UTILISATION`].
+/// Of each video, every frame goes through the vision tower (SigLIP-SO400M at 384 pixels; the released checkpoints
+/// leave out its last layer) and the projector, and the prompt of visual tokens and [`TEXT_TOKENS`] through the 28
+/// decoder layers of Qwen2-7B, attention included. Further questions about the same video find its visual tokens in the
+/// KV cache, so that they cost their own text alone; where the number of videos is not known, each question is counted
+/// with one of its own. Hours are these operations over [`PEAK_FLOPS_PER_SEC`] times [`UTILISATION`].
 ///
 /// Reading clips and generating answers are left out: an answer of a letter is a token or two, and a description of 200
 /// tokens takes a few seconds of reading weights.

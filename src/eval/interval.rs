@@ -2,9 +2,9 @@
 //!
 //! The standard error is the cluster-robust one of a mean (Liang and Zeger, "Longitudinal data analysis using
 //! generalized linear models", Biometrika 73, 1986; for evaluations of models: Miller, "Adding error bars to evals",
-//! arXiv 2411.00640, 2024): the residuals of each cluster are summed, and the squares of these sums make the variance. It is
-//! widened by G / (G - 1) for the G clusters and by Student's t of G - 1 degrees of freedom (Cameron and Miller, "A
-//! practitioner's guide to cluster-robust inference", Journal of Human Resources 50, 2015). A mean of the means of
+//! arXiv 2411.00640, 2024): the residuals of each cluster are summed, and the squares of these sums make the variance.
+//! It is widened by G / (G - 1) for the G clusters and by Student's t of G - 1 degrees of freedom (Cameron and Miller,
+//! "A practitioner's guide to cluster-robust inference", Journal of Human Resources 50, 2015). A mean of the means of
 //! classes is treated alike: each residual is divided by the rows and the number of its classes. The interval is
 //! symmetric and may pass the ends of the scale; near those, and for few videos, it is rough.
 

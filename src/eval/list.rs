@@ -79,8 +79,8 @@ fn hours(benchmark: Benchmark) -> Option<f64> {
 
 /// About what others have found to download; the hub tells it exactly, and `eval fetch --dry-run` asks it.
 ///
-/// Sources: the list of datasets in github.com/just-a-go/SOVA-TW-GRPO, and for LongVideoBench what scripts that unpack it
-/// say of videos.tar.
+/// Sources: the list of datasets in github.com/just-a-go/SOVA-TW-GRPO, and for LongVideoBench what scripts that unpack
+/// it say of videos.tar.
 fn download_bytes(benchmark: Benchmark) -> Option<u64> {
     match benchmark {
         Benchmark::NextQa => Some(11_000_000_000),
@@ -91,8 +91,8 @@ fn download_bytes(benchmark: Benchmark) -> Option<u64> {
     }
 }
 
-/// Sources: the cards of OpenGVLab/MVBench, longvideobench/LongVideoBench and MLVU/MVLU. The videos have owners of their
-/// own.
+/// Sources: the cards of OpenGVLab/MVBench, longvideobench/LongVideoBench and MLVU/MVLU. The videos have owners of
+/// their own.
 fn licence(benchmark: Benchmark) -> Option<&'static str> {
     match benchmark {
         Benchmark::MvBench => Some("MIT"),

@@ -146,8 +146,8 @@ fn gold(row: &Row) -> Result<Option<String>, BadColumn> {
     letter.map(|letter| Some(letter.into())).ok_or_else(|| row.bad("answer", "one of the options, or its letter"))
 }
 
-/// Parses and scores an output. A letter is read as the harness does for NExT-QA, and never drawn; the answer to an open
-/// question is right where it is the same text but for case, white space and a full stop at its end.
+/// Parses and scores an output. A letter is read as the harness does for NExT-QA, and never drawn; the answer to an
+/// open question is right where it is the same text but for case, white space and a full stop at its end.
 pub(super) fn score(row: &Row, output: &str) -> Result<Scored, BadColumn> {
     let output = strip(output);
     let gold = gold(row)?;

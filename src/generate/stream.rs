@@ -115,7 +115,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_joined_are_the_whole_decode(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..5), 0..40)) {
+        fn pieces_joined_are_the_whole_decode(
+            pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..5), 0..40),
+        ) {
             let slices: Vec<&[u8]> = pieces.iter().map(Vec::as_slice).collect();
             let whole = String::from_utf8_lossy(&pieces.concat()).into_owned();
             prop_assert_eq!(stream(&slices).concat(), whole.trim_matches(is_python_space));

@@ -123,7 +123,8 @@ pub enum Error {
         message: String,
     },
     /// A repository without weights that can be loaded.
-    #[error("`{repo}` has no safetensors weights{}", found.as_ref().map_or_else(String::new, |f| format!(", only {f}")))]
+    #[error("`{repo}` has no safetensors weights{}",
+        found.as_ref().map_or_else(String::new, |f| format!(", only {f}")))]
     NoSafetensors {
         /// The repository as given.
         repo: String,
@@ -211,12 +212,12 @@ impl Error {
                 let page = format!("https://huggingface.co/datasets/{}", repo.split('@').next().unwrap_or(repo));
                 return Some(match token {
                     None => format!(
-                        "accept its terms on {page}, and set HF_TOKEN to your access token; if there is no such page, it \
-                         has been moved"
+                        "accept its terms on {page}, and set HF_TOKEN to your access token; if there is no such page, \
+                         it has been moved"
                     ),
                     Some(source) => format!(
-                        "the token from {source} was sent: it may have expired, or its owner has not accepted the terms \
-                         on {page}"
+                        "the token from {source} was sent: it may have expired, or its owner has not accepted the \
+                         terms on {page}"
                     ),
                 });
             }
@@ -233,8 +234,8 @@ impl Error {
                 return Some(format!("did you mean `{meant}`?"));
             }
             Self::Refused { token: None, .. } => {
-                "check the name; if the model is private or gated, accept its terms on its page and set HF_TOKEN to your \
-                 access token"
+                "check the name; if the model is private or gated, accept its terms on its page and set HF_TOKEN to \
+                 your access token"
             }
             Self::Refused { token: Some(source), .. } => {
                 return Some(format!(

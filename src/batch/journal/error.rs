@@ -143,13 +143,13 @@ impl Error {
                 return Some(format!("if that process is gone, remove `{}`", lock.display()));
             }
             Self::OtherRun { .. } => {
-                "the model, the arithmetic or an option is another: `--new-digest` appends this run's records, `--force` \
-                 starts over"
+                "the model, the arithmetic or an option is another: `--new-digest` appends this run's records, \
+                 `--force` starts over"
             }
             Self::ChangedInputs { .. } => "`--new-digest` appends their new records, `--force` starts over",
             Self::OtherShard { .. } => {
-                "give `--shard` as before, none to go on with what `batch merge` joined, or another output; `--force` starts \
-                 over"
+                "give `--shard` as before, none to go on with what `batch merge` joined, or another output; `--force` \
+                 starts over"
             }
             Self::Changed { .. } => "run the same command again",
             _ => return None,

@@ -1,8 +1,9 @@
 //! One writer an output: a file beside it, locked for as long as its process lives, that says whose it is.
 //!
 //! The lock (`flock`) ends with its process, so that a killed one's is simply taken, on another machine too where the
-//! file system carries locks between machines, as NFS does. Where it cannot lock at all, making the file is the lock: it
-//! then outlives a killed process, and is taken over only if its content names this machine and a process that is gone.
+//! file system carries locks between machines, as NFS does. Where it cannot lock at all, making the file is the lock:
+//! it then outlives a killed process, and is taken over only if its content names this machine and a process that is
+//! gone.
 
 use std::ffi::OsString;
 use std::fs::{File, OpenOptions};

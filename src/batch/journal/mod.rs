@@ -1,7 +1,7 @@
 //! The output of a batch as a journal: what is in it is done, whenever the process that wrote it was killed.
 //!
-//! A record is appended whole, in one write. A kill, a crash of the system or a loss of power can leave the beginning of
-//! one at the end, which the next run cuts off before it appends; its input then runs again. Nothing else is ever
+//! A record is appended whole, in one write. A kill, a crash of the system or a loss of power can leave the beginning
+//! of one at the end, which the next run cuts off before it appends; its input then runs again. Nothing else is ever
 //! removed, except by [`Policy::force`], and that not before there is a first record to put in its place.
 
 mod error;
@@ -56,8 +56,8 @@ impl Journal {
     /// Takes an output, which need not be there yet, and reads what it says.
     ///
     /// # Errors
-    /// Another process has it; it is no file, or cannot be written; a line in it is no record; it has records of another
-    /// run that `policy` does not allow, or of another division of the inputs. It is then as it was.
+    /// Another process has it; it is no file, or cannot be written; a line in it is no record; it has records of
+    /// another run that `policy` does not allow, or of another division of the inputs. It is then as it was.
     pub fn open(path: &Path, run: &Run, policy: Policy) -> Result<(Self, Standing), Error> {
         check(path)?;
         let path = &resolved(path);

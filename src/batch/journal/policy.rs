@@ -1,6 +1,7 @@
 //! What may be done with an output that is there already, and how soon records outlive the power.
 
-/// When records are flushed to the disk, so that they outlive the power too; a kill of the process they outlive at once.
+/// When records are flushed to the disk, so that they outlive the power too; a kill of the process they outlive at
+/// once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Fsync {
     /// After each.

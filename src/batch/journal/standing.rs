@@ -175,8 +175,8 @@ impl Standing {
     }
 }
 
-/// Which shares of the inputs an output's records are of. A process writes those of its own share only, so an output with
-/// several was joined, and a run over all inputs goes on with it.
+/// Which shares of the inputs an output's records are of. A process writes those of its own share only, so an output
+/// with several was joined, and a run over all inputs goes on with it.
 #[derive(Default)]
 struct Shares {
     first: Option<Option<Shard>>,

@@ -28,9 +28,9 @@ pub(crate) enum ModelCommand {
     Rm(RmArgs),
 }
 
-const HUB_VARIABLES: &str = "Environment: HF_HOME or HF_HUB_CACHE (where models are kept), HF_TOKEN (access token; else \
-    the file that `hf auth login` writes), HF_ENDPOINT (another server), HF_HUB_OFFLINE=1, HF_HUB_DOWNLOAD_TIMEOUT \
-    (seconds without a byte before a connection is given up), HTTPS_PROXY and NO_PROXY.";
+const HUB_VARIABLES: &str = "Environment: HF_HOME or HF_HUB_CACHE (where models are kept), HF_TOKEN (access token; \
+    else the file that `hf auth login` writes), HF_ENDPOINT (another server), HF_HUB_OFFLINE=1, \
+    HF_HUB_DOWNLOAD_TIMEOUT (seconds without a byte before a connection is given up), HTTPS_PROXY and NO_PROXY.";
 
 #[derive(Debug, Args)]
 pub(crate) struct PullArgs {

@@ -41,7 +41,8 @@ impl ValueEnum for Named<Quantization> {
 
 impl ValueEnum for Named<DtypeRequest> {
     fn value_variants<'a>() -> &'a [Self] {
-        const { &[Self(DtypeRequest::Auto), Self(DtypeRequest::F32), Self(DtypeRequest::Bf16), Self(DtypeRequest::F16)] }
+        use DtypeRequest::{Auto, Bf16, F16, F32};
+        const { &[Self(Auto), Self(F32), Self(Bf16), Self(F16)] }
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {

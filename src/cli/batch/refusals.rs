@@ -1,5 +1,5 @@
-//! What of a batch is refused before anything is opened: files that would overwrite each other, and subtitles of several
-//! questions.
+//! What of a batch is refused before anything is opened: files that would overwrite each other, and subtitles of
+//! several questions.
 
 use std::path::Path;
 

@@ -113,7 +113,9 @@ impl Facts {
             _ => {}
         }
         if self.kernels == "plain" {
-            advice.push("nothing faster than plain Rust computes (no AVX2, or LLAVA_VIDEO_ISA forbids it): expect minutes an answer".to_owned());
+            let slow = "nothing faster than plain Rust computes (no AVX2, or LLAVA_VIDEO_ISA forbids it): expect \
+                minutes an answer";
+            advice.push(slow.to_owned());
         }
         if !self.failed_kernels.is_empty() {
             advice

@@ -1,5 +1,5 @@
-//! What an evaluation prints: the figure with its interval beside the card's, categories, settings, and what is missing;
-//! or all of it as one JSON object, whose keys `docs/json.md` has.
+//! What an evaluation prints: the figure with its interval beside the card's, categories, settings, and what is
+//! missing; or all of it as one JSON object, whose keys `docs/json.md` has.
 
 use std::collections::BTreeMap;
 use std::path::Path;

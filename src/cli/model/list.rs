@@ -24,7 +24,9 @@ pub(super) fn run(args: &ListArgs, printer: &mut Printer) -> Result<Exit> {
             "cache_dir": settings.cache_dir.to_string_lossy(),
             "cached": cached.iter().map(repo_json).collect::<Vec<_>>(),
             "available": not_cached
-                .map(|known| json!({ "model": known.id, "parameters": known.parameters, "bytes": known.weight_bytes() }))
+                .map(|known| {
+                    json!({ "model": known.id, "parameters": known.parameters, "bytes": known.weight_bytes() })
+                })
                 .collect::<Vec<_>>(),
             "built_in": [{ "model": demo::NAME, "bytes": demo::size_bytes() }],
             "other_repositories": others,

@@ -85,8 +85,8 @@ pub(super) fn videomme(prompt: Prompt, row: &Row) -> Result<String, BadColumn> {
         Prompt::AnyModel => format!("\n{LETTER_DIRECTLY}"),
     };
     Ok(format!(
-        "Select the best answer to the following multiple-choice question based on the video and the subtitles. Respond \
-         with only the letter (A, B, C, or D) of the correct option.\n{question}\n{options}\n{last}"
+        "Select the best answer to the following multiple-choice question based on the video and the subtitles. \
+         Respond with only the letter (A, B, C, or D) of the correct option.\n{question}\n{options}\n{last}"
     ))
 }
 

@@ -24,7 +24,8 @@ pub enum DataError {
         parts: Vec<&'static str>,
     },
     /// One file, and a benchmark of several.
-    #[error("`{}` is one file, and {benchmark} has several: name its part, one of {}", path.display(), parts.join(", "))]
+    #[error("`{}` is one file, and {benchmark} has several: name its part, one of {}", path.display(),
+        parts.join(", "))]
     SeveralParts {
         /// The file.
         path: PathBuf,

@@ -15,7 +15,8 @@ pub(super) fn by_hand(benchmark: Benchmark, harness: Harness, split: Split, part
         };
         left.push(format!(
             "{NTU_PART}: the licence of NTU RGB+D does not let the publisher pass its videos on; ask for them at \
-             https://rose1.ntu.edu.sg/dataset/actionRecognition/ and put those that json/{NTU_PART}.json names in {folder}"
+             https://rose1.ntu.edu.sg/dataset/actionRecognition/ and put those that json/{NTU_PART}.json names in \
+             {folder}"
         ));
     }
     match (benchmark, split) {

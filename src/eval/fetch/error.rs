@@ -104,8 +104,8 @@ impl FetchError {
             Self::Differs { .. } => "move it away, or choose another folder with --data",
             Self::Busy { .. } => "wait until it has finished, or stop it",
             Self::NoSpace(_) => {
-                "make room, choose a larger disk with --data and HF_HOME, or delete each archive once it is unpacked, with \
-                 --discard-archives"
+                "make room, choose a larger disk with --data and HF_HOME, or delete each archive once it is unpacked, \
+                 with --discard-archives"
             }
             Self::Write { source, .. } if is_full(source) => {
                 "make room; then run the same command again: it goes on where it stopped"

@@ -57,8 +57,8 @@ pub struct ConsistencyPair {
 /// Pairs each answer with the next unpaired one about the same video; the rows that stay alone are in no pair.
 ///
 /// The second question and answer of a pair are those of its second record, even where that holds a first question:
-/// then they are null, and `None` to the judge. Those of a first record that holds a second question are lost. With answers
-/// in the order of the file neither happens.
+/// then they are null, and `None` to the judge. Those of a first record that holds a second question are lost. With
+/// answers in the order of the file neither happens.
 pub fn pair(answers: &[ConsistencyAnswer]) -> (Vec<ConsistencyPair>, Vec<usize>) {
     let mut is_paired = vec![false; answers.len()];
     let (mut pairs, mut alone) = (Vec::new(), Vec::new());

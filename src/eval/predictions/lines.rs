@@ -68,7 +68,8 @@ pub enum PredictionError {
         benchmark: Benchmark,
     },
     /// A row that there is not.
-    #[error("`{}`, line {line}: there is no row {row}{}: the data has {}", path.display(), of(*part), counted(*rows, "row"))]
+    #[error("`{}`, line {line}: there is no row {row}{}: the data has {}", path.display(), of(*part),
+        counted(*rows, "row"))]
     NoRow {
         /// The file.
         path: PathBuf,
@@ -121,8 +122,8 @@ struct Line {
     part: Option<String>,
 }
 
-/// Reads the predictions in `bytes`, which are those of `path`; with `only`, those of that part, whose lines need not name
-/// it. Empty lines are passed over.
+/// Reads the predictions in `bytes`, which are those of `path`; with `only`, those of that part, whose lines need not
+/// name it. Empty lines are passed over.
 ///
 /// # Errors
 /// A line that is no prediction, or is about a part that there is not, or about a row that has one already.

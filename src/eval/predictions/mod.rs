@@ -39,8 +39,8 @@ impl Asked {
     }
 }
 
-/// A record for each row of the data, in their order: scored, skipped where it has no prediction, or failed where the row
-/// itself cannot be scored. `digest` names the predictions.
+/// A record for each row of the data, in their order: scored, skipped where it has no prediction, or failed where the
+/// row itself cannot be scored. `digest` names the predictions.
 ///
 /// # Errors
 /// A prediction for a row that is not in the data.

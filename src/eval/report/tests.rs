@@ -19,7 +19,8 @@ fn record(row: usize, changes: &[(&str, Value)]) -> Value {
             "benchmark": "videomme", "harness": "2024-09", "split": "card", "protocol": "card", "scoring": "parse",
             "row": row, "rows": 6, "video": format!("v{}", row / 2),
             "groups": [{ "dimension": "duration", "name": (["short", "long"][row % 2]) }],
-            "output": "A", "parsed": { "kind": "letter", "value": "A" }, "answer": "A", "gold": "A", "is_correct": true, "value": 1.0,
+            "output": "A", "parsed": { "kind": "letter", "value": "A" }, "answer": "A", "gold": "A", "is_correct": true,
+            "value": 1.0,
             "record": {
                 "duration": "short", "category": "Knowledge", "sub_category": "Geography",
                 "task_category": "OCR Problems", "pred_answer": "A", "answer": "A",

@@ -109,7 +109,8 @@ pub(super) fn comparison(found: &Result<Comparison, CompareError>, decimals: usi
         alone => format!(" {} in one of the runs only.", counted(alone, "row")),
     };
     format!(
-        "Over the {} that both runs have, this one differs by {}, {interval}: better in {}, worse in {}, the same in {}.{alone}",
+        "Over the {} that both runs have, this one differs by {}, {interval}: better in {}, worse in {}, the same in \
+         {}.{alone}",
         counted(difference.rows, "row"),
         signed(difference.mean, decimals),
         count(*gained),
@@ -130,8 +131,8 @@ pub(super) const CARD: &str = "The card's numbers are those of LLaVA-Video-7B-Qw
 
 pub(super) const INTERVALS: &str = "Intervals are of 95 %. Questions about one video are right or wrong together, so \
     standard errors are clustered by video and widened for few videos (Liang and Zeger 1986; Cameron and Miller 2015; \
-    Miller 2024, arXiv 2411.00640). An interval tells how far the figure might move with other videos of the same kind. \
-    It knows nothing of other frames, prompts or checkpoints.";
+    Miller 2024, arXiv 2411.00640). An interval tells how far the figure might move with other videos of the same \
+    kind. It knows nothing of other frames, prompts or checkpoints.";
 
 pub(super) const READING: &str = "Ours is called higher or lower where the card's number lies outside our interval, \
     and level where it lies within. Level is no proof of being equal: a wide interval holds much.";
@@ -140,8 +141,8 @@ pub(super) const LOGPROB: &str = "Answers are the likeliest of the options' lett
     instead, so this is another measure than the card's.";
 
 pub(super) const DRIFT: &str = "Judges drift: the same name does not promise the same judge at another time, and other \
-    judges are stricter or milder. Rows that are judged are not comparable across judges, nor with the card, whose judge \
-    is not known.";
+    judges are stricter or milder. Rows that are judged are not comparable across judges, nor with the card, whose \
+    judge is not known.";
 
 pub(super) const DRAWS: &str = "Where the harness finds no answer in a text, it draws one at random. Draws here are \
     seeded; their number and what they add are told with each benchmark.";

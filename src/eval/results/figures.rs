@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_part_without_a_record_is_missing_as_a_whole() {
-        let of = |part: &str| json!({ "benchmark": "mvbench", "part": part, "rows": 1, "settings": { "parts": ["moving_count", "state_change"] } });
+        let settings = json!({ "parts": ["moving_count", "state_change"] });
+        let of = |part: &str| json!({ "benchmark": "mvbench", "part": part, "rows": 1, "settings": settings });
         let records = [record(0, of("moving_count"))];
         let found = outcome(&records);
         assert_eq!((found.samples.len(), found.absent.len()), (1, 200));

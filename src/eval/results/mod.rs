@@ -1,5 +1,5 @@
-//! Records of an evaluation, as the lines of a file: what a run writes, and what scores, comparisons, judges and reports
-//! are made of.
+//! Records of an evaluation, as the lines of a file: what a run writes, and what scores, comparisons, judges and
+//! reports are made of.
 
 mod figures;
 mod harness;

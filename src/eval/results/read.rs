@@ -54,7 +54,8 @@ pub enum ResultsError {
         digests: Vec<(String, usize)>,
     },
     /// There is no record, or none of this digest.
-    #[error("`{}` holds no record{}", path.display(), digest.iter().map(|digest| format!(" of the run {digest}")).collect::<String>())]
+    #[error("`{}` holds no record{}", path.display(),
+        digest.as_ref().map_or_else(String::new, |digest| format!(" of the run {digest}")))]
     Empty {
         /// The file.
         path: PathBuf,
@@ -79,8 +80,8 @@ fn listed(digests: &[(String, usize)]) -> String {
     each.join(", ")
 }
 
-/// Reads the records of one run, that of `digest` where the file holds those of several. A last line that a kill tore is
-/// left out.
+/// Reads the records of one run, that of `digest` where the file holds those of several. A last line that a kill tore
+/// is left out.
 ///
 /// # Errors
 /// A file that cannot be read, lines that are no records, several runs, or none.

@@ -36,8 +36,8 @@ pub struct ResultRecord {
     /// A hash of what was asked; empty where the answer was made elsewhere.
     #[serde(default)]
     pub job: String,
-    /// What else a record of `batch` holds: `answers`, `frames`, `video`, `model`, `device`, `dtype`, `quantize` and more.
-    /// Fewer keys or none where the answer was made elsewhere.
+    /// What else a record of `batch` holds: `answers`, `frames`, `video`, `model`, `device`, `dtype`, `quantize` and
+    /// more. Fewer keys or none where the answer was made elsewhere.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
     /// What the evaluation makes of it.
@@ -201,8 +201,9 @@ pub(super) mod tests {
             "answers": [{ "answer": "A" }], "model": "demo",
             "eval": {
                 "benchmark": "videomme", "harness": "2024-09", "split": "card", "protocol": "card", "scoring": "parse",
-                "part": null, "row": row, "rows": 3, "video": "v", "groups": [{ "dimension": "duration", "name": "short" }],
-                "length_secs": 2.5, "output": "A", "parsed": { "kind": "letter", "value": "A" }, "answer": "A", "drawn": null, "gold": "A",
+                "part": null, "row": row, "rows": 3, "video": "v",
+                "groups": [{ "dimension": "duration", "name": "short" }], "length_secs": 2.5, "output": "A",
+                "parsed": { "kind": "letter", "value": "A" }, "answer": "A", "drawn": null, "gold": "A",
                 "is_correct": true, "value": 1.0, "record": {}, "settings": { "frames": 110 }, "verdicts": [],
             },
         });

@@ -17,7 +17,8 @@ pub struct SideVerdict {
     pub judge: Option<String>,
     /// The server that was asked.
     pub host: Option<String>,
-    /// The name of the request, by [`request_key`](crate::eval::judge::request_key): the same request need not be made again.
+    /// The name of the request, by [`request_key`](crate::eval::judge::request_key): the same request need not be made
+    /// again.
     pub request: Option<String>,
     /// The judge's words.
     pub reply: Option<String>,

@@ -50,8 +50,8 @@ impl Answered {
         }
     }
 
-    /// What is said of a row with its answer, as a batch records it. With [`Scoring::Logprob`] the output is the likeliest
-    /// letter, and the answer's `choices` say how likely each is.
+    /// What is said of a row with its answer, as a batch records it. With [`Scoring::Logprob`] the output is the
+    /// likeliest letter, and the answer's `choices` say how likely each is.
     ///
     /// # Errors
     /// A column that scoring needs is not as it should be.

@@ -1,5 +1,5 @@
-//! From rows to jobs of a batch. The questions about one clip are one job, so that its visual tokens are read once; each
-//! row keeps a job of its own, which tells whether it is done.
+//! From rows to jobs of a batch. The questions about one clip are one job, so that its visual tokens are read once;
+//! each row keeps a job of its own, which tells whether it is done.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

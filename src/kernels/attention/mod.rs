@@ -3,8 +3,8 @@
 //!
 //! A lane of a vector is a query (one row of one head); the query heads that share keys and values stand side by side,
 //! so that those are read once for all of them. Blocks of keys begin at fixed positions and are taken in order, and a
-//! lane never meets another: what comes out for a row depends neither on the rows beside it, be they of the same cache or
-//! of another, nor on how a prompt is cut.
+//! lane never meets another: what comes out for a row depends neither on the rows beside it, be they of the same cache
+//! or of another, nor on how a prompt is cut.
 
 mod ahead;
 mod exp2;

@@ -1,4 +1,5 @@
-//! Reports in a real browser, light, dark, on a phone and on paper. Needs Chromium and Python: `make check-report` runs it.
+//! Reports in a real browser, light, dark, on a phone and on paper. Needs Chromium and Python: `make check-report` runs
+//! it.
 
 use std::path::Path;
 use std::process::Command;

@@ -236,7 +236,10 @@ impl MadeUp {
                 "benchmark": plan.name, "harness": "2024-09", "split": "card", "protocol": self.protocol,
                 "scoring": "parse", "part": part, "row": row, "rows": rows.min(self.rows), "video": video,
                 "groups": groups, "length_secs": least * (most / least).powf(of_video), "output": answer,
-                "parsed": if is_drawn { json!({ "kind": "random", "value": 5 }) } else { json!({ "kind": "letter", "value": answer }) },
+                "parsed": match is_drawn {
+                    true => json!({ "kind": "random", "value": 5 }),
+                    false => json!({ "kind": "letter", "value": answer }),
+                },
                 "answer": answer, "drawn": is_drawn.then_some(answer), "gold": gold, "is_correct": is_correct,
                 "value": is_correct.map(|right| f64::from(u8::from(right))), "record": record_of(plan, row, answer),
                 "settings": self.settings(plan),

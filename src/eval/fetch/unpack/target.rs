@@ -111,8 +111,8 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// What there is of an archive of so many bytes, now that it has been gone through. Its links become files of no more
-    /// bytes than it has itself.
+    /// What there is of an archive of so many bytes, now that it has been gone through. Its links become files of no
+    /// more bytes than it has itself.
     pub(super) fn finish(mut self, archive_bytes: u64) -> Result<Vec<Unpacked>, UnpackError> {
         let links = std::mem::take(&mut self.links);
         let mut ends: Vec<(&String, &String)> = Vec::new();

@@ -347,7 +347,8 @@ proptest! {
         for stop in stops {
             // As a kill would leave it.
             let _ = place.unpack_until(stop);
-            let _ = fs::create_dir_all(place.root()).and_then(|()| fs::write(place.root().join(target::UNFINISHED), "x"));
+            let unfinished = place.root().join(target::UNFINISHED);
+            let _ = fs::create_dir_all(place.root()).and_then(|()| fs::write(unfinished, "x"));
             for (path, bytes) in place.tree() {
                 prop_assert!(path == target::UNFINISHED || files.get(&path) == Some(&bytes), "{} is half", path);
             }
@@ -366,7 +367,8 @@ proptest! {
         let mut archive = if is_zip { zip_of(&files) } else { tar_of(&files) };
         for (at, byte) in spoils {
             // Most of the interesting bytes of a ZIP are at its end.
-            let at = if is_zip { archive.len() - 1 - at.index(archive.len().min(400)) } else { at.index(archive.len()) };
+            let (from_end, from_start) = (at.index(archive.len().min(400)), at.index(archive.len()));
+            let at = if is_zip { archive.len() - 1 - from_end } else { from_start };
             archive[at] = byte;
         }
         archive.truncate(archive.len() - end.index(archive.len() / 8 + 1));

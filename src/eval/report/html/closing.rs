@@ -18,7 +18,11 @@ pub(super) fn settings(report: &Report) -> Markup {
             @if !shared.is_empty() {
                 @if report.runs.len() > 1 { h3 { "The same in all runs" } }
                 table.settings {
-                    tbody { @for (name, value) in shared { tr { th scope="row" { (breakable(name)) } td { bdi { (value) } } } } }
+                    tbody {
+                        @for (name, value) in shared {
+                            tr { th scope="row" { (breakable(name)) } td { bdi { (value) } } }
+                        }
+                    }
                 }
             }
             @if !differing.is_empty() {
@@ -55,7 +59,13 @@ pub(super) fn pair(report: &Report, pair: &Pair) -> Markup {
             p { (words::comparison(&pair.comparison, second.decimals())) }
             @if !pair.settings.is_empty() {
                 table.settings {
-                    thead { tr { th scope="col" { "Setting" } th scope="col" { (first.title()) } th scope="col" { (second.title()) } } }
+                    thead {
+                        tr {
+                            th scope="col" { "Setting" }
+                            th scope="col" { (first.title()) }
+                            th scope="col" { (second.title()) }
+                        }
+                    }
                     tbody {
                         @for (name, before, after) in &pair.settings {
                             tr { th scope="row" { (breakable(name)) } td { bdi { (before) } } td { bdi { (after) } } }

@@ -57,7 +57,8 @@ fn line(axis: &Axis, row: &Row<'_>) -> Markup {
             @match &row.ours {
                 Some(Ours { run, .. }) => {
                     td.diff {
-                        @if let Some(difference) = run.difference() { (signed(difference, decimals)) } @else { "\u{2013}" }
+                        @if let Some(difference) = run.difference() { (signed(difference, decimals)) }
+                        @else { "\u{2013}" }
                     }
                     td.stand { (standing(run.standing())) }
                     td.rows { (count(run.rows)) span.label { " rows" } }
