@@ -32,7 +32,9 @@ impl Axis {
             let (low, high) = range(step);
             ((high - low) / step).round() as usize <= MOST_STEPS
         };
-        let step = STEPS.iter().find(fits).copied().unwrap_or(top / 5.0);
+        // A finer scale would blow up what is hardly a difference, and the decimals of its ticks would touch.
+        let mut steps = STEPS.iter().filter(|&&step| step >= top / 100.0);
+        let step = steps.find(fits).copied().unwrap_or(top / 5.0);
         let (low, high) = range(step);
         Self { low, high, step }
     }
@@ -68,6 +70,8 @@ mod tests {
     fn ranges_are_round_and_hold_all() {
         assert_eq!(printed(&[57.3, 82.2], 100.0), ["50", "60", "70", "80", "90"]);
         assert_eq!(printed(&[3.54, 3.71], 5.0), ["3.4", "3.5", "3.6", "3.7", "3.8"]);
+        assert_eq!(printed(&[100.0, 100.0], 100.0), ["99", "100"]);
+        assert_eq!(printed(&[57.3], 100.0), ["56", "57", "58", "59"]);
         assert_eq!(printed(&[-20.0, 130.0], 100.0), ["0", "20", "40", "60", "80", "100"]);
         assert_eq!(printed(&[], 100.0).len(), 6);
         assert_eq!(printed(&[f64::NAN], 5.0).last().map(String::as_str), Some("5"));
