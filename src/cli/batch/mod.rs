@@ -4,7 +4,7 @@ pub(crate) mod body;
 pub(crate) mod course;
 mod gathered;
 mod merge;
-pub(crate) mod onlooker;
+mod onlooker;
 pub(crate) mod refusals;
 pub(crate) mod stop;
 pub(crate) mod worker;
