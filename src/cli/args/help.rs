@@ -179,8 +179,9 @@ pub(super) const EVAL_FETCH: &str = concat!(
   llava-video eval fetch videomme --data videomme --discard-archives
   llava-video eval fetch mvbench --part moving_count --data mvbench
   llava-video eval fetch longvideobench --data longvideobench --annotations-only"#,
-    "\n\nEnvironment: HF_HOME or HF_HUB_CACHE (where downloads are kept), HF_TOKEN (access token, which benchmarks behind \
-     a gate need), HF_ENDPOINT (another server), HF_HUB_OFFLINE=1, HF_HUB_DOWNLOAD_TIMEOUT, HTTPS_PROXY and NO_PROXY.\n\n",
+    "\n\nEnvironment: HF_HOME or HF_HUB_CACHE (where downloads are kept), HF_TOKEN (access token, which benchmarks \
+     behind a gate need), HF_ENDPOINT (another server), HF_HUB_OFFLINE=1, HF_HUB_DOWNLOAD_TIMEOUT, HTTPS_PROXY and \
+     NO_PROXY.\n\n",
     with_exit_codes!()
 );
 

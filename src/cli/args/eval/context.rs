@@ -12,7 +12,7 @@ pub(crate) struct EvalContextArgs {
     #[command(flatten)]
     pub(crate) rows: RowsArgs,
 
-    /// Look for the videos in this folder, and print the file of each. [default: print where lmms-eval looks in HF_HOME]
+    /// Look for the videos in this folder, and print the file of each. [default: print where lmms-eval looks]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) videos: Option<PathBuf>,
 }
