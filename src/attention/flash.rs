@@ -29,7 +29,7 @@ fn kernel(q: &Tensor, k: &Tensor, v: &Tensor, scale: f32, is_causal: bool) -> Re
     #[cfg(feature = "flash-attn")]
     return candle_flash_attn::flash_attn(q, k, v, scale, is_causal);
     #[cfg(not(feature = "flash-attn"))]
-    candle_core::bail!("there is no flash attention on {:?}", q.device().location())
+    candle_core::bail!("there is no flash attention on {:?}", q.device().location());
 }
 
 #[cfg(test)]

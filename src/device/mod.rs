@@ -10,6 +10,10 @@ mod pool;
 mod request;
 mod split;
 #[cfg(any(test, feature = "cuda"))]
+#[cfg_attr(
+    not(feature = "cuda"),
+    allow(dead_code, unreachable_pub, reason = "builds without CUDA test its words alone")
+)]
 mod switches;
 
 use candle_core::{DType, Device};
@@ -256,7 +260,7 @@ impl Placement {
     /// What is taken beside the model: code, tokenizer and buffers of the process, or a GPU's context and the
     /// workspaces of its libraries. An allowance, not a count.
     pub fn base_bytes(&self) -> u64 {
-        if self.device.is_cpu() { 150_000_000 } else { 700_000_000 }
+        if self.is_gpu { 700_000_000 } else { 150_000_000 }
     }
 
     /// Whether attention is left to the flash kernels, which know 16-bit floats on NVIDIA GPUs only.

@@ -140,7 +140,7 @@ fn stacked(weights: &Weights, names: &[String], placement: &Placement) -> std::r
         return Ok(None);
     }
     let shape = |name: &String| weights.shape(name).unwrap_or(&[]);
-    let [_, columns] = *shape(&names[0]) else {
+    let &[_, columns] = shape(&names[0]) else {
         return Err(weights.failed(&names[0], candle_core::Error::msg("it is not a matrix")));
     };
     let rows: usize = names.iter().filter_map(|name| shape(name).first()).sum();

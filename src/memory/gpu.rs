@@ -301,7 +301,7 @@ impl Model<'_> {
             };
             size * done * q + queries + scored
         };
-        let before_last = if rows > block { (rows - last) / block - 1 } else { 0 } * block;
+        let before_last = (rows - last).saturating_sub(block);
         let blocks = largest(last, rows - last).max(largest(block, before_last));
         // Blocks put together, and laid out by position.
         let together = 2 * size * rows * q;

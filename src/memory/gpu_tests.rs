@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::{Demand, MemoryPlan, StagePeaks};
 use crate::allocations;
-use crate::checkpoint::Checkpoint;
-use crate::checkpoint::generated::{Shape, header};
+use crate::checkpoint::generated::{SEVEN_B, Shape, header};
+use crate::checkpoint::{Checkpoint, Source};
 use crate::device::{DeviceMap, Limits, Placement};
 use crate::engine::session::{Session, VisualTokens};
 use crate::generate::Decoder;
@@ -304,4 +304,44 @@ fn cases() -> Vec<Case> {
 /// On the CPU the kernel has a stand-in.
 fn flash_can_be_tried() -> bool {
     cfg!(feature = "flash-attn") || std::env::var_os("LLAVA_VIDEO_TEST_DEVICE").is_none()
+}
+
+/// The table of docs/gpu.md, figure by figure.
+#[test]
+fn the_7b_model_takes_what_the_docs_say() {
+    let checkpoint = Checkpoint::open(Source::Generated { name: "7b", size: SEVEN_B }, &[]).unwrap();
+    let layers = checkpoint.config.language.num_layers;
+    // Without flash attention, and with it.
+    let needs = [false, true].map(|has_flash| {
+        let gpu = Placement { is_gpu: true, limits: Limits::GPU, ..Placement::whole(Device::Cpu, DType::BF16) };
+        let devices = DeviceMap::single(Placement { has_flash, ..gpu }, layers);
+        [8, 32, 64, 110].map(|frames| {
+            let visual_tokens = video_tokens(&checkpoint).unwrap().count(frames);
+            let demand = Demand {
+                distinct_frames: Some(frames),
+                tiles_at_once: 0,
+                visual_tokens,
+                prompt_tokens: visual_tokens + 27,
+                cache_positions: visual_tokens + 27 + 4096,
+                kv_caches: 1,
+            };
+            let need = MemoryPlan::new(&checkpoint, 152_064, &devices, demand, &|_| None).slots[0].need;
+            (need, StagePeaks::of(&checkpoint, &devices, 0, &demand))
+        })
+    });
+    let [plain, flash] = needs;
+    let row = |name: &str, figures: [u64; 4], digits: usize| {
+        let figures = figures.map(|bytes| format!("{:.digits$} GB", bytes as f64 / 1e9)).join(" | ");
+        let row = format!("| {name} | {figures} |");
+        assert!(include_str!("../../docs/gpu.md").contains(&row), "docs/gpu.md should say {row}");
+    };
+    row("weights", plain.map(|(need, _)| need.weights), 2);
+    row("KV cache", plain.map(|(need, _)| need.kv_cache), 2);
+    row("the most in the tower, visual tokens included", plain.map(|(_, peaks)| peaks.vision), 2);
+    row("the most in prefill, prompt and visual tokens included", plain.map(|(_, peaks)| peaks.prefill), 2);
+    row("tower with flash attention", flash.map(|(_, peaks)| peaks.vision), 2);
+    row("prefill with flash attention", flash.map(|(_, peaks)| peaks.prefill), 2);
+    row("context and libraries (an allowance)", plain.map(|(need, _)| need.base), 2);
+    row("together, without flash attention", plain.map(|(need, _)| need.total()), 1);
+    row("together, with flash attention", flash.map(|(need, _)| need.total()), 1);
 }
