@@ -56,13 +56,6 @@ pub(super) fn read_tensor(
     device: &Device,
     interrupt: &Interrupt,
 ) -> candle_core::Result<Tensor> {
-    #[cfg(feature = "cuda")]
-    if let Device::Cuda(gpu) = device
-        && crate::device::Switches::of_this_process().is_ok_and(|switches| switches.pinned_upload)
-        && let Some(tensor) = super::upload::read_tensor(data, start, dtype, shape, gpu, interrupt)?
-    {
-        return Ok(tensor);
-    }
     let (bits, floats) = (read::<u16>, read::<f32>);
     let count = shape.iter().product();
     match dtype {

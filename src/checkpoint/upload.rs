@@ -11,6 +11,7 @@ use candle_core::{CpuStorage, DType, Device, Error, InplaceOp1, Layout, Result, 
 use half::{bf16, f16};
 
 use super::bulk::{Data, read_into};
+use crate::device::Switches;
 use crate::interrupt::Interrupt;
 
 /// Enough for the bus to be busy while the file is read.
@@ -19,11 +20,29 @@ const BUFFER_BYTES: usize = 32 << 20;
 /// The buffers of each GPU that was asked for them, by its number. Page-locked memory is slow to get, so it is kept.
 static BUFFERS: Mutex<Vec<(usize, [PinnedHostSlice<u8>; 2])>> = Mutex::new(Vec::new());
 
-/// Reads a tensor as `bulk::read_tensor` does; `None` for one that is smaller than a buffer.
+/// Reads a tensor as `bulk::read_tensor` does; `None` on another device, without the switch, and for a tensor that is
+/// smaller than a buffer.
 ///
 /// # Errors
 /// As `bulk::read_tensor`.
 pub(super) fn read_tensor(
+    data: &Data,
+    start: u64,
+    dtype: DType,
+    shape: &[usize],
+    device: &Device,
+    interrupt: &Interrupt,
+) -> Result<Option<Tensor>> {
+    match device {
+        Device::Cuda(gpu) if Switches::of_this_process().is_ok_and(|switches| switches.pinned_upload) => {
+            read_pinned(data, start, dtype, shape, gpu, interrupt)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Reads a tensor through the buffers; `None` for one that is smaller than a buffer.
+fn read_pinned(
     data: &Data,
     start: u64,
     dtype: DType,
@@ -119,7 +138,7 @@ mod tests {
         file.write_all(&[7; 24])?;
         file.write_all(bytemuck::cast_slice(&values))?;
         let (data, interrupt) = (Data::File(file), Interrupt::default());
-        let read = |count: usize| read_tensor(&data, 24, DType::F32, &[count], gpu.as_cuda_device()?, &interrupt);
+        let read = |count: usize| read_pinned(&data, 24, DType::F32, &[count], gpu.as_cuda_device()?, &interrupt);
         assert!(read(1000)?.is_none(), "it goes up in one piece");
         for count in [count, BUFFER_BYTES / 4, count] {
             let tensor = read(count)?.expect("it is large");

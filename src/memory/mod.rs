@@ -77,6 +77,16 @@ impl Room {
     }
 }
 
+impl StagePeaks {
+    /// Counts what `demand` has alive on one slot.
+    pub fn of(checkpoint: &Checkpoint, devices: &DeviceMap, slot: SlotId, demand: &Demand) -> Self {
+        match devices.placement(slot).is_gpu {
+            true => gpu::stage_peaks(checkpoint, devices, slot, demand),
+            false => activations::stage_peaks(checkpoint, devices, slot, demand),
+        }
+    }
+}
+
 /// One device's part of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotPlan {

@@ -1,9 +1,5 @@
 //! What each stage has alive at once, weights and KV cache apart.
 
-use super::{Demand, activations, gpu};
-use crate::checkpoint::Checkpoint;
-use crate::device::{DeviceMap, SlotId};
-
 /// Bytes that are alive at once on one device in each stage, beside weights and KV cache. Stages follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StagePeaks {
@@ -18,14 +14,6 @@ pub struct StagePeaks {
 }
 
 impl StagePeaks {
-    /// Counts them for one slot.
-    pub fn of(checkpoint: &Checkpoint, devices: &DeviceMap, slot: SlotId, demand: &Demand) -> Self {
-        match devices.placement(slot).is_gpu {
-            true => gpu::stage_peaks(checkpoint, devices, slot, demand),
-            false => activations::stage_peaks(checkpoint, devices, slot, demand),
-        }
-    }
-
     /// The most of all stages.
     pub fn most(&self) -> u64 {
         [self.load, self.vision, self.prefill, self.decode].into_iter().max().unwrap_or(0)
