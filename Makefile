@@ -49,10 +49,11 @@ check-cuda-real: setup
 	scripts/check-cuda-real.sh
 
 # On a machine with an NVIDIA GPU and a CUDA toolkit: the suite's questions, prompts and scores are computed there, against
-# the same numbers. On the CPU stay unit tests, and tests of what the CPU alone does: plans of its memory, the peak of a
-# process, the announcement of long work.
+# the same numbers, with and without flash attention; memory against its plan; speeds. Prints a report to paste into an
+# issue. On the CPU stay most unit tests, and tests of what the CPU alone does: plans of its memory, the peak of a process,
+# the announcement of long work. CUDA_FLAGS=--no-flash saves the hours that flash attention compiles.
 test-cuda: setup
-	LLAVA_VIDEO_TEST_DEVICE=$${LLAVA_VIDEO_TEST_DEVICE:-cuda} cargo test --release --locked --features cuda
+	scripts/test-cuda.sh $(CUDA_FLAGS)
 
 # Speed on this machine's processor, beside PyTorch and llama.cpp, which are fetched from PyPI: an hour or two with nothing
 # else running, and 25 GB in target/bench-peers. The table goes to docs/performance.md. BENCH_FLAGS="--only decode-bf16"

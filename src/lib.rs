@@ -38,6 +38,8 @@
 //! checkpoint on disk, give `Source::from(path)` to [`Engine::open`](engine::Engine::open). To be told of progress and
 //! warnings, and to get the answer piece by piece, give an [`Observer`](engine::Observer) in place of `&mut ()`.
 
+#[cfg(test)]
+mod allocations;
 mod attention;
 pub mod batch;
 pub mod bench;

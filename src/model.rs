@@ -210,7 +210,7 @@ impl LlavaVideo {
         // A slot of each frame for each way in which it is pooled.
         let slots: BTreeMap<_, _> = uses.iter().enumerate().map(|(slot, &used)| (used, slot)).collect();
         let mut pooled = BTreeMap::new();
-        let batch_frames = placement.vision_batch_frames();
+        let batch_frames = placement.limits.vision_batch_frames;
         for (batch_index, batch) in clip.distinct.chunks(batch_frames).enumerate() {
             let first = batch_index * batch_frames;
             let projected = vision.project(batch, &placement.device, interrupt, &mut meter, trace)?;
@@ -248,7 +248,7 @@ impl LlavaVideo {
         let mut out = Vec::with_capacity(pictures.len());
         for picture in pictures {
             let mut projected = Vec::new();
-            for batch in picture.tiles.chunks(placement.vision_batch_frames()) {
+            for batch in picture.tiles.chunks(placement.limits.vision_batch_frames) {
                 projected.push(vision.project(batch, &placement.device, interrupt, &mut meter, trace)?);
             }
             let tokens = picture.layout.tokens(&Tensor::cat(&projected, 0)?, vision.extra.newline.as_ref())?;

@@ -62,7 +62,7 @@ impl Norm {
         let Self { kind, eps, weight, placement } = self;
         if !placement.uses_kernels() {
             // candle's norms for GPUs compute in f32 and round once. Those for the CPU round in between, which f32 avoids.
-            let dtype = if placement.device.is_cpu() { DType::F32 } else { placement.dtype };
+            let dtype = if placement.is_gpu { placement.dtype } else { DType::F32 };
             let [x, weight] = [x, weight].map(|tensor| tensor.to_dtype(dtype));
             let normed = match kind {
                 Kind::Layer { bias } => candle_nn::LayerNorm::new(weight?, bias.to_dtype(dtype)?, *eps).forward(&x?),

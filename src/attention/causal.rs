@@ -18,6 +18,7 @@ pub(crate) struct CausalBlocks {
     diagonal: Option<Tensor>,
     /// One kernel does it all; then there are no blocks.
     flash: bool,
+    is_gpu: bool,
 }
 
 #[derive(Debug)]
@@ -36,10 +37,10 @@ impl CausalBlocks {
     /// at most what the placement allows (but a block has at least one row).
     pub(crate) fn new(rows: usize, first_position: usize, heads: usize, placement: &Placement) -> Result<Self> {
         if placement.uses_flash_attention() {
-            return Ok(Self { blocks: Vec::new(), diagonal: None, flash: true });
+            return Ok(Self { blocks: Vec::new(), diagonal: None, flash: true, is_gpu: true });
         }
-        let (max_scores_bytes, device) = (placement.attention_scores_bytes(), &placement.device);
-        Self::with_scores(rows, first_position, heads, max_scores_bytes, (!device.is_cpu()).then_some(device))
+        let masks_on = placement.is_gpu.then_some(&placement.device);
+        Self::with_scores(rows, first_position, heads, placement.limits.attention_scores_bytes, masks_on)
     }
 
     fn with_scores(
@@ -49,24 +50,25 @@ impl CausalBlocks {
         max_scores_bytes: usize,
         masks_on: Option<&Device>,
     ) -> Result<Self> {
-        let row_bytes = heads * (first_position + rows) * DType::F32.size_in_bytes();
-        let mut block_rows = (max_scores_bytes / row_bytes).clamp(1, rows);
-        if masks_on.is_some() && (ROWS_MULTIPLE..rows).contains(&block_rows) {
-            block_rows -= block_rows % ROWS_MULTIPLE;
-        }
+        let block_rows = block_rows(rows, first_position, heads, max_scores_bytes, masks_on.is_some());
         let block = |first_row: usize| {
             let rows = block_rows.min(rows - first_row);
             Block { first_row, rows, visible: first_position + first_row + rows }
         };
         let diagonal = masks_on.filter(|_| block_rows > 1).map(|device| diagonal(block_rows, device)).transpose()?;
-        Ok(Self { blocks: (0..rows).step_by(block_rows).map(block).collect(), diagonal, flash: false })
+        Ok(Self {
+            blocks: (0..rows).step_by(block_rows).map(block).collect(),
+            diagonal,
+            flash: false,
+            is_gpu: masks_on.is_some(),
+        })
     }
 
     /// Attends `q: [H, S, d]` to `k, v: [K, L, d]`, where query row `i` sits at position `L - S + i` and sees all keys
     /// up to itself. Returns `[S, H, d]`.
     pub(crate) fn attend(&self, q: &Tensor, k: &Tensor, v: &Tensor) -> Result<Tensor> {
         if self.flash {
-            #[cfg(feature = "flash-attn")]
+            #[cfg(any(test, feature = "flash-attn"))]
             return super::flash::causal(q, k, v);
         }
         let (heads, rows, head_dim) = q.dims3()?;
@@ -80,10 +82,26 @@ impl CausalBlocks {
             let diagonal = self.diagonal.as_ref().map(|of_largest| of_largest.narrow(0, 0, rows)?.narrow(1, 0, rows));
             let diagonal = diagonal.transpose()?;
             let seen = Visible::Causal { block_rows: rows, diagonal: diagonal.as_ref() };
-            weighted_sum(&q, &k, &v, seen)?.reshape((kv_heads, group, rows, head_dim))
+            weighted_sum(&q, &k, &v, seen, self.is_gpu)?.reshape((kv_heads, group, rows, head_dim))
         };
         let attended = self.blocks.iter().map(attend_block).collect::<Result<Vec<_>>>()?;
         Tensor::cat(&attended, 2)?.reshape((heads, rows, head_dim))?.transpose(0, 1)
+    }
+}
+
+/// How many rows of scores a block has, of `rows` that begin at `first_position`.
+pub(crate) fn block_rows(
+    rows: usize,
+    first_position: usize,
+    heads: usize,
+    max_scores_bytes: usize,
+    is_gpu: bool,
+) -> usize {
+    let row_bytes = heads * (first_position + rows) * DType::F32.size_in_bytes();
+    let block_rows = (max_scores_bytes / row_bytes).clamp(1, rows);
+    match is_gpu && (ROWS_MULTIPLE..rows).contains(&block_rows) {
+        true => block_rows - block_rows % ROWS_MULTIPLE,
+        false => block_rows,
     }
 }
 

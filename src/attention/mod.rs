@@ -5,13 +5,13 @@
 //! tower's; what is here of the decoder's is for other devices.
 
 mod causal;
-#[cfg(feature = "flash-attn")]
+#[cfg(any(test, feature = "flash-attn"))]
 mod flash;
 mod softmax;
 
 use candle_core::{DType, Result, Tensor};
 
-pub(crate) use causal::CausalBlocks;
+pub(crate) use causal::{CausalBlocks, block_rows};
 use softmax::Visible;
 
 use crate::device::Placement;
@@ -32,7 +32,7 @@ pub(crate) fn full(qkv: &Tensor, heads: usize, placement: &Placement) -> Result<
             })
         });
     }
-    #[cfg(feature = "flash-attn")]
+    #[cfg(any(test, feature = "flash-attn"))]
     if placement.uses_flash_attention() && head_dim % 8 == 0 {
         let parts = qkv.contiguous()?.reshape((frames, patches, 3, heads, head_dim))?;
         let part = |index: usize| parts.narrow(2, index, 1)?.squeeze(2);
@@ -43,7 +43,7 @@ pub(crate) fn full(qkv: &Tensor, heads: usize, placement: &Placement) -> Result<
         let x = qkv.narrow(2, part * width, width)?.reshape((frames, patches, heads, head_dim))?;
         x.transpose(1, 2)?.reshape((frames * heads, patches, head_dim))
     };
-    let attended = weighted_sum(&split(0)?, &split(1)?, &split(2)?, Visible::All)?;
+    let attended = weighted_sum(&split(0)?, &split(1)?, &split(2)?, Visible::All, placement.is_gpu)?;
     attended.reshape((frames, heads, patches, head_dim))?.transpose(1, 2)?.reshape((frames, patches, width))
 }
 
@@ -51,8 +51,13 @@ pub(crate) fn full(qkv: &Tensor, heads: usize, placement: &Placement) -> Result<
 ///
 /// Scores are divided by the square root of the head's width in f32: queries in 16 bits would be rounded once more, and
 /// candle rounds a factor to the tensor's dtype, which for 1 / sqrt(72) in bf16 loses 0.15 %.
-fn weighted_sum(q: &Tensor, k: &Tensor, v: &Tensor, visible: Visible<'_>) -> Result<Tensor> {
+///
+/// Scores are the largest tensors that there are: each is dropped before the next but one is made.
+fn weighted_sum(q: &Tensor, k: &Tensor, v: &Tensor, visible: Visible<'_>, is_gpu: bool) -> Result<Tensor> {
     let scale = 1.0 / (q.dim(candle_core::D::Minus1)? as f64).sqrt();
-    let scores = (q.matmul(&k.t()?)?.to_dtype(DType::F32)? * scale)?;
-    softmax::rows(scores, visible)?.to_dtype(v.dtype())?.matmul(v)
+    let product = q.matmul(&k.t()?)?;
+    let scores = product.to_dtype(DType::F32)?;
+    drop(product);
+    let weights = softmax::rows((scores * scale)?, visible, is_gpu)?.to_dtype(v.dtype())?;
+    weights.matmul(v)
 }

@@ -20,13 +20,14 @@ pub(super) enum Visible<'m> {
     },
 }
 
-/// Softmax of each row over the keys it sees; the other keys get weight 0. Scores are `[B, R, L]` in f32.
-pub(super) fn rows(scores: Tensor, visible: Visible<'_>) -> Result<Tensor> {
+/// Softmax of each row over the keys it sees; the other keys get weight 0. Scores are `[B, R, L]` in f32. On a GPU it
+/// is made by candle's kernels, and what rows do not see is masked.
+pub(super) fn rows(scores: Tensor, visible: Visible<'_>, is_gpu: bool) -> Result<Tensor> {
     let (block_rows, diagonal) = match visible {
         Visible::All => (None, None),
         Visible::Causal { block_rows, diagonal } => (Some(block_rows), diagonal),
     };
-    if scores.device().is_cpu() && diagonal.is_none() {
+    if !is_gpu {
         let scores = scores.contiguous()?;
         scores.inplace_op1(&RowSoftmax { keys: scores.dim(2)?, block_rows })?;
         return Ok(scores);
@@ -192,7 +193,7 @@ mod tests {
     #[test]
     fn causal_rows_see_no_later_key() -> Result<()> {
         let scores = Tensor::zeros((2, 6, 5), DType::F32, &Device::Cpu)?;
-        let weights = rows(scores, Visible::Causal { block_rows: 3, diagonal: None })?.to_vec3::<f32>()?;
+        let weights = rows(scores, Visible::Causal { block_rows: 3, diagonal: None }, false)?.to_vec3::<f32>()?;
         for batch in weights {
             for (row, weights) in batch.iter().enumerate() {
                 let visible = 3 + row % 3;

@@ -71,7 +71,7 @@ pub(super) fn preprocess(bench: &Bench, meter: &mut Meter<'_, '_>) -> Result<(),
 /// Runs the tower on each number of frames, in batches as a model does.
 pub(super) fn tower(bench: &Bench, vision: &Vision, meter: &mut Meter<'_, '_>) -> Result<(), Error> {
     let placement = bench.devices.placement(bench.devices.vision_slot());
-    let (side, batch) = (bench.checkpoint.vision.image_size, placement.vision_batch_frames());
+    let (side, batch) = (bench.checkpoint.vision.image_size, placement.limits.vision_batch_frames);
     let frames: Vec<Vec<u8>> = (0..batch).map(|_| random_bytes(3 * side * side)).collect();
     let frames: Vec<&[u8]> = frames.iter().map(Vec::as_slice).collect();
     let pixel_values = preprocess::pixel_values(&frames, side, &placement.device)?;
@@ -93,7 +93,7 @@ pub(super) fn tower(bench: &Bench, vision: &Vision, meter: &mut Meter<'_, '_>) -
 /// Runs projector and pooling on each number of frames, in the same batches.
 pub(super) fn projector(bench: &Bench, vision: &Vision, meter: &mut Meter<'_, '_>) -> Result<(), Error> {
     let placement = bench.devices.placement(bench.devices.vision_slot());
-    let (shape, batch) = (bench.checkpoint.vision, placement.vision_batch_frames());
+    let (shape, batch) = (bench.checkpoint.vision, placement.limits.vision_batch_frames);
     let features = random_floats(&[batch, shape.grid() * shape.grid(), shape.hidden_size])?;
     let features = features.to_dtype(placement.dtype)?.to_device(&placement.device)?;
     let run = |frames: usize| {

@@ -26,6 +26,8 @@ mod rows;
 mod shards;
 mod source;
 mod tensor_names;
+#[cfg(feature = "cuda")]
+mod upload;
 mod weights;
 
 pub use config::language::LanguageConfig;

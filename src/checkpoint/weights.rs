@@ -327,7 +327,14 @@ impl Weights {
                 candle_core::bail!("it is stored as {}, not as floats", entry.format.name());
             };
             let (file, start) = (&self.files[entry.file], entry.bytes.start as u64);
-            let stored = bulk::read_tensor(file, start, stored_dtype, &shape, device, &self.interrupt)?;
+            #[cfg(feature = "cuda")]
+            let pinned = super::upload::read_tensor(file, start, stored_dtype, &shape, device, &self.interrupt)?;
+            #[cfg(not(feature = "cuda"))]
+            let pinned = None;
+            let stored = match pinned {
+                Some(stored) => stored,
+                None => bulk::read_tensor(file, start, stored_dtype, &shape, device, &self.interrupt)?,
+            };
             match dtype {
                 Some(dtype) => stored.to_dtype(dtype),
                 None => Ok(stored),

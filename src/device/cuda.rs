@@ -1,11 +1,13 @@
 //! NVIDIA GPUs, for builds with the `cuda` feature: counted, opened, and tried before anything depends on them.
 
+use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::CudaContext;
 use candle_core::{DType, Device, Tensor};
 
 use super::capability::{Capability, Target};
 use super::request::DtypeRequest;
-use super::{Error, Placement, gpu_dtype};
+use super::switches::Switches;
+use super::{Error, Placement, gpu_dtype, pool};
 
 /// How many there are; without a driver none.
 pub(super) fn count() -> usize {
@@ -16,6 +18,7 @@ pub(super) fn count() -> usize {
 pub(super) fn open(index: usize, dtype: DtypeRequest) -> Result<Placement, Error> {
     let name = format!("cuda:{index}");
     let unusable = |source| Error::Unusable { device: name.clone(), source };
+    let switches = Switches::of_this_process()?;
     let device = Device::new_cuda(index).map_err(unusable)?;
     let capability = capability(&device).map_err(unusable)?;
     if let Some(target) = Target::of_this_build().filter(|target| !target.runs_on(capability)) {
@@ -24,8 +27,36 @@ pub(super) fn open(index: usize, dtype: DtypeRequest) -> Result<Placement, Error
     let Some(dtype) = gpu_dtype(dtype, capability.has_bf16()) else {
         return Err(Error::NoBf16 { device: name, capability });
     };
+    settle(device.as_cuda_device().map_err(unusable)?, switches).map_err(unusable)?;
     run_a_kernel(&device, dtype).map_err(unusable)?;
-    Ok(Placement::whole(device, dtype))
+    let whole = Placement::whole(device, dtype);
+    Ok(Placement { has_flash: whole.has_flash && !switches.no_flash, ..whole })
+}
+
+/// How tensors are tracked and where their memory goes.
+fn settle(device: &CudaDevice, switches: Switches) -> candle_core::Result<()> {
+    if !switches.track_events {
+        // SAFETY: candle makes two events for each tensor, to order streams among each other, and waits for them only
+        // in a context that has made a stream of its own. Here each thread that computes has the one stream that the
+        // driver gives it, and tensors do not change threads. Copies between GPUs are ordered by `settle_copy`, copies
+        // from page-locked memory by events of that memory.
+        unsafe { device.disable_event_tracking() };
+    }
+    if !switches.return_memory && device.cuda_stream().context().has_async_alloc() {
+        pool::keep_freed(device)?;
+    }
+    Ok(())
+}
+
+/// What the driver has left, and what the pool of this process holds and no tensor uses.
+pub(super) fn free_bytes(device: &CudaDevice) -> candle_core::Result<u64> {
+    let stream = device.cuda_stream();
+    let (free, _) = stream.context().mem_get_info().map_err(candle_core::Error::wrap)?;
+    let held = match stream.context().has_async_alloc() {
+        true => pool::pool_bytes(device)?,
+        false => return Ok(free as u64),
+    };
+    Ok(free as u64 + held.reserved.saturating_sub(held.used))
 }
 
 fn capability(device: &Device) -> candle_core::Result<Capability> {

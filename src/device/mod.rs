@@ -3,9 +3,18 @@
 mod capability;
 #[cfg(feature = "cuda")]
 mod cuda;
+mod limits;
 mod opened;
+#[cfg(feature = "cuda")]
+mod pool;
 mod request;
 mod split;
+#[cfg(any(test, feature = "cuda"))]
+#[cfg_attr(
+    not(feature = "cuda"),
+    allow(dead_code, unreachable_pub, reason = "builds without CUDA test its words alone")
+)]
+mod switches;
 
 use candle_core::{DType, Device};
 
@@ -14,9 +23,14 @@ use crate::kernels::choice;
 pub use crate::kernels::isa::Isa;
 pub use crate::kernels::operands::Operands;
 pub use capability::{Capability, NoTarget, Target};
+pub use limits::Limits;
 pub use opened::{Devices, Skipped};
+#[cfg(all(test, feature = "cuda"))]
+pub(crate) use pool::{pool_bytes, reset_most_used};
 pub use request::{DeviceName, DeviceRequest, DtypeRequest};
 pub use split::{DeviceMap, Placed, SlotId, share_by_room};
+#[cfg(feature = "cuda")]
+pub(crate) use switches::Switches;
 
 /// A device that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +55,10 @@ pub enum Error {
     /// The set of instructions in the environment.
     #[error("cannot choose the instructions of the CPU's kernels")]
     Instructions(#[from] choice::Error),
+    /// What is asked to be done otherwise on NVIDIA GPUs.
+    #[cfg(feature = "cuda")]
+    #[error("cannot choose how the GPU computes")]
+    Switches(#[from] switches::Error),
     /// A GPU that the kernels of this build do not run on. They would not fail: they would leave whatever was in memory.
     #[error("`{device}` has compute capability {capability}, and this build's kernels are for {target}")]
     OtherCapability {
@@ -79,6 +97,8 @@ impl Error {
             Self::NoGpu { .. } => Some("leave --gpu-layers out, or name a GPU with --device".to_owned()),
             Self::NoF16OnCpu => Some("use `--dtype f32`, or `--dtype bf16`".to_owned()),
             Self::Instructions(_) => Some(format!("unset {}", choice::VARIABLE)),
+            #[cfg(feature = "cuda")]
+            Self::Switches(_) => Some(format!("unset {}", switches::VARIABLE)),
             Self::OtherCapability { capability, .. } => {
                 let digits = capability.digits();
                 Some(format!("build for this GPU, with `CUDA_COMPUTE_CAP={digits}` set, or use `--device cpu`"))
@@ -115,6 +135,13 @@ pub struct Placement {
     pub dtype: DType,
     /// What the kernels of the CPU make of the operands of products.
     pub operands: Operands,
+    /// Whether candle's operations compute, one after the other and with masks, as on a GPU. Tests ask for that on the
+    /// CPU, where the kernels do it better, to hold the way of a GPU to the reference without one.
+    pub is_gpu: bool,
+    /// Whether attention in 16 bits is left to the flash kernels.
+    pub has_flash: bool,
+    /// How much is computed at once.
+    pub limits: Limits,
 }
 
 impl Placement {
@@ -142,13 +169,16 @@ impl Placement {
             DtypeRequest::Bf16 => Operands::Bf16,
             DtypeRequest::F16 => return Err(Error::NoF16OnCpu),
         };
-        Ok(Self { device: Device::Cpu, dtype: DType::F32, operands })
+        Ok(Self { operands, ..Self::whole(Device::Cpu, DType::F32) })
     }
 
     /// A device on which everything is computed in `dtype`, as GPUs do it. On the CPU that is candle's arithmetic, not
     /// the kernels', unless it is f32.
     pub fn whole(device: Device, dtype: DType) -> Self {
-        Self { device, dtype, operands: Operands::Exact }
+        let is_gpu = !device.is_cpu();
+        let has_flash = cfg!(feature = "flash-attn") && device.is_cuda();
+        let limits = if is_gpu { Limits::GPU } else { Limits::CPU };
+        Self { device, dtype, operands: Operands::Exact, is_gpu, has_flash, limits }
     }
 
     /// The same with the arithmetic that `auto` takes for weights that are stored as `stored` (`None`: in blocks). On a
@@ -164,7 +194,7 @@ impl Placement {
 
     /// Whether products and attention run in this program's kernels, on f32 tensors.
     pub(crate) fn uses_kernels(&self) -> bool {
-        self.device.is_cpu() && self.dtype == DType::F32
+        !self.is_gpu && self.dtype == DType::F32
     }
 
     /// Whose kernels multiply: this program's, named by their instructions, or candle's.
@@ -221,7 +251,7 @@ impl Placement {
             // Apple's GPU shares the memory of the CPU.
             Device::Cpu | Device::Metal(_) => free_host_bytes(),
             #[cfg(feature = "cuda")]
-            Device::Cuda(device) => device.cuda_stream().context().mem_get_info().ok().map(|(free, _)| free as u64),
+            Device::Cuda(device) => cuda::free_bytes(device).ok(),
             #[cfg(not(feature = "cuda"))]
             Device::Cuda(_) => None,
         }
@@ -230,27 +260,12 @@ impl Placement {
     /// What is taken beside the model: code, tokenizer and buffers of the process, or a GPU's context and the
     /// workspaces of its libraries. An allowance, not a count.
     pub fn base_bytes(&self) -> u64 {
-        if self.device.is_cpu() { 150_000_000 } else { 700_000_000 }
-    }
-
-    /// Frames that go through the vision tower together, so that memory stays flat in the number of frames.
-    pub fn vision_batch_frames(&self) -> usize {
-        if self.device.is_cpu() { 2 } else { 8 }
-    }
-
-    /// Positions that go through the decoder together in prefill.
-    pub fn prefill_chunk_tokens(&self) -> usize {
-        if self.device.is_cpu() { 512 } else { 2048 }
+        if self.is_gpu { 700_000_000 } else { 150_000_000 }
     }
 
     /// Whether attention is left to the flash kernels, which know 16-bit floats on NVIDIA GPUs only.
     pub fn uses_flash_attention(&self) -> bool {
-        cfg!(feature = "flash-attn") && self.device.is_cuda() && matches!(self.dtype, DType::BF16 | DType::F16)
-    }
-
-    /// Most bytes that one block of attention scores may take; bounds the memory of attention whatever the length.
-    pub fn attention_scores_bytes(&self) -> usize {
-        if self.device.is_cpu() { 64 << 20 } else { 512 << 20 }
+        self.has_flash && matches!(self.dtype, DType::BF16 | DType::F16)
     }
 }
 

@@ -133,7 +133,7 @@ impl DeviceMap {
 
     /// Positions that go through the decoder together in prefill: what the most modest slot in use takes.
     pub fn prefill_chunk_tokens(&self) -> usize {
-        let used = self.layers.iter().map(|&slot| self.slots[slot].prefill_chunk_tokens());
+        let used = self.layers.iter().map(|&slot| self.slots[slot].limits.prefill_chunk_tokens);
         used.min().unwrap_or(1)
     }
 

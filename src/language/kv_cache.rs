@@ -1,7 +1,7 @@
 //! The KV cache: keys and values of all positions so far, written in place, cut back without a copy.
 
 use bytemuck::Zeroable;
-use candle_core::{Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use half::bf16;
 
 use crate::kernels::values::Values;
@@ -11,7 +11,7 @@ use crate::pages::prefer_huge_pages;
 const POSITIONS: usize = 1;
 
 /// Keys and values of all positions so far, one pair per layer, each `[kv_heads, capacity, head_dim]`; allocated once,
-/// when the first positions come.
+/// when the first positions come, for candle's arithmetic before anything is computed of them.
 #[derive(Debug)]
 pub struct KvCache {
     layers: Vec<Option<Layer>>,
@@ -160,18 +160,35 @@ impl KvCache {
     pub(super) fn write(&mut self, layer: usize, keys: &Tensor, values: &Tensor) -> Result<(Tensor, Tensor)> {
         let count = keys.dim(POSITIONS)?;
         self.check_room(count)?;
-        let (capacity, len) = (self.capacity, self.len);
-        let layer = &mut self.layers[layer];
-        if layer.is_none() {
-            *layer = Some(Layer::Tensors { keys: empty(keys, capacity)?, values: empty(values, capacity)? });
-        }
-        let Some(Layer::Tensors { keys: held_keys, values: held_values }) = layer else {
+        let len = self.len;
+        let (kv_heads, _, head_dim) = keys.dims3()?;
+        self.allocate(layer, (kv_heads, head_dim), keys.dtype(), keys.device())?;
+        let Some(Layer::Tensors { keys: held_keys, values: held_values }) = &self.layers[layer] else {
             candle_core::bail!("a layer of the KV cache is filled by the CPU's kernels and by tensors");
         };
         held_keys.slice_set(keys, POSITIONS, len)?;
         held_values.slice_set(values, POSITIONS, len)?;
         let so_far = |held: &Tensor| held.narrow(POSITIONS, 0, len + count);
         Ok((so_far(held_keys)?, so_far(held_values)?))
+    }
+
+    /// Gives a layer that has no memory yet tensors for all positions. What stays is so allocated before what comes and
+    /// goes, and leaves no gaps between it.
+    ///
+    /// # Errors
+    /// A failing device.
+    pub(super) fn allocate(
+        &mut self,
+        layer: usize,
+        (kv_heads, head_dim): (usize, usize),
+        dtype: DType,
+        device: &Device,
+    ) -> Result<()> {
+        if self.layers[layer].is_none() {
+            let empty = || Tensor::zeros((kv_heads, self.capacity, head_dim), dtype, device);
+            self.layers[layer] = Some(Layer::Tensors { keys: empty()?, values: empty()? });
+        }
+        Ok(())
     }
 
     /// One layer's keys and values for the CPU's kernels to write `count` positions to, from [`Self::len`] on, which
@@ -242,8 +259,6 @@ fn grown(held: &Tensor, capacity: usize) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
 
     const LAYERS: usize = 2;

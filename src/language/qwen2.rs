@@ -274,6 +274,7 @@ impl Qwen2 {
         let rows = embeds.tensor().dim(0)?;
         let count = rows / caches.len();
         caches.iter().try_for_each(|cache| cache.check_room(count))?;
+        caches.iter_mut().try_for_each(|cache| self.allocate(cache))?;
         let firsts: Vec<usize> = caches.iter().map(|cache| cache.len()).collect();
         let attention =
             |(placement, rope): (&Placement, &Rope)| SelfAttention::new(&self.config, rope, &firsts, count, placement);
@@ -289,6 +290,18 @@ impl Qwen2 {
         Ok(hidden)
     }
 
+    /// Memory for what is written to a cache, where candle computes.
+    fn allocate(&self, cache: &mut KvCache) -> Result<()> {
+        let heads = (self.config.num_kv_heads, self.config.head_dim());
+        for (index, layer) in self.layers.iter().enumerate() {
+            let placement = self.devices.placement(layer.slot);
+            if !placement.uses_kernels() {
+                cache.allocate(index, heads, placement.dtype, &placement.device)?;
+            }
+        }
+        Ok(())
+    }
+
     /// One layer, `[S, D]` -> `[S, D]`, its keys and values written at the caches' next positions.
     fn layer(
         &self,
@@ -299,9 +312,13 @@ impl Qwen2 {
         caches: &mut [&mut KvCache],
     ) -> Result<Tensor> {
         let layer = &self.layers[index];
-        let qkv = layer.qkv.forward(&layer.input_layernorm.forward(x)?, pass)?;
-        let attended = attention.attend(&qkv, index, caches)?;
+        // What is not needed any more makes room: the tensors of a layer are what a GPU has to hold.
+        let attended = {
+            let qkv = layer.qkv.forward(&layer.input_layernorm.forward(x)?, pass)?;
+            attention.attend(&qkv, index, caches)?
+        };
         let x = layer.o_proj.forward_then(&attended, pass, Then::Add(x))?;
+        drop(attended);
         let mlp = layer.gate_up.forward(&layer.post_attention_layernorm.forward(&x)?, pass)?;
         layer.down_proj.forward_then(&mlp, pass, Then::Add(&x))
     }

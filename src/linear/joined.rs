@@ -116,27 +116,42 @@ impl Gated {
             Held::Stacked { layer, width } => {
                 let both = layer.forward(x, pass)?;
                 let half = |first| both.narrow(D::Minus1, first, *width);
-                silu(&half(0)?)? * half(*width)?
+                silu(half(0)?)? * half(*width)?
             }
-            Held::Two { gate, up } => silu(&gate.forward(x, pass)?)? * up.forward(x, pass)?,
+            Held::Two { gate, up } => silu(gate.forward(x, pass)?)? * up.forward(x, pass)?,
         }
     }
 }
 
 /// SiLU by candle, which rounds in between to the tensor's dtype.
-fn silu(x: &Tensor) -> Result<Tensor> {
-    x.to_dtype(DType::F32)?.silu()?.to_dtype(x.dtype())
+fn silu(x: Tensor) -> Result<Tensor> {
+    let (dtype, wide) = (x.dtype(), x.to_dtype(DType::F32)?);
+    drop(x);
+    let activated = wide.silu()?;
+    drop(wide);
+    activated.to_dtype(dtype)
 }
 
-/// Matrices of floats as one, for devices where candle multiplies; `None` where any of them is in blocks.
+/// Matrices of floats as one, for devices where candle multiplies; `None` where any of them is in blocks. Each is copied
+/// to its place as it comes, so that they are never there twice.
 fn stacked(weights: &Weights, names: &[String], placement: &Placement) -> std::result::Result<Option<Matrix>, Error> {
     let is_float = |name: &String| weights.held_format(name).is_some_and(|format| format.float().is_some());
     if !names.iter().all(is_float) {
         return Ok(None);
     }
-    let load = |name: &String| weights.load(name, Some(placement.dtype), &placement.device);
-    let parts = names.iter().map(load).collect::<std::result::Result<Vec<_>, _>>()?;
-    let joined = Tensor::cat(&parts, 0).map_err(|source| weights.failed(&names[0], source))?;
+    let shape = |name: &String| weights.shape(name).unwrap_or(&[]);
+    let &[_, columns] = shape(&names[0]) else {
+        return Err(weights.failed(&names[0], candle_core::Error::msg("it is not a matrix")));
+    };
+    let rows: usize = names.iter().filter_map(|name| shape(name).first()).sum();
+    let failed = |source| weights.failed(&names[0], source);
+    let joined = Tensor::zeros((rows, columns), placement.dtype, &placement.device).map_err(failed)?;
+    let mut first = 0;
+    for name in names {
+        let part = weights.load(name, Some(placement.dtype), &placement.device)?;
+        joined.slice_set(&part, 0, first).map_err(|source| weights.failed(name, source))?;
+        first += part.dims().first().copied().unwrap_or(0);
+    }
     Ok(Some(Matrix::of_floats(joined)))
 }
 

@@ -51,7 +51,7 @@ impl Matrix {
         let device = &placement.device;
         let is_float = weights.held_format(name).is_some_and(|format| format.float().is_some());
         // Rows are looked up where they lie side by side.
-        let is_packed = if is_float { placement.uses_kernels() && purpose == Use::Product } else { device.is_cpu() };
+        let is_packed = if is_float { placement.uses_kernels() && purpose == Use::Product } else { !placement.is_gpu };
         if is_packed {
             let names = [name.to_owned()];
             let packed = Packed::load(weights, &names, rows, Arrangement::Stacked, placement)?;
@@ -124,8 +124,16 @@ impl Matrix {
     }
 }
 
-/// candle's own product on a GPU, `[positions, in]` -> `[positions, rows]`; its kernels take f32.
+/// candle's own product on a GPU, `[positions, in]` -> `[positions, rows]`. Its kernels for NVIDIA GPUs take 16-bit
+/// floats as they are for up to 8 positions and widen those of more themselves; the others want f32.
 pub(super) fn gpu_product(tensor: &Arc<QTensor>, rows: usize, x: &Tensor) -> Result<Tensor> {
-    let product = candle_core::quantized::QMatMul::QTensor(tensor.clone()).forward(&x.to_dtype(DType::F32)?)?;
-    product.narrow(D::Minus1, 0, rows)?.to_dtype(x.dtype())
+    let multiply = |x: &Tensor| candle_core::quantized::QMatMul::QTensor(tensor.clone()).forward(x);
+    let product = match x.device().is_cuda() {
+        true => multiply(x)?,
+        false => {
+            let wide = x.to_dtype(DType::F32)?;
+            multiply(&wide)?.to_dtype(x.dtype())?
+        }
+    };
+    product.narrow(D::Minus1, 0, rows)
 }

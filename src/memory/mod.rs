@@ -1,10 +1,15 @@
 //! How much memory a request takes on each device, known from headers alone, before anything is loaded.
 //!
 //! Weights and KV cache are counted exactly; activations are bounded by the sizes of the largest tensors that live at
-//! once (`activations.rs`), which `docs/performance.md` compares with measured peaks.
+//! once: for the CPU's kernels in `activations.rs`, which `docs/performance.md` compares with measured peaks, for GPUs
+//! in `gpu.rs`, which a trace of allocations holds to 5 %.
 
 mod activations;
+mod gpu;
+#[cfg(test)]
+mod gpu_tests;
 mod place;
+mod stages;
 mod weights;
 
 use std::fmt;
@@ -14,6 +19,7 @@ use crate::device::{DeviceMap, SlotId};
 use crate::size::shown;
 
 pub use place::{Error, Split, WayOut, place};
+pub use stages::StagePeaks;
 pub use weights::StageBytes;
 
 /// What a request asks of memory.
@@ -71,6 +77,16 @@ impl Room {
     }
 }
 
+impl StagePeaks {
+    /// Counts what `demand` has alive on one slot.
+    pub fn of(checkpoint: &Checkpoint, devices: &DeviceMap, slot: SlotId, demand: &Demand) -> Self {
+        match devices.placement(slot).is_gpu {
+            true => gpu::stage_peaks(checkpoint, devices, slot, demand),
+            false => activations::stage_peaks(checkpoint, devices, slot, demand),
+        }
+    }
+}
+
 /// One device's part of a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SlotPlan {
@@ -111,7 +127,7 @@ impl MemoryPlan {
                 need: Need {
                     weights: stages.on(slot, devices, demand.distinct_frames.is_some()),
                     kv_cache: layers as u64 * activations::kv_bytes(checkpoint, placement, &demand),
-                    activations: activations::peak_bytes(checkpoint, devices, slot, &demand),
+                    activations: StagePeaks::of(checkpoint, devices, slot, &demand).most(),
                     base: placement.base_bytes(),
                 },
                 room: room(slot),

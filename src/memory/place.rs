@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Demand, MemoryPlan, Need, Room, StageBytes, activations};
+use super::{Demand, MemoryPlan, Need, Room, StageBytes, StagePeaks};
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceMap, Placement, SlotId, share_by_room};
 use crate::quantization::Quantization;
@@ -150,7 +150,7 @@ pub fn place(
     let room = |(slot, placement): (SlotId, &Placement)| {
         let beside = stages.beside_layers(slot, &even, demand.distinct_frames.is_some())
             + placement.base_bytes()
-            + activations::peak_bytes(checkpoint, &even, slot, &demand);
+            + StagePeaks::of(checkpoint, &even, slot, &demand).most();
         // Devices that do not tell count alike.
         available(placement).map_or(u64::MAX >> 8, Room::bytes).saturating_sub(beside)
     };

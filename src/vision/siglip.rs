@@ -89,14 +89,18 @@ impl VisionTower {
         interrupt: &Interrupt,
         on_layer: &mut dyn FnMut(),
     ) -> std::result::Result<Tensor, crate::Error> {
-        let patches = self.patches(&pixel_values.to_dtype(self.placement.dtype)?)?;
-        let mut x = self.patch_embedding.forward(&patches, Pass::Prefill)?.broadcast_add(&self.position_embedding)?;
+        let mut x = self.embedded(&self.patches(&pixel_values.to_dtype(self.placement.dtype)?)?)?;
         for layer in &self.layers {
             interrupt.check()?;
             x = self.layer(layer, &x)?;
             on_layer();
         }
         Ok(x)
+    }
+
+    /// `[T, P, 3 * patch * patch]` -> `[T, P, D_v]`
+    fn embedded(&self, patches: &Tensor) -> Result<Tensor> {
+        self.patch_embedding.forward(patches, Pass::Prefill)?.broadcast_add(&self.position_embedding)
     }
 
     /// `[T, 3, S, S]` -> `[T, P, 3 * patch * patch]`, patches row-major; pixels beyond the last patch are dropped.
@@ -112,9 +116,13 @@ impl VisionTower {
     }
 
     fn layer(&self, layer: &EncoderLayer, x: &Tensor) -> Result<Tensor> {
-        let qkv = layer.qkv.forward(&layer.layer_norm1.forward(x)?, Pass::Prefill)?;
-        let attended = attention::full(&qkv, self.shape.num_heads, &self.placement)?;
+        // What is not needed any more makes room: the tensors of a layer are what a GPU has to hold.
+        let attended = {
+            let qkv = layer.qkv.forward(&layer.layer_norm1.forward(x)?, Pass::Prefill)?;
+            attention::full(&qkv, self.shape.num_heads, &self.placement)?
+        };
         let x = layer.out_proj.forward_then(&attended, Pass::Prefill, Then::Add(x))?;
+        drop(attended);
         // SigLIP was trained with the approximation of GELU.
         let mlp = layer.fc1.forward_then(&layer.layer_norm2.forward(&x)?, Pass::Prefill, Then::GeluTanh)?;
         layer.fc2.forward_then(&mlp, Pass::Prefill, Then::Add(&x))

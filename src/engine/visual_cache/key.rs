@@ -143,7 +143,7 @@ fn arithmetic(placement: &Placement) -> String {
         Device::Cuda(_) => "cuda".to_owned(),
         Device::Metal(_) => "metal".to_owned(),
     };
-    let (dtype, batch_frames) = (placement.dtype_name(), placement.vision_batch_frames());
+    let (dtype, batch_frames) = (placement.dtype_name(), placement.limits.vision_batch_frames);
     let kernels = placement.kernels_name();
     format!("{device}, {dtype} by {kernels}, {batch_frames} frames at once, features {:?}", built_in_features())
 }

@@ -15,7 +15,7 @@ fn the_vision_tower_tells_after_every_layer() {
     let checkpoint = Checkpoint::open(tiny_checkpoint(), &[]).unwrap();
     let tokenizer = Tokenizer::open(&checkpoint.source).unwrap();
     let placement = Placement::open(DeviceName::Cpu, DtypeRequest::F32).unwrap();
-    let batch_frames = placement.vision_batch_frames();
+    let batch_frames = placement.limits.vision_batch_frames;
     let devices = DeviceMap::single(placement, checkpoint.config.language.num_layers);
     let (interrupt, vocab_len) = (Interrupt::default(), model::vocab_len(&checkpoint, &tokenizer));
     let model = LlavaVideo::load(&checkpoint, vocab_len, true, &devices, &interrupt, &mut |_, _, _| ()).unwrap();

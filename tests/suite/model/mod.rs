@@ -5,6 +5,7 @@ mod choices;
 mod conversations;
 mod demo;
 mod equal_frames;
+mod gpu;
 mod instructions;
 mod library;
 mod loaded;

@@ -35,7 +35,7 @@ pub(crate) fn load_over(checkpoint: &Checkpoint, devices: &DeviceMap, with_visio
 }
 
 /// Runs a prompt to the end and returns the generated ids.
-fn answer(
+pub(crate) fn answer(
     model: &LlavaVideo,
     checkpoint: &Checkpoint,
     prompt: &llava_video::prompt::Prompt,
@@ -96,12 +96,17 @@ pub(crate) fn resized(frames: &[Vec<u8>], width: usize, height: usize, checkpoin
 
 #[test]
 fn every_seam_of_every_video_case() {
+    assert_video_cases(&placement(DtypeRequest::F32));
+}
+
+/// Compares every seam of every video case, and the ids, with the reference's.
+pub(crate) fn assert_video_cases(placement: &Placement) {
     let cases = Case::all("video");
     assert!(cases.len() >= 9, "only {} cases", cases.len());
     for case in &cases {
         let dir = case.checkpoint();
         let checkpoint = Checkpoint::open(dir.path(), &case.overrides()).unwrap();
-        let (model, tokenizer) = load(&checkpoint, &placement(DtypeRequest::F32), true);
+        let (model, tokenizer) = load(&checkpoint, placement, true);
         let prompt = prompts::encode_reference_prompt(case.str("prompt"), &tokenizer);
         assert_eq!(prompt.ids_with_placeholder(-200), case.ids("input_ids"), "{}", case.name);
 

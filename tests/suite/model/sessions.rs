@@ -121,7 +121,7 @@ static TINY: LazyLock<Tiny> = LazyLock::new(|| {
         let tokens = tokens.to_device(&placement(DtypeRequest::F32).device).unwrap();
         VisualTokens { id: VisualId(id), tokens: Placed::new(tokens, 0) }
     };
-    let long = placement(DtypeRequest::F32).prefill_chunk_tokens() + 50;
+    let long = placement(DtypeRequest::F32).limits.prefill_chunk_tokens + 50;
     Tiny { clips: [(1, 20), (2, long)].map(clip), loaded }
 });
 
@@ -206,7 +206,7 @@ fn text(ids: impl IntoIterator<Item = u32>) -> Segment {
 
 #[test]
 fn an_interrupt_loses_one_chunk_and_no_more() {
-    let chunk = placement(DtypeRequest::F32).prefill_chunk_tokens();
+    let chunk = placement(DtypeRequest::F32).limits.prefill_chunk_tokens;
     let layers = TINY.loaded.checkpoint.config.language.num_layers;
     // In the second chunk, after its first layer.
     let interrupt_after = Some(layers + 1);

@@ -32,7 +32,7 @@ pub(crate) mod wire;
 pub(crate) use self::case::{Case, assert_close, ids, rgb_frames, set_flags};
 pub(crate) use self::checkpoint::CheckpointCopy;
 pub(crate) use self::code::rust_files;
-pub(crate) use self::device::{device, placement, rounding};
+pub(crate) use self::device::{device, gpu, other_gpu, placement, rounding};
 pub(crate) use self::digest::{git_blob_hex, sha256_hex};
 pub(crate) use self::files::{
     SHARDED, SINGLE, clip, clip_arg, fixtures, golden, golden_checkpoint, json, tiny_checkpoint, tiny_checkpoint_arg,
