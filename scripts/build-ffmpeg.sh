@@ -2,15 +2,23 @@
 # Builds an FFmpeg of static libraries with what this program reads and nothing else: no encoders, filters, devices,
 # network or programs, and none of the parts under the GPL. For the feature `static-ffmpeg`, and to test other versions
 # than the system's.
-# usage: scripts/build-ffmpeg.sh VERSION PREFIX   (about two minutes on 2 cores; needs cc, nasm, meson, ninja)
+# usage: scripts/build-ffmpeg.sh [--for-tests] VERSION PREFIX
 #
-# Then: PKG_CONFIG_PATH=PREFIX/lib/pkgconfig cargo build --release --locked --features static-ffmpeg
+# Takes about two minutes on 2 cores; needs cc, nasm, meson and ninja. Then:
+#   PKG_CONFIG_PATH=PREFIX/lib/pkgconfig cargo build --release --locked --features static-ffmpeg
+#
+# `--for-tests` adds what the test suite makes clips with: one encoder and three muxers.
 #
 # Sources are looked for in the folder that the variable SOURCES names, else downloaded, and checked either way. Debian's
 # `.orig.tar.xz` of the same version is the same file.
 set -eu
 
 dav1d_version=1.5.4
+writers=
+if [ "${1:-}" = --for-tests ]; then
+	writers="--enable-encoder=ffv1 --enable-muxer=mp4,matroska,mpegts"
+	shift
+fi
 [ $# = 2 ] || {
 	sed -n 's/^# usage: /usage: /p' "$0" >&2
 	exit 2
@@ -79,11 +87,12 @@ parsers=h264,hevc,av1,vp3,vp8,vp9,mpegvideo,mpeg4video,h261,h263,vc1,rv34,mjpeg,
 unpack "ffmpeg-$version" "https://ffmpeg.org/releases/ffmpeg-$version.tar.xz"
 (
 	cd "$prefix/build/ffmpeg-$version"
+	# shellcheck disable=SC2086
 	PKG_CONFIG_PATH="$prefix/lib/pkgconfig" ./configure --prefix="$prefix" --pkg-config-flags=--static \
 		--disable-everything --disable-autodetect --disable-programs --disable-doc --disable-debug --disable-network \
 		--disable-avdevice --disable-avfilter --enable-pic --enable-zlib --enable-libdav1d --enable-protocol=file \
 		--enable-decoder="$decoders" --enable-demuxer="$demuxers" --enable-parser="$parsers" \
-		--enable-bsf=av1_frame_merge,extract_extradata,vp9_superframe_split
+		--enable-bsf=av1_frame_merge,extract_extradata,vp9_superframe_split $writers
 	make -j "$jobs"
 	make install
 ) >"$prefix/build/ffmpeg.log" 2>&1 || {
