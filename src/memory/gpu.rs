@@ -140,18 +140,19 @@ impl Model<'_> {
 
     fn vision(&self) -> usize {
         let Some(frames) = self.demand.distinct_frames.filter(|_| self.sees()) else { return 0 };
-        let batch = self.placement.limits.vision_batch_frames.min(frames.max(1));
-        // What the batches before the last left; pooling adds to it frame by frame.
-        let (before, now) = match self.demand.tiles_at_once {
-            0 => {
-                let tokens = |part: usize| self.visual_bytes() * part / frames.max(1);
-                let before = frames.saturating_sub(1) / batch * batch;
-                (tokens(before), tokens(frames - before))
-            }
-            _ => (0, 0),
+        let batch = self.placement.limits.vision_batch_frames;
+        // Of a clip each batch leaves its tokens, frame by frame as they are pooled.
+        let tokens = |frames_so_far: usize| match self.demand.tiles_at_once {
+            0 => self.visual_bytes() * frames_so_far / frames,
+            _ => 0,
         };
-        let last = self.tower(batch).max(self.projector(batch)).max(self.pooling(batch) + now);
-        (before + last).max(2 * self.visual_bytes()) + self.pictures()
+        let of_batch = |first: usize| {
+            let count = batch.min(frames - first);
+            let seen = self.tower(count).max(self.projector(count));
+            tokens(first) + seen.max(self.pooling(count) + tokens(count))
+        };
+        let most = (0..frames).step_by(batch).map(of_batch).max().unwrap_or(0);
+        most.max(2 * self.visual_bytes()) + self.pictures()
     }
 
     fn patches(&self) -> usize {
