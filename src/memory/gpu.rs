@@ -245,12 +245,16 @@ impl Model<'_> {
             return joined;
         }
         let (total, chunk) = (self.demand.prompt_tokens, self.devices.prefill_chunk_tokens());
-        let chunks = (0..total).step_by(chunk).map(|first| self.chunk(chunk.min(total - first), first));
+        let of_chunk = |first: usize| {
+            let rows = chunk.min(total - first);
+            self.layer(rows, self.attended(rows, first))
+        };
+        let chunks = (0..total).step_by(chunk).map(of_chunk);
         joined.max(self.prompt_bytes() + chunks.max().unwrap_or(0))
     }
 
-    /// A chunk of `rows` positions through a decoder layer.
-    fn chunk(&self, rows: usize, first: usize) -> usize {
+    /// `rows` positions through a decoder layer, whose attention takes so many bytes.
+    fn layer(&self, rows: usize, attended: usize) -> usize {
         let (language, size) = (&self.checkpoint.config.language, self.size);
         let (hidden, width) = (language.hidden_size, language.head_dim());
         let (q, kv) = (language.num_heads * width, language.num_kv_heads * width);
@@ -261,7 +265,7 @@ impl Model<'_> {
         let qkv = norm + self.joined(rows, hidden, &[q, kv, kv], in_blocks);
         // Queries are split, made contiguous and rotated beside the joined tensor; then keys and values.
         let split = size * rows * (joined + 2 * q).max(joined + q + 2 * kv + kv);
-        let attention = size * rows * 2 * joined + self.attended(rows, first, q);
+        let attention = size * rows * 2 * joined + attended;
         let out = size * rows * q + self.linear(rows, (q, hidden), After::Add, blocks("self_attn.o_proj.weight"));
         let mlp = language.intermediate_size;
         let gated = match blocks("mlp.gate_proj.weight") {
@@ -282,9 +286,10 @@ impl Model<'_> {
     }
 
     /// Attention of `rows` positions over themselves and the `first` before them, its result and the mask included.
-    fn attended(&self, rows: usize, first: usize, q: usize) -> usize {
-        let (size, heads) = (self.size, self.checkpoint.config.language.num_heads);
-        let width = q / heads;
+    fn attended(&self, rows: usize, first: usize) -> usize {
+        let language = &self.checkpoint.config.language;
+        let (size, heads, width) = (self.size, language.num_heads, language.head_dim());
+        let q = heads * width;
         if self.placement.uses_flash_attention() {
             return size * rows * q + F32 * rows * heads;
         }
@@ -317,10 +322,9 @@ impl Model<'_> {
         let language = &self.checkpoint.config.language;
         let answers = self.demand.kv_caches;
         let visual = if self.sees() { self.visual_bytes() } else { 0 };
-        let heads = language.num_heads;
-        let q = heads * language.head_dim();
-        let attention = self.attended(1, self.demand.cache_positions.saturating_sub(1), q);
-        let layer = answers * self.chunk(1, 0) + attention;
+        // Answers attend one after the other; their results are put together.
+        let results = 2 * self.size * language.num_heads * language.head_dim() * (answers - answers.min(1));
+        let layer = self.layer(answers, results + self.attended(1, self.demand.cache_positions.saturating_sub(1)));
         let head = match self.devices.head_slot() == self.slot {
             true => {
                 let role = if language.tie_word_embeddings { Role::Embedding } else { Role::Head };
