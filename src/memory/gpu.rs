@@ -247,7 +247,7 @@ impl Model<'_> {
         let (total, chunk) = (self.demand.prompt_tokens, self.devices.prefill_chunk_tokens());
         let of_chunk = |first: usize| {
             let rows = chunk.min(total - first);
-            self.layer(rows, self.attended(rows, first))
+            self.mask(rows, first) + self.layer(rows, self.attended(rows, first))
         };
         let chunks = (0..total).step_by(chunk).map(of_chunk);
         joined.max(self.prompt_bytes() + chunks.max().unwrap_or(0))
@@ -285,7 +285,21 @@ impl Model<'_> {
         norm + size * rows * width + layer
     }
 
-    /// Attention of `rows` positions over themselves and the `first` before them, its result and the mask included.
+    /// Rows of a block of scores.
+    fn block(&self, rows: usize, first: usize) -> usize {
+        let heads = self.checkpoint.config.language.num_heads;
+        block_rows(rows, first, heads, self.placement.limits.attention_scores_bytes, true)
+    }
+
+    /// The mask of a block's own positions, which is there while layers run.
+    fn mask(&self, rows: usize, first: usize) -> usize {
+        match self.block(rows, first) {
+            block if block > 1 && !self.placement.uses_flash_attention() => F32 * block * block,
+            _ => 0,
+        }
+    }
+
+    /// Attention of `rows` positions over themselves and the `first` before them, its result included.
     fn attended(&self, rows: usize, first: usize) -> usize {
         let language = &self.checkpoint.config.language;
         let (size, heads, width) = (self.size, language.num_heads, language.head_dim());
@@ -293,9 +307,7 @@ impl Model<'_> {
         if self.placement.uses_flash_attention() {
             return size * rows * q + F32 * rows * heads;
         }
-        let max_bytes = self.placement.limits.attention_scores_bytes;
-        let block = block_rows(rows, first, heads, max_bytes, true);
-        let mask = if block > 1 { F32 * block * block } else { 0 };
+        let block = self.block(rows, first);
         let has_one = block == rows;
         let last = rows - (rows - 1) / block * block;
         let largest = |block: usize, done: usize| {
@@ -311,7 +323,7 @@ impl Model<'_> {
         let blocks = largest(last, rows - last).max(largest(block, before_last));
         // Blocks put together, and laid out by position.
         let together = 2 * size * rows * q;
-        mask + blocks.max(together)
+        blocks.max(together)
     }
 
     /// One position of each answer that is decoded.
