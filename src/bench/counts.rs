@@ -10,7 +10,7 @@ use crate::quantization::Format;
 use crate::role::Role;
 
 /// Operations of a product of `rows` rows with a matrix of so many values.
-fn product(rows: usize, matrix_values: usize) -> u64 {
+pub(super) fn product(rows: usize, matrix_values: usize) -> u64 {
     2 * rows as u64 * matrix_values as u64
 }
 
@@ -20,9 +20,18 @@ pub(super) fn tower_flops(checkpoint: &Checkpoint) -> u64 {
     let (patches, width) = (vision.grid() * vision.grid(), vision.hidden_size);
     let embedding = product(patches, width * 3 * vision.patch_size * vision.patch_size);
     let linear = product(patches, 4 * width * width + 2 * width * checkpoint.tower_mlp_width());
-    // Scores, and the sum of values: each patch with each, in all heads.
-    let attention = 2 * product(patches, patches * width);
-    embedding + vision.num_layers as u64 * (linear + attention)
+    embedding + vision.num_layers as u64 * (linear + tower_attention_flops(patches, width))
+}
+
+/// Operations of attention in one layer of the tower: scores, and the sum of values, each patch with each.
+pub(super) fn tower_attention_flops(patches: usize, width: usize) -> u64 {
+    2 * product(patches, patches * width)
+}
+
+/// Operations of causal attention in one layer, of `count` positions after `depth` others; `width` is that of the
+/// queries of all heads.
+pub(super) fn causal_attention_flops(width: usize, depth: usize, count: usize) -> u64 {
+    2 * 2 * width as u64 * seen(depth, count)
 }
 
 /// Operations of one frame in the projector.
@@ -86,7 +95,7 @@ impl Decoder {
     }
 
     fn layers_flops(&self, depth: usize, count: usize) -> u64 {
-        let attention = 2 * 2 * self.query_width as u64 * seen(depth, count);
+        let attention = causal_attention_flops(self.query_width, depth, count);
         self.layers as u64 * (product(count, self.layer_values) + attention)
     }
 }

@@ -64,9 +64,17 @@ impl Meter<'_, '_> {
 
     /// Tells what `seconds` of `work` in the arithmetic of `dtype` come to.
     pub(super) fn report(&mut self, work: Work, seconds: Vec<f64>, dtype: DType) -> Result<(), Error> {
-        let (peak_flops_per_sec, peak_read_bytes_per_sec) =
-            (self.ceilings.flops_per_sec(dtype), self.ceilings.read_bytes_per_sec);
-        let peak_rss_bytes = peak_rss_bytes();
+        self.report_against(work, seconds, self.ceilings.flops_per_sec(dtype))
+    }
+
+    /// The same, of operations of which the machine is capable of so many a second.
+    pub(super) fn report_against(
+        &mut self,
+        work: Work,
+        seconds: Vec<f64>,
+        peak_flops_per_sec: Option<f64>,
+    ) -> Result<(), Error> {
+        let (peak_read_bytes_per_sec, peak_rss_bytes) = (self.ceilings.read_bytes_per_sec, peak_rss_bytes());
         let row = Row { work, seconds, peak_flops_per_sec, peak_read_bytes_per_sec, peak_rss_bytes };
         self.tell(Event::Measured(row))
     }

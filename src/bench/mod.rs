@@ -5,6 +5,7 @@
 
 mod ceilings;
 mod counts;
+mod kernels;
 mod language;
 mod load;
 mod machine;
@@ -157,10 +158,11 @@ impl<'i> Bench<'i> {
                 vision::projector(self, stack, &mut meter)?;
             }
         }
-        match &loaded.language {
-            Some(language) if self.stages().any(Stage::needs_language) => language::measure(self, language, &mut meter),
-            _ => Ok(()),
+        if let Some(language) = loaded.language.as_ref().filter(|_| self.stages().any(Stage::needs_language)) {
+            language::measure(self, language, &mut meter)?;
         }
+        drop(loaded);
+        kernels::measure(self, &mut meter)
     }
 
     fn measures(&self, stage: Stage) -> bool {

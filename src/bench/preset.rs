@@ -52,12 +52,12 @@ impl Preset {
 
     /// What is measured of it.
     pub fn stages(self) -> Vec<Stage> {
-        let is_part = |stage: &Stage| match self {
+        let has = |stage: &Stage| match self {
             Self::HalfB | Self::SevenB | Self::SevenBFourLayers => true,
             Self::SeventyTwoBLayer => *stage == Stage::Load || stage.needs_language(),
             Self::Tower => !stage.needs_language(),
         };
-        Stage::ALL.into_iter().filter(is_part).collect()
+        Stage::ALL.into_iter().filter(|stage| !stage.is_part() && has(stage)).collect()
     }
 
     fn size(self) -> Size {

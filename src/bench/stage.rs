@@ -19,11 +19,17 @@ pub enum Stage {
     Decode,
     /// New tokens of several answers, one of each in a step.
     BatchDecode,
+    /// The kernel behind a layer's `down_proj`, over the positions of a prompt.
+    Product,
+    /// The kernel behind attention of one tower layer.
+    TowerAttention,
+    /// The kernel behind attention of one decoder layer, over a prompt.
+    CausalAttention,
 }
 
 impl Stage {
     /// All of them, in the order in which they are measured.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Load,
         Self::VideoDecode,
         Self::Preprocess,
@@ -32,6 +38,9 @@ impl Stage {
         Self::Prefill,
         Self::Decode,
         Self::BatchDecode,
+        Self::Product,
+        Self::TowerAttention,
+        Self::CausalAttention,
     ];
 
     /// Its name in reports.
@@ -45,7 +54,15 @@ impl Stage {
             Self::Prefill => "prefill",
             Self::Decode => "decode",
             Self::BatchDecode => "batch-decode",
+            Self::Product => "product",
+            Self::TowerAttention => "tower-attn",
+            Self::CausalAttention => "causal-attn",
         }
+    }
+
+    /// Whether it is a part of another stage, which is measured only where somebody asks for it.
+    pub fn is_part(self) -> bool {
+        matches!(self, Self::Product | Self::TowerAttention | Self::CausalAttention)
     }
 
     /// Whether it takes the weights of the vision tower or of the projector.

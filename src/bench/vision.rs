@@ -128,7 +128,7 @@ fn random_bytes(len: usize) -> Vec<u8> {
 }
 
 /// Values around 0 of deviation 1, about as the tower gives them.
-fn random_floats(shape: &[usize]) -> Result<Tensor, Error> {
+pub(super) fn random_floats(shape: &[usize]) -> Result<Tensor, Error> {
     let mut random = Random::new(3);
     let value = |_| random.centered() * 12f32.sqrt();
     let values: Vec<f32> = (0..shape.iter().product()).map(value).collect();

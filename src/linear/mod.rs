@@ -85,6 +85,11 @@ impl Linear {
         }
     }
 
+    /// Whether the CPU multiplies bytes in this stage.
+    pub(crate) fn multiplies_bytes(&self, pass: Pass) -> bool {
+        matches!(self.weight.storage(), Storage::Packed(packed) if packed.multiplies_bytes(pass))
+    }
+
     /// `[..., in]` -> `[..., out]`
     pub(crate) fn forward(&self, x: &Tensor, pass: Pass) -> Result<Tensor> {
         self.forward_then(x, pass, Then::Nothing)

@@ -132,6 +132,12 @@ impl Packed {
         Tensor::from_vec(values, (ids.len(), columns), &self.placement.device)?.to_dtype(self.placement.dtype)
     }
 
+    /// Whether rows are multiplied in bytes in this stage.
+    pub(super) fn multiplies_bytes(&self, pass: Pass) -> bool {
+        let is_in_blocks = matches!(self.panels, Held::Blocks(_));
+        is_in_blocks && block_arithmetic(self.placement.operands, pass) == Some(quant::Arithmetic::Int8)
+    }
+
     /// `[..., in]` -> `[..., width]` in `dtype`, an output for each row, or for each pair of rows.
     pub(super) fn product(
         &self,

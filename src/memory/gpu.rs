@@ -140,18 +140,19 @@ impl Model<'_> {
 
     fn vision(&self) -> usize {
         let Some(frames) = self.demand.distinct_frames.filter(|_| self.sees()) else { return 0 };
-        let batch = self.placement.limits.vision_batch_frames.min(frames.max(1));
-        // What the batches before the last left; pooling adds to it frame by frame.
-        let (before, now) = match self.demand.tiles_at_once {
-            0 => {
-                let tokens = |part: usize| self.visual_bytes() * part / frames.max(1);
-                let before = frames.saturating_sub(1) / batch * batch;
-                (tokens(before), tokens(frames - before))
-            }
-            _ => (0, 0),
+        let batch = self.placement.limits.vision_batch_frames;
+        // Of a clip each batch leaves its tokens, frame by frame as they are pooled.
+        let tokens = |frames_so_far: usize| match self.demand.tiles_at_once {
+            0 => self.visual_bytes() * frames_so_far / frames,
+            _ => 0,
         };
-        let last = self.tower(batch).max(self.projector(batch)).max(self.pooling(batch) + now);
-        (before + last).max(2 * self.visual_bytes()) + self.pictures()
+        let of_batch = |first: usize| {
+            let count = batch.min(frames - first);
+            let seen = self.tower(count).max(self.projector(count));
+            tokens(first) + seen.max(self.pooling(count) + tokens(count))
+        };
+        let most = (0..frames).step_by(batch).map(of_batch).max().unwrap_or(0);
+        most.max(2 * self.visual_bytes()) + self.pictures()
     }
 
     fn patches(&self) -> usize {
@@ -244,12 +245,16 @@ impl Model<'_> {
             return joined;
         }
         let (total, chunk) = (self.demand.prompt_tokens, self.devices.prefill_chunk_tokens());
-        let chunks = (0..total).step_by(chunk).map(|first| self.chunk(chunk.min(total - first), first));
+        let of_chunk = |first: usize| {
+            let rows = chunk.min(total - first);
+            self.mask(rows, first) + self.layer(rows, self.attended(rows, first))
+        };
+        let chunks = (0..total).step_by(chunk).map(of_chunk);
         joined.max(self.prompt_bytes() + chunks.max().unwrap_or(0))
     }
 
-    /// A chunk of `rows` positions through a decoder layer.
-    fn chunk(&self, rows: usize, first: usize) -> usize {
+    /// `rows` positions through a decoder layer, whose attention takes so many bytes.
+    fn layer(&self, rows: usize, attended: usize) -> usize {
         let (language, size) = (&self.checkpoint.config.language, self.size);
         let (hidden, width) = (language.hidden_size, language.head_dim());
         let (q, kv) = (language.num_heads * width, language.num_kv_heads * width);
@@ -260,7 +265,7 @@ impl Model<'_> {
         let qkv = norm + self.joined(rows, hidden, &[q, kv, kv], in_blocks);
         // Queries are split, made contiguous and rotated beside the joined tensor; then keys and values.
         let split = size * rows * (joined + 2 * q).max(joined + q + 2 * kv + kv);
-        let attention = size * rows * 2 * joined + self.attended(rows, first, q);
+        let attention = size * rows * 2 * joined + attended;
         let out = size * rows * q + self.linear(rows, (q, hidden), After::Add, blocks("self_attn.o_proj.weight"));
         let mlp = language.intermediate_size;
         let gated = match blocks("mlp.gate_proj.weight") {
@@ -280,16 +285,29 @@ impl Model<'_> {
         norm + size * rows * width + layer
     }
 
-    /// Attention of `rows` positions over themselves and the `first` before them, its result and the mask included.
-    fn attended(&self, rows: usize, first: usize, q: usize) -> usize {
-        let (size, heads) = (self.size, self.checkpoint.config.language.num_heads);
-        let width = q / heads;
+    /// Rows of a block of scores.
+    fn block(&self, rows: usize, first: usize) -> usize {
+        let heads = self.checkpoint.config.language.num_heads;
+        block_rows(rows, first, heads, self.placement.limits.attention_scores_bytes, true)
+    }
+
+    /// The mask of a block's own positions, which is there while layers run.
+    fn mask(&self, rows: usize, first: usize) -> usize {
+        match self.block(rows, first) {
+            block if block > 1 && !self.placement.uses_flash_attention() => F32 * block * block,
+            _ => 0,
+        }
+    }
+
+    /// Attention of `rows` positions over themselves and the `first` before them, its result included.
+    fn attended(&self, rows: usize, first: usize) -> usize {
+        let language = &self.checkpoint.config.language;
+        let (size, heads, width) = (self.size, language.num_heads, language.head_dim());
+        let q = heads * width;
         if self.placement.uses_flash_attention() {
             return size * rows * q + F32 * rows * heads;
         }
-        let max_bytes = self.placement.limits.attention_scores_bytes;
-        let block = block_rows(rows, first, heads, max_bytes, true);
-        let mask = if block > 1 { F32 * block * block } else { 0 };
+        let block = self.block(rows, first);
         let has_one = block == rows;
         let last = rows - (rows - 1) / block * block;
         let largest = |block: usize, done: usize| {
@@ -305,7 +323,7 @@ impl Model<'_> {
         let blocks = largest(last, rows - last).max(largest(block, before_last));
         // Blocks put together, and laid out by position.
         let together = 2 * size * rows * q;
-        mask + blocks.max(together)
+        blocks.max(together)
     }
 
     /// One position of each answer that is decoded.
@@ -316,10 +334,9 @@ impl Model<'_> {
         let language = &self.checkpoint.config.language;
         let answers = self.demand.kv_caches;
         let visual = if self.sees() { self.visual_bytes() } else { 0 };
-        let heads = language.num_heads;
-        let q = heads * language.head_dim();
-        let attention = self.attended(1, self.demand.cache_positions.saturating_sub(1), q);
-        let layer = answers * self.chunk(1, 0) + attention;
+        // Answers attend one after the other; their results are put together.
+        let results = 2 * self.size * language.num_heads * language.head_dim() * (answers - answers.min(1));
+        let layer = self.layer(answers, results + self.attended(1, self.demand.cache_positions.saturating_sub(1)));
         let head = match self.devices.head_slot() == self.slot {
             true => {
                 let role = if language.tie_word_embeddings { Role::Embedding } else { Role::Head };

@@ -26,7 +26,7 @@ pub(crate) struct BenchArgs {
     #[command(flatten)]
     pub(crate) quantize: QuantizeArgs,
 
-    /// Measure these stages only. [default: all that the model has]
+    /// Measure these stages only. [default: all that the model has, without the last three, which are parts of others]
     #[arg(long, value_parser = one_of::<Stage>(), value_name = "STAGE,...", value_delimiter = ',')]
     #[arg(help_heading = MEASUREMENT)]
     stages: Vec<Stage>,
@@ -76,7 +76,7 @@ impl BenchArgs {
         match (self.stages.is_empty(), self.preset()) {
             (false, _) => self.stages.clone(),
             (true, Some(preset)) => preset.stages(),
-            (true, None) => Stage::ALL.to_vec(),
+            (true, None) => Stage::ALL.into_iter().filter(|stage| !stage.is_part()).collect(),
         }
     }
 

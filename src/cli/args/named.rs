@@ -116,6 +116,9 @@ impl ValueEnum for Named<Stage> {
                 Self(Stage::Prefill),
                 Self(Stage::Decode),
                 Self(Stage::BatchDecode),
+                Self(Stage::Product),
+                Self(Stage::TowerAttention),
+                Self(Stage::CausalAttention),
             ]
         }
     }
@@ -129,6 +132,9 @@ impl ValueEnum for Named<Stage> {
             Stage::Projector => "patch features to visual tokens",
             Stage::Prefill => "the prompt",
             Stage::Decode => "new tokens, one by one",
+            Stage::Product => "one product alone: a layer's down_proj over each prompt",
+            Stage::TowerAttention => "attention of one layer of the vision tower alone",
+            Stage::CausalAttention => "attention of one decoder layer alone, over each prompt",
             Stage::BatchDecode => "new tokens of several answers, decoded together",
         };
         Some(PossibleValue::new(self.0.name()).help(help))

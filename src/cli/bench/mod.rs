@@ -32,7 +32,8 @@ pub(crate) fn run(args: &BenchArgs, printer: &mut Printer) -> Result<Exit> {
         let message = format!("--prompt-tokens and --new-tokens are {positions} together, the model's context {limit}");
         return Err(UsageError(message).into());
     }
-    let skipped: Vec<Stage> = Stage::ALL.into_iter().filter(|one| !bench.stages().any(|stage| stage == *one)).collect();
+    let is_skipped = |one: &Stage| !one.is_part() && !bench.stages().any(|stage| stage == *one);
+    let skipped: Vec<Stage> = Stage::ALL.into_iter().filter(is_skipped).collect();
     if args.video.is_none() && args.stages().contains(&Stage::VideoDecode) {
         printer.note("video decode is not measured; `--video` names a clip for it");
     }

@@ -89,6 +89,24 @@ fn several_lengths_and_runs_are_measured_in_order() {
 }
 
 #[test]
+fn kernels_are_measured_alone_where_somebody_asks() {
+    let kernels = ["product", "tower-attn", "causal-attn"];
+    let asked = [&kernels.join(",")[..], "--prompt-tokens", "5,40", "--frames", "2", "--repeat", "1", "--json"];
+    for format in [None, Some("q8_0")] {
+        let quantize = format.map(|format| ["--quantize", format]);
+        let args = ["bench", "--model", "demo", "--device", device(), "--stages"].iter().chain(&asked);
+        let record = llava_video(args.chain(quantize.iter().flatten())).json();
+        assert_eq!(stages(&record), ["product", "product", "tower-attn", "causal-attn", "causal-attn"]);
+        let flops: Vec<u64> =
+            record["stages"].as_array().unwrap().iter().map(|row| row["flops"].as_u64().unwrap()).collect();
+        // Sizes of the demo model: 256 and 256 in the decoder, 64 patches of 96 in the tower.
+        let (product, causal) = (2 * 256 * 256, 4 * 256);
+        assert_eq!(flops, [5 * product, 40 * product, 2 * 4 * 64 * 64 * 96, 15 * causal, 820 * causal], "{record}");
+        assert_eq!(record["skipped"].as_array().unwrap().len(), 8, "parts of stages are not missed: {record}");
+    }
+}
+
+#[test]
 fn a_clip_is_decoded_where_one_is_named() {
     let record = bench(&["--video", &clip_arg("plain_h264.mp4"), "--stages", "video-decode", "--json"]).json();
     assert_eq!((stages(&record), &record["stages"][0]["sampled_frames"]), (vec!["video-decode"], &2.into()));
