@@ -1,7 +1,8 @@
 //! How long the program takes to do little: `cargo bench --bench startup [-- PROGRAM]`. Fails above the bars.
 //!
 //! The bars are for the time on the clock of an idle machine. On a busy one, `LLAVA_VIDEO_STARTUP_BUSY=1` holds the
-//! processor time of the program and of the child that reads the clip against them, which other work hardly changes.
+//! processor time of the program and of the child that reads the clip against them. That grows, too, when others use the
+//! caches: by up to a third where we looked.
 //!
 //! With the system's FFmpeg the loader takes most of the time: on Debian it opens 130 libraries, in the program and in
 //! the child. That is allowed for. With `--features static-ffmpeg` it is not.
