@@ -16,7 +16,7 @@ use crate::device::{DeviceMap, Placement, SlotId};
 use crate::quantization::Format;
 use crate::role::Role;
 
-const F32: usize = DType::F32.size_in_bytes();
+const F32: usize = size_of::<f32>();
 
 /// What quantized products keep on NVIDIA GPUs (candle's `fast_mmq.rs`): partial sums, and by position blocks of 128
 /// values in 144 bytes.
