@@ -31,7 +31,9 @@ pub(crate) fn command() -> Command {
     // What the user of this machine has set would lead to other models, and out of the machine.
     let is_setting =
         |name: &str| ["HF_", "HUGGING", "TRANSFORMERS_", "LLAVA_VIDEO_"].iter().any(|p| name.starts_with(p));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_setting)) {
+    // How the GPU under test is to compute is a part of the test.
+    let is_foreign = |name: &str| is_setting(name) && name != "LLAVA_VIDEO_GPU";
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_foreign)) {
         command.env_remove(name);
     }
     command.stdin(Stdio::null()).env("HF_HOME", no_cache).env("HF_HUB_OFFLINE", "1");
