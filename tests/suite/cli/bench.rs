@@ -94,8 +94,8 @@ fn kernels_are_measured_alone_where_somebody_asks() {
     let asked = [&kernels.join(",")[..], "--prompt-tokens", "5,40", "--frames", "2", "--repeat", "1", "--json"];
     for format in [None, Some("q8_0")] {
         let quantize = format.map(|format| ["--quantize", format]);
-        let args = ["bench", "--model", "demo", "--device", device(), "--stages"].iter().chain(&asked);
-        let record = llava_video(args.chain(quantize.iter().flatten())).json();
+        let model = ["bench", "--model", "demo", "--device", device(), "--stages"];
+        let record = llava_video(model.iter().chain(&asked).chain(quantize.iter().flatten())).json();
         assert_eq!(stages(&record), ["product", "product", "tower-attn", "causal-attn", "causal-attn"]);
         let flops: Vec<u64> =
             record["stages"].as_array().unwrap().iter().map(|row| row["flops"].as_u64().unwrap()).collect();
