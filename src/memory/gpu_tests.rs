@@ -13,8 +13,7 @@ use crate::allocations;
 use crate::checkpoint::generated::{SEVEN_B, Shape, header};
 use crate::checkpoint::{Checkpoint, Source};
 use crate::device::{DeviceMap, Limits, Placement};
-use crate::engine::session::{Session, VisualTokens};
-use crate::generate::Decoder;
+use crate::engine::session::{Session, VisualTokens, step_many};
 use crate::interrupt::Interrupt;
 use crate::model::{ClipFrames, LlavaVideo, video_tokens};
 use crate::prompt::{Prompt, Segment};
@@ -44,7 +43,7 @@ const LARGE: Sizes = Sizes {
     mlp: 1280,
     heads: 4,
     kv_heads: 2,
-    rows: 2000,
+    rows: 8000,
     tower: 144,
     tower_heads: 2,
     tower_mlp: 536,
@@ -117,7 +116,9 @@ impl Sizes {
         ] {
             config[key] = value.into();
         }
+        config["image_aspect_ratio"] = "square".into();
         config["vision_config"] = json!({
+            "model_type": "siglip_vision_model",
             "hidden_size": self.tower,
             // Pixels beyond the last patch, as the published tower has them.
             "image_size": self.grid * PATCH + 6,
@@ -186,9 +187,12 @@ impl Place {
     }
 }
 
-/// Whether `planned` is `traced`, to 5 %.
+/// What does not grow with a model, such as ids and a step's angles, in bytes: much beside these small ones.
+const SMALL_THINGS: f64 = 16384.0;
+
+/// Whether `planned` is `traced`, to 5 %, small things apart.
 fn agree(planned: u64, traced: i64) -> bool {
-    (planned as f64 - traced as f64).abs() <= 0.05 * traced as f64
+    (planned as f64 - traced as f64).abs() <= (0.05 * traced as f64).max(SMALL_THINGS)
 }
 
 /// What does not agree, in words; nothing if all does.
@@ -255,7 +259,8 @@ fn differences(case: &Case) -> Vec<String> {
         let mut session = Session::new(&model, &interrupt);
         session.prefill(&prompt, &visual, new_tokens, &mut |_, _, _| (), &mut trace).unwrap();
         let prefill = place.take_most() - before;
-        (1..new_tokens as u32).for_each(|id| drop(session.step(id).unwrap()));
+        // Logits stay on the device: their copy in the host's memory is not its own.
+        (1..new_tokens as u32).for_each(|id| drop(step_many(&mut [&mut session], &[id]).unwrap()));
         let decode = place.take_most() - before;
         if round == 1 {
             compare("vision", peaks.vision, vision);
@@ -330,10 +335,13 @@ fn the_7b_model_takes_what_the_docs_say() {
         })
     });
     let [plain, flash] = needs;
-    let row = |name: &str, figures: [u64; 4], digits: usize| {
+    let mut unsaid = Vec::new();
+    let mut row = |name: &str, figures: [u64; 4], digits: usize| {
         let figures = figures.map(|bytes| format!("{:.digits$} GB", bytes as f64 / 1e9)).join(" | ");
         let row = format!("| {name} | {figures} |");
-        assert!(include_str!("../../docs/gpu.md").contains(&row), "docs/gpu.md should say {row}");
+        if !include_str!("../../docs/gpu.md").contains(&row) {
+            unsaid.push(row);
+        }
     };
     row("weights", plain.map(|(need, _)| need.weights), 2);
     row("KV cache", plain.map(|(need, _)| need.kv_cache), 2);
@@ -344,4 +352,5 @@ fn the_7b_model_takes_what_the_docs_say() {
     row("context and libraries (an allowance)", plain.map(|(need, _)| need.base), 2);
     row("together, without flash attention", plain.map(|(need, _)| need.total()), 1);
     row("together, with flash attention", flash.map(|(need, _)| need.total()), 1);
+    assert!(unsaid.is_empty(), "docs/gpu.md should say:\n{}", unsaid.join("\n"));
 }
