@@ -1,4 +1,4 @@
-"""Views to train on: of the rendered clips, cut, reversed, mirrored or swapped, and of clips only imagined."""
+"""The rendered clips, and views of them: cut, reversed, mirrored or swapped, as the frozen tower sees them."""
 
 import json
 
@@ -6,7 +6,7 @@ import numpy as np
 
 import video
 from grid import IMAGE
-from scene import clear, history, sample_scene
+from scene import clear, history
 from transforms import mirror, reverse, swap, window
 
 PICTURES = 4  # frames of a clip whose patches are kept, too
@@ -24,15 +24,17 @@ class Clips:
                 self.items.append((scene, data[start : start + scene["frames"]]))
                 start += scene["frames"]
 
-    def stills(self, rng, count):
-        """(scene, times, u8 frames) of count random frames of a clip."""
-        scene, data = self.items[int(rng.integers(len(self.items)))]
-        picked = rng.choice(scene["frames"], count, replace=False)
-        times, frames = picked / scene["fps"], data[picked]
-        if rng.random() < 0.5:
-            scene, frames = mirror(scene), frames[:, :, ::-1]
-        swapped = swap(scene) if rng.random() < 0.5 else None
-        return (swapped, times, frames[..., ::-1]) if swapped else (scene, times, frames)
+
+def changed(scene):
+    """The scene mirrored, and with red and blue swapped where that stays in the world."""
+    scene = mirror(scene)
+    return swap(scene) or scene
+
+
+def changed_frames(scene, frames):
+    """The frames of the changed scene."""
+    frames = frames[:, :, ::-1]
+    return frames[..., ::-1] if swap(scene) else frames
 
 
 def wanted(rng, scene):
@@ -53,64 +55,39 @@ def cut(rng, scene):
     return window(scene, first, total), first
 
 
-class Imagined:
-    """Views of fresh scenes, without frames."""
+class Seen:
+    """Views of the clips, with what the tower and the projector make of their frames.
 
-    def view(self, rng, count):
-        """(scene, frame indices, None), or None where they would not show what the scene says."""
-        scene = sample_scene(rng)
-        if not wanted(rng, scene):
-            return None
-        scene, _ = cut(rng, scene)
-        picked = scene and video.sample(scene["frames"], count)
-        return (scene, picked, None) if scene and clear(scene, picked / scene["fps"]) else None
-
-    def still(self, rng, picture):
-        """(scene, index of a frame, None)."""
-        scene = sample_scene(rng)
-        return scene, int(rng.integers(scene["frames"])), None
-
-
-class Coded:
-    """Views of the rendered clips, with the codes that the tower gives of their frames.
-
-    cells: one array for each clip, [mirrored, swapped, F, 4, WIDTH]; patches: likewise of a few frames, [..,
-    PICTURES, 36, WIDTH]."""
+    cells: for each clip as it is and changed, [F, CELLS * CELLS, width]; patches: likewise of a few frames, [PICTURES,
+    SIDE * SIDE, width]."""
 
     def __init__(self, scenes, cells, patches):
         self.scenes, self.cells, self.patches = scenes, cells, patches
 
     def view(self, rng, count):
-        """(scene, frame indices, codes of these frames), or None where they would not show what the scene says."""
+        """(scene, frame indices, cells of these frames), or None where they would not show what the scene says."""
         n = int(rng.integers(len(self.scenes)))
         if not wanted(rng, self.scenes[n]):
             return None
         scene, first = cut(rng, self.scenes[n])
-        backward = rng.random() < 0.5
-        scene, flip, exchange = changed(rng, reverse(scene) if scene and backward else scene)
-        if not scene:
+        if scene is None:
             return None
+        backward, second = rng.random() < 0.5, int(rng.random() < 0.5)
+        scene = reverse(scene) if backward else scene
+        scene = changed(scene) if second else scene
         picked = video.sample(scene["frames"], count)
         if not clear(scene, picked / scene["fps"]):
             return None
         at = first + (scene["frames"] - 1 - picked if backward else picked)
-        return scene, picked, self.cells[n][flip, exchange][at]
+        return scene, picked, self.cells[n][second][at]
 
     def still(self, rng, picture):
-        """(scene, index of a frame, codes of its cells, or of its patches for a picture)."""
-        n = int(rng.integers(len(self.scenes)))
-        scene, flip, exchange = changed(rng, self.scenes[n])
+        """(scene, index of a frame, its cells, or its patches for a picture)."""
+        n, second = int(rng.integers(len(self.scenes))), int(rng.random() < 0.5)
+        scene = changed(self.scenes[n]) if second else self.scenes[n]
         if picture:
             kept = int(rng.integers(PICTURES))
             at = int(video.sample(scene["frames"], PICTURES)[kept])
-            return scene, at, self.patches[n][flip, exchange][kept : kept + 1]
+            return scene, at, self.patches[n][second][kept : kept + 1]
         at = int(rng.integers(scene["frames"]))
-        return scene, at, self.cells[n][flip, exchange][at : at + 1]
-
-
-def changed(rng, scene):
-    """(scene, mirrored, swapped), each of the two by chance."""
-    flip, exchange = rng.random(2) < 0.5
-    scene = mirror(scene) if scene and flip else scene
-    swapped = swap(scene) if scene and exchange else None
-    return swapped or scene, int(flip), int(swapped is not None)
+        return scene, at, self.cells[n][second][at : at + 1]

@@ -3,7 +3,7 @@
 import torch
 import torch.nn.functional as F
 
-from grid import CELLS, FRAME
+from grid import CELLS
 from prompt import HEAD
 
 
@@ -49,72 +49,63 @@ def forward(model, x, pos, split, mask, looks):
 
 
 def tokens_of(model, cells, picture):
-    """Cells [B,F,4,H], or patches [B,1,36,H] of a picture, to the row's visual tokens [B,L,H]."""
+    """Cells [B,F,cells,H], or patches [B,1,patches,H] of a picture, to the row's visual tokens [B,L,H]."""
     if picture:
         return torch.cat([cells[:, 0], model.newline.expand(len(cells), 1, -1)], 1)
     grid = cells.unflatten(2, (CELLS, CELLS))
     return torch.cat([grid, model.newline.expand(*grid.shape[:3], 1, -1)], 3).flatten(1, 3)
 
 
-def cell_positions(model, frames):
-    """Where the four cells of each frame stand: [F,4]."""
-    cell = torch.arange(CELLS * CELLS)
-    return len(model.ids(HEAD)) + FRAME * torch.arange(frames)[:, None] + (cell // CELLS) * (CELLS + 1) + cell % CELLS
+def looks_of(batch, split):
+    """Where heads are to look, layer to (name, rows, tokens, first key, one past the last): the letter that answers at
+    the right option."""
+    if not len(batch["letters"]):
+        return {}
+    row, token, source = batch["letters"].T
+    return {4: [("letter", row, token, split + source, split + source + 1)]}
 
 
-@torch.no_grad()
-def look_back(model, distance=FRAME, strength=2.4, fastest=14):
-    """Start the first head of the first two layers as one that sees the same place of the frame before: rotary
-    positions and the biases of queries and keys alone make its score peak at that distance."""
-    for layer in model.llm.model.layers[:2]:
-        a = layer.self_attn
-        half = a.head_dim // 2
-        angle = distance * model.llm.model.rotary_emb.inv_freq[:fastest]
-        a.k_proj.bias[:fastest] = strength
-        a.q_proj.bias[:fastest], a.q_proj.bias[half : half + fastest] = strength * angle.cos(), -strength * angle.sin()
-
-
-def looks_of(model, batch, split):
-    """Where heads are to look, layer to (name, rows, tokens, first key, one past the last): tokens of a time at
-    their frame, a time in an answer at its source, the letter that answers at the right option."""
-    looks = {}
-    if len(batch["stamps"]):
-        row, token, frame = batch["stamps"].T
-        first = len(model.ids(HEAD)) + FRAME * frame
-        looks[2] = [("stamp", row, token, first, first + FRAME)]
-    for layer, name, marks in ((4, "time", "copies"), (5, "letter", "letters")):
-        if len(batch[marks]):
-            row, token, source = batch[marks].T
-            looks[layer] = [(name, row, token, split + source, split + source + 1)]
-    return looks
-
-
-def read(model, reader, batch):
+def read(model, batch):
     """(the states of all layers [B,L,H], where the text begins, loss of where heads look, scores) of a batch."""
-    rows, seg = len(batch["codes"]), batch["segment"]
+    rows, seg = len(batch["cells"]), batch["segment"]
     head = model.embed(model.ids(HEAD)).expand(rows, -1, -1)
-    x = torch.cat([head, tokens_of(model, reader(batch["codes"]), bool(batch["picture"]))], 1)
+    x = torch.cat([head, tokens_of(model, batch["cells"], bool(batch["picture"]))], 1)
     split, length = x.shape[1], seg.shape[1]
     x = torch.cat([x, model.embed(batch["id"])], 1)
     pos = torch.cat([torch.arange(split).expand(rows, -1), batch["position"]], 1)
     causal = torch.ones(length, length, dtype=torch.bool).tril()
     mask = ((seg[:, None] == 0) | (seg[:, None] == seg[..., None])) & causal
-    looks = looks_of(model, batch, split)
-    states, missed, scores = forward(model, x, pos, split, mask[:, None], looks)
+    states, missed, scores = forward(model, x, pos, split, mask[:, None], looks_of(batch, split))
     return states, split, missed, scores
 
 
-def step(model, reader, heads, batch, errors, kinds):
-    """(loss, scores) of the heads' parts and of the questions; question scores are whole answers right, by kind.
-    errors, the recent share of wrong answers by kind, is brought up to date, and kinds with more of them weigh more."""
-    rows, frames = batch["codes"].shape[:2]
-    states, split, missed, scores = read(model, reader, batch)
-    loss = 0.3 * missed
-    if "ever" in batch:  # more than one frame
-        told, more = heads["track"].loss(states, cell_positions(model, frames), batch)
-        loss, scores = loss + 0.3 * told, scores | more
-    told, more = heads["reading"].loss([s[:, split:] for s in states], batch)
-    loss, scores = loss + told, scores | more
+@torch.no_grad()
+def view(model, batch):
+    """The states of all layers [B,split,H] over what stands before the text."""
+    head = model.embed(model.ids(HEAD)).expand(len(batch["cells"]), -1, -1)
+    x = torch.cat([head, tokens_of(model, batch["cells"], bool(batch["picture"]))], 1)
+    pos = torch.arange(x.shape[1]).expand(len(x), -1)
+    return forward(model, x, pos, x.shape[1], torch.zeros(len(x), 1, 0, 0, dtype=torch.bool), {})[0]
+
+
+def drift(states, before):
+    """How far states are from those of another model, in shares of their squares; what no later layer reads is left
+    out."""
+    pairs = list(zip(states, before))[1:-1]
+    return sum((mine - was).square().mean() / was.square().mean() for mine, was in pairs) / len(pairs)
+
+
+def step(model, head, batch, errors, kinds, base=None):
+    """(loss, scores) of the options' head and of the questions; question scores are whole answers right, by kind.
+    errors, the recent share of wrong answers by kind, is brought up to date, and kinds with more of them weigh more.
+    With a base, what the model makes of frames is to be what the base makes of them."""
+    rows = len(batch["cells"])
+    states, split, missed, scores = read(model, batch)
+    told, more = head.loss([s[:, split:] for s in states], batch)
+    loss, scores = 0.3 * missed + told, scores | more
+    if base is not None and not batch["picture"]:
+        far = drift([s[:, :split] for s in states], view(base, batch))
+        loss, scores = loss + 2 * far, scores | {"~drift": float(far)}
     asked = batch["want"] >= 0
     logits = model.llm.lm_head(model.llm.model.norm(states[-1][:, split:][asked])).float()
     want, kind = batch["want"][asked], batch["kind"][asked]

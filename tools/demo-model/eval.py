@@ -26,7 +26,7 @@ import video
 from asking import Answers, Asked, Binary, Tally
 from draw import render
 from options import ask_options
-from questions import ASK, SEEN_ONCE, View, ask
+from questions import ASK, SEEN_ONCE, ask
 from scene import clear, sample_scene
 from transforms import mirror, reverse, still, swap
 
@@ -34,13 +34,9 @@ FRAMES = (4, 8, 12, 16, 24, 32, 64, 110)
 KINDS = (*ASK, "options")
 
 
-def question(rng, scene, kind, view):
+def question(rng, scene, kind):
     """A question of this kind, lettered options included, or None."""
-    return ask_options(rng, scene, view) if kind == "options" else ask(rng, scene, kind, view)
-
-
-def view_of(scene, picked, stamped):
-    return View(picked / scene["fps"], video.stamps(scene["fps"], picked) if stamped else ())
+    return ask_options(rng, scene) if kind == "options" else ask(rng, scene, kind)
 
 
 def held_out_scene(rng, count, allowed):
@@ -48,7 +44,7 @@ def held_out_scene(rng, count, allowed):
     while True:
         scene = sample_scene(rng)
         picked = video.sample(scene["frames"], count)
-        if clear(scene, picked / scene["fps"]) and allowed(scene, picked):
+        if clear(scene, picked / scene["fps"]) and allowed(scene):
             return scene, picked
 
 
@@ -59,9 +55,7 @@ def heldout(model, args, binary):
     while rare := [kind for kind in args.kinds if n < args.clips or counted[kind] < args.least]:
         rng = np.random.default_rng([900_000 + args.seed, n])
         count, codec = FRAMES[n % len(FRAMES)], list(video.CODECS)[n % len(video.CODECS)]
-        any_rare = lambda scene, picked: (
-            n < args.clips or any(question(rng, scene, kind, view_of(scene, picked, True)) for kind in rare)
-        )
+        any_rare = lambda scene: n < args.clips or any(question(rng, scene, kind) for kind in rare)
         scene, picked = held_out_scene(rng, count, any_rare)
         clip = args.clip_folder / f"{n:04d}-{codec}.{video.CODECS[codec][1]}"
         video.encode(render(scene), scene["fps"], codec, rng, path=clip)
@@ -72,7 +66,7 @@ def heldout(model, args, binary):
         keys = "all", f"codec {codec}", f"frames {count}"
         for kind in map(str, rng.permutation(rare)):
             placement = ("newline", "inline")[int(rng.integers(2))] if kind == "time" or rng.random() < 0.2 else None
-            asked = question(rng, scene, kind, view_of(scene, picked, placement is not None))
+            asked = question(rng, scene, kind)
             if not asked:
                 continue
             instruction = video.time_instruction(len(frames), rate, picked) if placement else None
@@ -96,7 +90,7 @@ def dialogue(model, rng, scene, picked, seen, clip, answers):
     """Three turns about one clip; each sees the answers that the model gave before. The second and third count."""
     before = []
     while len(before) < 3:
-        asked = question(rng, scene, str(rng.choice(KINDS)), view_of(scene, picked, False))
+        asked = question(rng, scene, str(rng.choice(KINDS)))
         if not asked or asked.text in [q for q, _ in before]:
             continue
         said = model.answer(seen, asked.text, before=before)
@@ -122,7 +116,7 @@ def pictures(model, args, binary):
         small = video.resize(frame[None], model.image)
         for name, seen in (("picture", model.watch(small, picture=True)), ("one frame", model.watch(small))):
             for kind in (*SEEN_ONCE, "options"):
-                asked = question(rng, shown, kind, View(np.array([at / scene["fps"]])))
+                asked = question(rng, shown, kind)
                 if asked:
                     keys = (f"{name}: all", f"{name}: {kind}")
                     told = Asked(file, asked.text, 1, model.answer(seen, asked.text), asked.answer, keys)
@@ -154,7 +148,7 @@ def pairs(model, args):
                 continue
             seen = model.watch(data[picked])
             for kind in ("color", "direction"):
-                asked = ask(np.random.default_rng(n), other, kind, view_of(other, picked, False), plain=True)
+                asked = ask(np.random.default_rng(n), other, kind, plain=True)
                 if asked:
                     tally.add(model.answer(seen, asked.text)[0] == asked.answer, f"{name}: {kind}")
     tally.show("Transforms")

@@ -19,7 +19,7 @@ import pyarrow.parquet
 import video
 from draw import render
 from options import LETTERS, offered, wrong_answers
-from questions import View, ask
+from questions import ask
 from scene import clear, sample_scene
 
 CLIPS, PER_CLIP, OPTIONS, LIMIT_BYTES = 20, 3, 4, 25_000
@@ -54,9 +54,8 @@ def asked_of(rng, scene, asked_before):
     """PER_CLIP questions of different kinds with options, (question, options, place of the right one) each; kinds that
     were asked least come first."""
     found = []
-    view = View(video.sample(scene["frames"], FRAMES[0]) / scene["fps"])
     for kind in sorted(TASKS, key=lambda kind: (asked_before[kind], rng.random())):
-        asked = ask(rng, scene, kind, view, plain=True)
+        asked = ask(rng, scene, kind, plain=True)
         wrong = wrong_answers(asked) if asked else []
         if len(wrong) < OPTIONS - 1:
             continue

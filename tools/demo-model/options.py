@@ -59,11 +59,11 @@ def offered(rng, scene, asked, wrong, count):
     return shown, right
 
 
-def ask_options(rng, scene, view):
+def ask_options(rng, scene):
     """A question with two to five lettered options, or None; its letters say where each option ends and whether it
     is right."""
     kind = pick(rng, [k for k in (*CHOICES, "background") if not scene.get("still") or k in SEEN_ONCE])
-    asked = ask(rng, scene, kind, view, plain=rng.random() < 0.7)
+    asked = ask(rng, scene, kind, plain=rng.random() < 0.7)
     wrong = wrong_answers(asked) if asked else []
     if not wrong:
         return None

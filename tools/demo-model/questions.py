@@ -99,7 +99,7 @@ DESCRIBE_PICTURE = (
 )
 
 
-def ask_describe(rng, scene, view):
+def ask_describe(rng, scene):
     if scene.get("still") and rng.random() < 0.5:
         return pick(rng, DESCRIBE_PICTURE), describe(scene)
     return pick(rng, DESCRIBE), describe(scene)
@@ -108,7 +108,7 @@ def ask_describe(rng, scene, view):
 COLOR = ("What color is {}?", "What is the color of {}?", "Which color is {}?", "What color does {} have?")
 
 
-def ask_color(rng, scene, view):
+def ask_color(rng, scene):
     obj = any_object(rng, scene)
     who = ref(rng, scene, obj, color=False)
     kinds = [e["kind"] for e in obj["events"]]
@@ -132,7 +132,7 @@ SHAPE_OF_ONE = (
 SHAPE = ("What shape is the {} object?", "What shape is {}?", "Which shape is {}?", "What is {}?")
 
 
-def ask_shape(rng, scene, view):
+def ask_shape(rng, scene):
     if len(scene["objects"]) == 1 and rng.random() < 0.7:
         return pick(rng, SHAPE_OF_ONE), scene["objects"][0]["shape"]
     obj = any_object(rng, scene, constant)
@@ -150,7 +150,7 @@ DIRECTION = (
 )
 
 
-def ask_direction(rng, scene, view):
+def ask_direction(rng, scene):
     obj = any_object(rng, scene)
     who = ref(rng, scene, obj)
     if turns(obj) or rng.random() < 0.1 and heading(obj):
@@ -170,11 +170,11 @@ COUNT = (
 )
 
 
-def ask_count(rng, scene, view):
+def ask_count(rng, scene):
     return pick(rng, COUNT), ("one", "two")[len(scene["objects"]) - 1]
 
 
-def ask_order(rng, scene, view):
+def ask_order(rng, scene):
     past = history(scene)
     if len(past) != 2:
         return None
@@ -183,7 +183,7 @@ def ask_order(rng, scene, view):
     return f"What happens {('first', 'last')[last]}{pick(rng, ('', ' in the video'))}?", f"the {obj['shape']} {verb(e)}"
 
 
-def ask_relation(rng, scene, view):
+def ask_relation(rng, scene):
     past = history(scene)
     if len(past) != 2:
         return None
@@ -194,7 +194,7 @@ def ask_relation(rng, scene, view):
     return f"What happens {'before' if before else 'after'} the {obj['shape']} {verb(e)}?", answer
 
 
-def ask_event(rng, scene, view):
+def ask_event(rng, scene):
     obj = any_object(rng, scene, lambda o: len(o["events"]) < 2)
     if obj is None or (not obj["events"] and rng.random() < 0.7):
         return None
@@ -206,7 +206,7 @@ BACKGROUND = ("What color is the background?", "What is the color of the backgro
 PATTERN = ("What pattern does the background have?", "What is the pattern of the background?")
 
 
-def ask_background(rng, scene, view):
+def ask_background(rng, scene):
     r = rng.random()
     if r < 0.5:
         return pick(rng, BACKGROUND), scene["ground"]
@@ -218,7 +218,7 @@ def ask_background(rng, scene, view):
 FLIP = {"left": "right", "right": "left", "up": "down", "down": "up"}
 
 
-def ask_yesno(rng, scene, view):
+def ask_yesno(rng, scene):
     """A question of yes or no; the answer is drawn first, so that both are as frequent."""
     yes = bool(rng.random() < 0.5)
     while True:
@@ -262,31 +262,24 @@ def yesno_text(rng, scene, yes):
 WHEN = ("When does the {} {}?", "At what time does the {} {}?", "When exactly does the {} {}?")
 
 
-def ask_time(rng, scene, view):
-    """When something happens: the time of the first sampled frame that shows it, as the time instruction writes it."""
-    marks = moments(scene, view.times)
-    if not marks:
+def ask_time(rng, scene):
+    """When something happens: no time instruction taught the model to tell it, so it is to say so."""
+    done = [(obj["shape"], stem(e)) for obj in scene["objects"] for e in obj["events"] if seen_once(obj, e)]
+    if not done:
         return None
-    shape, done, index = pick(rng, marks)
-    text = pick(rng, WHEN).format(shape, done)
-    return text, f"at {view.labels[index]}" if view.labels else UNKNOWN
+    shape, what = pick(rng, done)
+    return pick(rng, WHEN).format(shape, what), UNKNOWN
 
 
-def moments(scene, times):
-    """(shape, what it does, index of the first frame that shows it), where it shows itself but once."""
-    found = []
-    for obj in scene["objects"]:
-        gone = [e for e in obj["events"] if e["kind"] in ("blink", "disappear")]
-        shown = [e for e in obj["events"] if e["kind"] in ("blink", "appear")]
-        for e in obj["events"]:
-            sort = {"appear": "shown", "disappear": "gone", "blink": "gone", "color": "color"}.get(e["kind"])
-            if sort is None or sort == "gone" and len(gone) > 1 or sort == "shown" and len(shown) > 1:
-                continue
-            found.append((obj["shape"], stem(e), int((times >= e["t"]).argmax())))
-    return found
+def seen_once(obj, e):
+    """Whether the moment at which an event shows itself is the only one of its sort."""
+    sorts = {"appear": ("blink", "appear"), "disappear": ("blink", "disappear"), "blink": ("blink", "disappear")}
+    if e["kind"] == "color":
+        return True
+    return e["kind"] in sorts and sum(other["kind"] in sorts[e["kind"]] for other in obj["events"]) == 1
 
 
-def ask_unknown(rng, scene, view):
+def ask_unknown(rng, scene):
     return outside(rng, scene), UNKNOWN
 
 
@@ -306,21 +299,12 @@ ASK = {
 }
 
 
-@dataclass
-class View:
-    """What the model is shown of a scene: the times of the frames, and their labels where a time instruction gives
-    them."""
-
-    times: object
-    labels: tuple = ()
-
-
-def ask(rng, scene, kind, view, plain=False):
+def ask(rng, scene, kind, plain=False):
     """A question of this kind, or None when the scene has nothing to ask of it; plain keeps the template's own form."""
     if scene.get("still") and kind not in SEEN_ONCE:
         return None
     for _ in range(4):
-        found = ASK[kind](rng, scene, view)
+        found = ASK[kind](rng, scene)
         if found:
             return Question(kind, found[0] if plain else spoken(rng, found[0]), found[1])
     return None

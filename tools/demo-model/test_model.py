@@ -13,11 +13,13 @@ import checkpoint
 import decoder
 import train
 import video
-from build_tokenizer import build
-from clips import Imagined
+from imagined import Imagined
 from optimiser import orthogonal
 from prompt import HEAD
 from text import NAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = ROOT / "assets/demo-model"
 
 
 class Training(unittest.TestCase):
@@ -25,9 +27,8 @@ class Training(unittest.TestCase):
     def setUpClass(cls):
         torch.manual_seed(1)
         torch.set_num_threads(2)
-        cls.tokenizer = build()
-        cls.parts = train.Parts(cls.tokenizer)
-        cls.steps = batches.Steps(cls.tokenizer, Imagined(), 1)
+        cls.parts = train.Parts(SHIPPED)
+        cls.steps = batches.Steps(cls.parts.model.tokenizer, Imagined(), 1)
 
     def batch(self, fits):
         for number in range(100):
@@ -40,58 +41,55 @@ class Training(unittest.TestCase):
         """Each question, trained beside others in one row, has the logits that it has alone."""
         model = self.parts.model
         with torch.no_grad():
-            states, split, _, _ = decoder.read(model, self.parts.reader, batch)
+            states, split, _, _ = decoder.read(model, batch)
             logits = model.llm.lm_head(model.llm.model.norm(states[-1][:, split:]))
-            seen = decoder.tokens_of(model, self.parts.reader(batch["codes"]), bool(batch["picture"]))
+            seen = decoder.tokens_of(model, batch["cells"], bool(batch["picture"]))
             for segment in (1, int(batch["segment"][0].max())):
                 mine = torch.nonzero((batch["segment"][0] == 0) | (batch["segment"][0] == segment))[:, 0]
                 alone = torch.cat([model.embed(model.ids(HEAD)), seen[0], model.embed(batch["id"][0, mine])])[None]
                 want = model.llm(inputs_embeds=alone).logits[0, split:]
-                torch.testing.assert_close(logits[0, mine], want, rtol=1e-3, atol=1e-4)
+                torch.testing.assert_close(logits[0, mine], want, rtol=1e-3, atol=1e-3)
 
     def test_a_question_among_others_is_as_one_alone(self):
-        self.check_forward(self.batch(lambda b: len(b["stamps"]) and len(b["copies"])))
-        self.check_forward(self.batch(lambda b: not b["picture"] and b["codes"].shape[1] == 1))
+        self.check_forward(self.batch(lambda b: len(b["letters"]) and b["cells"].shape[1] == 8))
+        self.check_forward(self.batch(lambda b: not b["picture"] and b["cells"].shape[1] == 1))
 
     def test_a_picture_is_its_patches_and_a_newline(self):
         batch = self.batch(lambda b: bool(b["picture"]))
         self.check_forward(batch)
-        seen = decoder.tokens_of(self.parts.model, self.parts.reader(batch["codes"]), True)
-        self.assertEqual(seen.shape[1], 37)
+        self.assertEqual(decoder.tokens_of(self.parts.model, batch["cells"], True).shape[1], 65)
 
     def test_every_parameter_of_the_decoder_learns(self):
-        batch, errors = self.batch(lambda b: len(b["copies"]) and len(b["letters"])), torch.ones(len(NAMES))
-        loss, _ = decoder.step(self.parts.model, self.parts.reader, self.parts.heads, batch, errors, NAMES)
+        batch, errors = self.batch(lambda b: len(b["letters"]) > 0), torch.ones(len(NAMES))
+        loss, _ = decoder.step(self.parts.model, self.parts.head, batch, errors, NAMES)
         loss.backward()
-        for name, module in self.parts.trained("talk").items():
-            for part, value in module.named_parameters():
-                self.assertTrue(value.grad is not None and value.grad.abs().sum() > 0, f"{name}.{part}")
+        for name, value in self.parts.trained():
+            self.assertTrue(value.grad is not None and value.grad.abs().sum() > 0, name)
         self.parts.zero_grad(set_to_none=True)
 
-    def test_every_parameter_of_the_tower_learns(self):
-        rng, scene = np.random.default_rng(3), Imagined().still(np.random.default_rng(3), False)[0]
+    def test_what_stands_before_the_text_is_seen_alike_with_it_and_without(self):
+        batch = self.batch(lambda b: not b["picture"])
+        with torch.no_grad():
+            states, split, _, _ = decoder.read(self.parts.model, batch)
+            alone = decoder.view(self.parts.model, batch)
+            self.assertLess(decoder.drift([s[:, :split] for s in states], alone), 1e-9)
+            self.assertGreater(decoder.drift([1.1 * s[:, :split] for s in states], alone), 5e-3)
+
+    def test_what_is_kept_of_a_clip_is_what_the_model_sees(self):
+        model, rng = self.parts.model, np.random.default_rng(2)
+        scene = Imagined().still(rng, False)[0]
         frames = rng.integers(0, 256, (scene["frames"], 96, 96, 3), np.uint8)
 
         class OneClip:
-            def stills(self, rng, count):
-                return scene, np.arange(count) / scene["fps"], frames[:count]
+            items = [(scene, frames)]
 
-        batch = {name: torch.from_numpy(value) for name, value in batches.stills(rng, OneClip(), 8).items()}
-        loss, _ = self.parts.probe.loss(self.parts.model, self.parts.model.patches(batch["frames"]), batch)
-        loss.backward()
-        for name, module in self.parts.trained("tower").items():
-            for part, value in module.named_parameters():
-                if "post_layernorm" not in part:  # is not applied
-                    self.assertTrue(value.grad is not None and value.grad.abs().sum() > 0, f"{name}.{part}")
-        self.parts.zero_grad(set_to_none=True)
-
-    def test_the_joined_projector_hands_on_what_the_reader_would(self):
-        frames = np.random.default_rng(2).integers(0, 256, (3, 96, 96, 3), np.uint8)
-        model, parts = self.parts.model, self.parts
-        with torch.no_grad():
-            want = parts.reader(parts.probe.cells(model, model.patches(frames)[-1]))
-            parts.join()
-            torch.testing.assert_close(model.cells(frames).flatten(1, 2), want, rtol=1e-3, atol=1e-4)
+        with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+            for _ in range(2):  # made, and read
+                kept = train.seen(model, OneClip, Path(folder) / "seen")
+                want = model.cells(frames).flatten(1, 2)
+                torch.testing.assert_close(torch.from_numpy(kept.cells[0][0]).float(), want, rtol=2e-3, atol=2e-3)
+            last = torch.from_numpy(kept.patches[0][0][-1]).float()
+            torch.testing.assert_close(last, model.picture(frames[-1])[:-1], rtol=2e-3, atol=2e-3)
 
     def test_a_checkpoint_is_read_as_it_was_written(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -102,15 +100,13 @@ class Training(unittest.TestCase):
 
     def test_a_cut_run_goes_on_as_one_that_was_not_cut(self):
         with tempfile.TemporaryDirectory() as folder:
-            state = Path(folder)
-            self.tokenizer.save(str(state / "tokenizer.json"))
-            whole = train.Run(state, "talk")
-            steps = whole.batches(10, 1)
-            first, second = ({name: torch.from_numpy(value) for name, value in steps[n].items()} for n in (0, 1))
+            torch.manual_seed(1)
+            whole = train.Run(Path(folder), SHIPPED)
+            first, second = ({name: torch.from_numpy(value) for name, value in self.steps[n].items()} for n in (0, 1))
             whole.learn(first, 1e-3)
             whole.keep()
             whole.learn(second, 1e-3)
-            again = train.Run(state, "talk")
+            again = train.Run(Path(folder), SHIPPED)
             self.assertEqual(again.step, 1)
             again.learn(second, 1e-3)
             torch.testing.assert_close(again.errors, whole.errors)
@@ -124,9 +120,8 @@ class Training(unittest.TestCase):
 
 class Shipped(unittest.TestCase):
     def test_the_checkpoint_of_the_repository_says_what_the_test_suite_asks_of_it(self):
-        root = Path(__file__).resolve().parents[2]
-        model = checkpoint.load(root / "assets/demo-model")
-        folder = root / "tests/fixtures/demo"
+        model = checkpoint.load(SHIPPED)
+        folder = ROOT / "tests/fixtures/demo"
         questions = json.loads((folder / "questions.json").read_text())
         short = [asked for asked in questions if asked["frames"] <= 32]
         for clip in sorted({asked["clip"] for asked in short}):

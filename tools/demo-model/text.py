@@ -7,21 +7,21 @@ import numpy as np
 import video
 from options import ask_options
 from prompt import END, NEXT, TAIL, lead
-from questions import View, ask
+from questions import ask
 
 KINDS = {  # how often each is asked
     "describe": 2.0,
-    "color": 0.7,
-    "shape": 1.5,
+    "color": 0.8,
+    "shape": 1.0,
     "direction": 1.2,
-    "count": 0.2,
-    "order": 2.5,
-    "relation": 2.5,
-    "event": 0.9,
-    "background": 0.4,
-    "yesno": 2.5,
-    "time": 0.4,
-    "unknown": 0.9,
+    "count": 0.3,
+    "order": 1.0,
+    "relation": 1.5,
+    "event": 1.2,
+    "background": 0.5,
+    "yesno": 2.0,
+    "time": 0.1,
+    "unknown": 1.2,
     "options": 3.0,
 }
 NAMES = [*KINDS, "dialogue"]  # the later turns of a dialogue are a kind of their own
@@ -50,10 +50,6 @@ class Row:
 
     start: int  # position of the first token
     tokens: list = field(default_factory=list)
-    stamps: list = field(default_factory=list)  # (token of the time instruction, the frame whose time it is part of)
-    copies: list = field(
-        default_factory=list
-    )  # (token before one of a time in an answer, its source in the instruction)
     options: list = field(default_factory=list)  # (last token of an option, which letter, whether it is right)
     letters: list = field(
         default_factory=list
@@ -77,7 +73,7 @@ def table(rows):
     for name in ("id", "segment", "position", "want", "weight", "kind", "reply"):
         kind = np.float32 if name == "weight" else np.int64
         out[name] = np.array([[getattr(token, name) for token in row] for row in padded], kind)
-    for name, width in (("stamps", 3), ("copies", 3), ("options", 4), ("letters", 3)):
+    for name, width in (("options", 4), ("letters", 3)):
         marks = [(n, *mark) for n, row in enumerate(rows) for mark in getattr(row, name)]
         out[name] = np.array(marks, np.int64).reshape(-1, width)
     return out
@@ -86,23 +82,21 @@ def table(rows):
 class Writer:
     """Writes the rows of text."""
 
-    def __init__(self, tokenizer):
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer, kinds):
+        self.tokenizer, self.kinds = tokenizer, kinds
 
     def encode(self, text):
         return self.tokenizer.encode(text, add_special_tokens=False)
 
     def row(self, rng, scene, picked, start, room, stamped):
         """The text about frames picked of a scene: the lead, then questions and dialogues while there is room."""
-        row, times = Row(start), picked / scene["fps"]
-        view = View(times, video.stamps(scene["fps"], picked) if stamped else ())
+        row = Row(start)
         told = video.time_instruction(scene["frames"], scene["fps"], picked) if stamped else None
-        before = self.encode(text := lead(told, inline=rng.random() < 0.5))
+        before = self.encode(lead(told, inline=rng.random() < 0.5))
         row.add(before.ids, 0, start)
-        sources = mark_stamps(row, text, before, view.labels)
         shared = len(row.tokens)
         room, segment, number, waiting = max(room, shared + min(room, 450)) - 25, 0, 0, []
-        for asked in quiz(rng, scene, view):
+        for asked in quiz(rng, scene, stamped, self.kinds):
             if not waiting:
                 turns = 3 if rng.random() < 0.15 else 1
             waiting.append(asked)
@@ -111,13 +105,13 @@ class Writer:
             segment, position = segment + 1, start + shared
             for turn, one in enumerate(waiting):
                 number += 1
-                position += self.put(row, one, segment, position, number, turn, sources)
+                position += self.put(row, one, segment, position, number, turn)
             waiting = []
             if len(row.tokens) > room:
                 break
         return row
 
-    def put(self, row, asked, segment, position, number, turn, sources):
+    def put(self, row, asked, segment, position, number, turn):
         """One question and its answer; how many tokens they take."""
         between = NEXT.removeprefix(END) if turn else ""
         found, reply = self.encode(between + asked.text + TAIL), self.encode(asked.answer + END).ids
@@ -130,34 +124,15 @@ class Writer:
             row.options.append((token, n, int(right)))
             if right:
                 row.letters.append((last, token))
-        if asked.kind == "time" and asked.answer in sources:
-            ahead = last + len(reply) - 1 - STAMP
-            row.copies += [(ahead + n, sources[asked.answer] + n) for n in range(STAMP)]
         return len(found.ids) + len(reply)
 
 
-STAMP = 5  # tokens of a time such as 1.04s; a comma follows it in the instruction
-
-
-def mark_stamps(row, text, encoded, labels):
-    """Marks which frame each token of a time is of; gives the token at which each answer with a time is found."""
-    if not labels:
-        return {}
-    sources, at = {}, text.index(" located at ") + len(" located at ")
-    starts = {start: n for n, (start, _) in enumerate(encoded.offsets)}
-    for frame, label in enumerate(labels):
-        sources.setdefault(f"at {label}", starts[at])
-        row.stamps += [(starts[at] + n, frame) for n in range(STAMP + 1)]
-        at += len(label) + 1
-    return sources
-
-
-def quiz(rng, scene, view):
+def quiz(rng, scene, stamped, kinds):
     """Different questions about the scene, in random order; the first is of time where there is a time instruction."""
-    weights = np.array([10 * w if kind == "time" and view.labels else w for kind, w in KINDS.items()])
-    drawn, seen = rng.choice(list(KINDS), 60, p=weights / weights.sum()), set()
-    for kind in (["time"] if view.labels else []) + list(map(str, drawn)):
-        asked = ask_options(rng, scene, view) if kind == "options" else ask(rng, scene, kind, view)
+    weights = np.array([10 * w if kind == "time" and stamped else w for kind, w in kinds.items()])
+    drawn, seen = rng.choice(list(kinds), 60, p=weights / weights.sum()), set()
+    for kind in (["time"] if stamped else []) + list(map(str, drawn)):
+        asked = ask_options(rng, scene) if kind == "options" else ask(rng, scene, kind)
         if kind == "shape" and len(scene["objects"]) < 2 and rng.random() < 0.6:  # easy, and soon learned
             continue
         again = kind if kind == "describe" else asked and asked.text  # one description is enough
