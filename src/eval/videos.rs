@@ -239,6 +239,12 @@ mod tests {
         Row { row: 5, part: part.map(str::to_owned), columns }
     }
 
+    /// A folder whose path has no `mp4` in it, which tempfile's own names may have: it would be replaced, too.
+    fn folder() -> tempfile::TempDir {
+        let name = |_: u64| tempfile::Builder::new().prefix("videos-").tempdir().unwrap();
+        (0..).map(name).find(|dir| !dir.path().to_string_lossy().contains("mp4")).unwrap()
+    }
+
     fn put(root: &Path, name: &str) -> PathBuf {
         let path = root.join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -252,7 +258,7 @@ mod tests {
 
     #[test]
     fn any_of_three_folders_may_be_named() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = folder();
         let row = row(None, json!({ "videoID": "x" }));
         for name in ["x.mkv", "data/x.mkv", "videomme/data/x.MP4", "videomme/data/x.mp4"] {
             let path = put(dir.path(), name);
@@ -262,7 +268,7 @@ mod tests {
 
     #[test]
     fn all_that_was_tried_is_named() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = folder();
         let found = find(dir.path(), Benchmark::Mlvu, &row(None, json!({ "video_name": "x.mp4" })));
         let tried = vec![dir.path().join("mlvu/x.mp4"), dir.path().join("x.mp4")];
         assert_eq!(found, Ok(Video::Missing(Missing { tried, harness: AtMissing::Exits })));
@@ -274,7 +280,7 @@ mod tests {
 
     #[test]
     fn a_folder_of_frames_is_one_for_mvbench_alone() {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = folder();
         put(dir.path(), "mvbench/tvqa/frames_fps3_hq/x.mp4/00001.jpg");
         let found = find(dir.path(), Benchmark::MvBench, &row(Some("episodic_reasoning"), json!({ "video": "x.mp4" })));
         assert_eq!(found, Ok(Video::Frames(dir.path().join("mvbench/tvqa/frames_fps3_hq/x.mp4"))));
