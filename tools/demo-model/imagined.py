@@ -1,4 +1,4 @@
-"""Views of fresh scenes with noise for cells, for the tests: what stands in their text is what training would put there."""
+"""Views of fresh scenes with noise for cells, for the tests: their text is what training would put there."""
 
 import numpy as np
 
