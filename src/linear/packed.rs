@@ -9,6 +9,7 @@ use super::Pass;
 use crate::checkpoint::{Error, HeldRows, Weights};
 use crate::device::{Operands, Placement};
 use crate::host;
+use crate::kernels::isa::Isa;
 use crate::kernels::panels::{self, Element, PANEL_ROWS, Panels};
 use crate::kernels::product::{Epilogue, product};
 use crate::kernels::quant::{self, QuantPanels};
@@ -109,7 +110,7 @@ impl Packed {
 
     /// Whether a decode step's positions come out otherwise than by prefill, beyond the last bits.
     pub(super) fn steps_differ(&self) -> bool {
-        matches!(self.panels, Held::Blocks(_)) && self.placement.operands == Operands::Bytes
+        self.multiplies_bytes(Pass::Step) && !self.multiplies_bytes(Pass::Prefill)
     }
 
     /// The rows of these ids: `[ids]` -> `[ids, columns]`.
@@ -134,8 +135,12 @@ impl Packed {
 
     /// Whether rows are multiplied in bytes in this stage.
     pub(super) fn multiplies_bytes(&self, pass: Pass) -> bool {
-        let is_in_blocks = matches!(self.panels, Held::Blocks(_));
-        is_in_blocks && block_arithmetic(self.placement.operands, pass) == Some(quant::Arithmetic::Int8)
+        matches!(self.panels, Held::Blocks(_)) && self.way(pass) == Way::Stored(quant::Arithmetic::Int8)
+    }
+
+    /// How blocks are multiplied in this stage.
+    fn way(&self, pass: Pass) -> Way {
+        Way::of(self.placement.operands, pass, self.placement.isa())
     }
 
     /// `[..., in]` -> `[..., width]` in `dtype`, an output for each row, or for each pair of rows.
@@ -158,9 +163,13 @@ impl Packed {
             host::written(shape, dtype, |out| {
                 match &self.panels {
                     Held::Floats(panels) => product(isa, x, &**panels, operands, epilogue, width, out),
-                    Held::Blocks(panels) => match block_arithmetic(operands, pass) {
-                        Some(arithmetic) => quant::step(isa, &widened(x), panels, arithmetic, epilogue, width, out),
-                        None => product(isa, x, &panels.widened(Element::F32), operands, epilogue, width, out),
+                    Held::Blocks(panels) => match self.way(pass) {
+                        Way::Stored(arithmetic) => {
+                            quant::step(isa, &widened(x), panels, arithmetic, epilogue, width, out);
+                        }
+                        Way::Widened(element) => {
+                            product(isa, x, &panels.widened(element), operands, epilogue, width, out);
+                        }
                     },
                 }
                 Ok(())
@@ -185,12 +194,24 @@ fn widened(values: Values<'_>) -> Cow<'_, [f32]> {
     }
 }
 
-/// How blocks are multiplied as they are; `None` where they are widened to f32 for a product of many rows.
-fn block_arithmetic(operands: Operands, pass: Pass) -> Option<quant::Arithmetic> {
-    match (operands, pass) {
-        (Operands::Exact | Operands::Bytes, Pass::Prefill) => None,
-        (Operands::Exact, Pass::Step) => Some(quant::Arithmetic::Exact),
-        (Operands::Bytes, Pass::Step) | (Operands::Bf16, _) => Some(quant::Arithmetic::Int8),
+/// How blocks are multiplied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// As they are stored.
+    Stored(quant::Arithmetic),
+    /// As floats, for a product of many rows.
+    Widened(Element),
+}
+
+impl Way {
+    /// The matrix unit multiplies bf16 several times as fast as bytes whose sums are scaled every 32 columns.
+    fn of(operands: Operands, pass: Pass, isa: Isa) -> Self {
+        match (operands, pass) {
+            (Operands::Exact | Operands::Bytes, Pass::Prefill) => Self::Widened(Element::F32),
+            (Operands::Exact, Pass::Step) => Self::Stored(quant::Arithmetic::Exact),
+            (Operands::Bf16, Pass::Prefill) if isa == Isa::Amx => Self::Widened(Element::Bf16),
+            (Operands::Bytes, Pass::Step) | (Operands::Bf16, _) => Self::Stored(quant::Arithmetic::Int8),
+        }
     }
 }
 
