@@ -3,6 +3,7 @@
 use candle_core::{D, DType, Result, Tensor};
 
 use super::packed::{Arrangement, Packed};
+use super::stacked::{stacked, stacked_biases};
 use super::{Linear, Matrix, Pass};
 use crate::checkpoint::{Error, Weights};
 use crate::device::Placement;
@@ -21,16 +22,15 @@ impl Joint {
     /// # Errors
     /// A tensor that cannot be loaded.
     pub(crate) fn load(weights: &Weights, names: &[String], placement: &Placement) -> std::result::Result<Self, Error> {
-        let matrices: Vec<String> = names.iter().map(|name| format!("{name}.weight")).collect();
         if placement.uses_kernels() {
+            let matrices: Vec<String> = names.iter().map(|name| format!("{name}.weight")).collect();
             let packed = Packed::load(weights, &matrices, usize::MAX, Arrangement::Stacked, placement)?;
             if let Some(packed) = packed {
                 let bias = stacked_biases(weights, names, placement)?;
                 return Ok(Self { parts: vec![Linear::new(Matrix::of_packed(packed), Some(bias))] });
             }
-        } else if let Some(stacked) = stacked(weights, &matrices, placement)? {
-            let bias = stacked_biases(weights, names, placement)?;
-            return Ok(Self { parts: vec![Linear::new(stacked, Some(bias))] });
+        } else if let Some(stacked) = stacked(weights, names, true, placement)? {
+            return Ok(Self { parts: vec![stacked] });
         }
         let part = |name: &String| Linear::load(weights, name, true, placement);
         Ok(Self { parts: names.iter().map(part).collect::<std::result::Result<_, _>>()? })
@@ -85,14 +85,14 @@ impl Gated {
         up: &str,
         placement: &Placement,
     ) -> std::result::Result<Self, Error> {
-        let names = [gate, up].map(|name| format!("{name}.weight"));
-        let width = weights.shape(&names[0]).and_then(|shape| shape.first().copied()).unwrap_or(0);
+        let matrices = [gate, up].map(|name| format!("{name}.weight"));
+        let width = weights.shape(&matrices[0]).and_then(|shape| shape.first().copied()).unwrap_or(0);
         if placement.uses_kernels() {
-            if let Some(packed) = Packed::load(weights, &names, usize::MAX, Arrangement::Paired, placement)? {
+            if let Some(packed) = Packed::load(weights, &matrices, usize::MAX, Arrangement::Paired, placement)? {
                 return Ok(Self(Held::Paired { packed, width }));
             }
-        } else if let Some(stacked) = stacked(weights, &names, placement)? {
-            return Ok(Self(Held::Stacked { layer: Linear::new(stacked, None), width }));
+        } else if let Some(layer) = stacked(weights, &[gate, up].map(str::to_owned), false, placement)? {
+            return Ok(Self(Held::Stacked { layer, width }));
         }
         let part = |name| Linear::load(weights, name, false, placement);
         Ok(Self(Held::Two { gate: part(gate)?, up: part(up)? }))
@@ -130,34 +130,4 @@ fn silu(x: Tensor) -> Result<Tensor> {
     let activated = wide.silu()?;
     drop(wide);
     activated.to_dtype(dtype)
-}
-
-/// Matrices of floats as one, for devices where candle multiplies; `None` where any of them is in blocks. Each is copied
-/// to its place as it comes, so that they are never there twice.
-fn stacked(weights: &Weights, names: &[String], placement: &Placement) -> std::result::Result<Option<Matrix>, Error> {
-    let is_float = |name: &String| weights.held_format(name).is_some_and(|format| format.float().is_some());
-    if !names.iter().all(is_float) {
-        return Ok(None);
-    }
-    let shape = |name: &String| weights.shape(name).unwrap_or(&[]);
-    let &[_, columns] = shape(&names[0]) else {
-        return Err(weights.failed(&names[0], candle_core::Error::msg("it is not a matrix")));
-    };
-    let rows: usize = names.iter().filter_map(|name| shape(name).first()).sum();
-    let failed = |source| weights.failed(&names[0], source);
-    let joined = Tensor::zeros((rows, columns), placement.dtype, &placement.device).map_err(failed)?;
-    let mut first = 0;
-    for name in names {
-        let part = weights.load(name, Some(placement.dtype), &placement.device)?;
-        joined.slice_set(&part, 0, first).map_err(|source| weights.failed(name, source))?;
-        first += part.dims().first().copied().unwrap_or(0);
-    }
-    Ok(Some(Matrix::of_floats(joined)))
-}
-
-/// The biases of `names`, one after the other.
-fn stacked_biases(weights: &Weights, names: &[String], placement: &Placement) -> std::result::Result<Tensor, Error> {
-    let load = |name| weights.load(&format!("{name}.bias"), Some(placement.dtype), &placement.device);
-    let biases = names.iter().map(load).collect::<std::result::Result<Vec<_>, _>>()?;
-    Tensor::cat(&biases, 0).map_err(|source| weights.failed(&names[0], source))
 }

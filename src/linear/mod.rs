@@ -2,7 +2,7 @@
 //!
 //! On the CPU weights lie in panels as they are stored, in floats or in blocks of few bits, and the kernels widen them
 //! on the way into each product (`kernels`). What the operands are rounded to is the placement's: not at all under f32
-//! arithmetic. On GPUs products are candle's.
+//! arithmetic. On GPUs products are candle's, and those of 16-bit floats add the bias, too (`stacked`).
 //!
 //! Before quantized weights, positions are rounded to 8 bits in blocks and multiplied in integers, as llama.cpp does,
 //! unless the arithmetic is exact; where the CPU does not multiply bf16 natively, only those of decode steps, which are
@@ -13,6 +13,7 @@
 mod joined;
 mod matrix;
 mod packed;
+mod stacked;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,8 @@ pub(crate) use joined::{Gated, Joint};
 pub(crate) use matrix::{Matrix, Use};
 use matrix::{Storage, gpu_product};
 use packed::Packed;
+pub(crate) use stacked::{bias_columns, columns_with_bias};
+use stacked::{continued, stacked};
 
 use crate::checkpoint::{Error, Weights};
 use crate::device::Placement;
@@ -53,13 +56,15 @@ pub(crate) enum Then<'t> {
 #[derive(Debug, Clone)]
 pub(crate) struct Linear {
     weight: Matrix,
-    /// `[out]`, in the arithmetic's dtype.
+    /// `[out]`, in the arithmetic's dtype, to be added to the product.
     bias: Option<Tensor>,
+    /// What operands go on with where the weight has the bias as a further column.
+    continuation: Option<Tensor>,
 }
 
 impl Linear {
     pub(crate) fn new(weight: Matrix, bias: Option<Tensor>) -> Self {
-        Self { weight, bias }
+        Self { weight, bias, continuation: None }
     }
 
     /// Loads `{name}.weight`, and `{name}.bias` if it is biased.
@@ -72,6 +77,12 @@ impl Linear {
         is_biased: bool,
         placement: &Placement,
     ) -> std::result::Result<Self, Error> {
+        if is_biased
+            && bias_columns(weights, name, placement) > 0
+            && let Some(layer) = stacked(weights, &[name.to_owned()], true, placement)?
+        {
+            return Ok(layer);
+        }
         let weight = Matrix::load(weights, &format!("{name}.weight"), usize::MAX, Use::Product, placement)?;
         let bias = || weights.load(&format!("{name}.bias"), Some(placement.dtype), &placement.device);
         Ok(Self::new(weight, is_biased.then(bias).transpose()?))
@@ -130,7 +141,7 @@ impl Linear {
         }
     }
 
-    /// By candle, without the bias.
+    /// By candle, with the bias where the weight has it as a column.
     fn plain(&self, x: &Tensor) -> Result<Tensor> {
         match self.weight.storage() {
             Storage::Gpu(tensor) => {
@@ -144,7 +155,11 @@ impl Linear {
                 let Some(floats) = self.weight.floats() else {
                     candle_core::bail!("weights in panels are not candle's")
                 };
-                candle_nn::Module::forward(&candle_nn::Linear::new(floats?, None), x)
+                let product = |x: &Tensor| candle_nn::Module::forward(&candle_nn::Linear::new(floats?, None), x);
+                match &self.continuation {
+                    Some(continuation) => product(&continued(x, continuation)?),
+                    None => product(x),
+                }
             }
         }
     }

@@ -164,3 +164,41 @@ fn blocks_under_whole_bf16_are_near_those_under_f32() -> Result<()> {
     assert!(difference > 0.0 && difference < 0.5, "{difference}");
     Ok(())
 }
+
+/// Whole numbers from -`most` to `most`, of which products and sums are exact in f32.
+fn whole_numbers(shape: &[usize], most: f64) -> Result<Tensor> {
+    (random(shape)? * (most / 2.0))?.round()?.clamp(-most, most)?.to_dtype(DType::BF16)
+}
+
+/// In 16 bits, as GPUs compute, the sums of a product are rounded with their bias, not before it as well.
+#[test]
+fn whole_bf16_rounds_product_and_bias_once() -> Result<()> {
+    let whole = Placement::whole(Device::Cpu, DType::BF16);
+    let names = ["q_proj", "k_proj", "v_proj"].map(|name| format!("model.layers.0.self_attn.{name}"));
+    for width in [1, 8, 13, 40] {
+        let mut tensors = Vec::new();
+        for (name, rows) in names.iter().zip([37, 5, 22]) {
+            tensors.push((format!("{name}.weight"), whole_numbers(&[rows, width], 15.0)?));
+            tensors.push((format!("{name}.bias"), whole_numbers(&[rows], 255.0)?));
+        }
+        let weights = Weights::of_tensors(&tensors.iter().map(|(name, tensor)| (&**name, tensor)).collect::<Vec<_>>());
+        let x = whole_numbers(&[2, 9, width], 15.0)?;
+        let (mut once, mut twice) = (Vec::new(), Vec::new());
+        for ((name, pair), positions) in names.iter().zip(tensors.chunks(2)).zip([1, 9, 9]) {
+            let [(_, weight), (_, bias)] = pair else { panic!("a weight and its bias") };
+            let wide = x.to_dtype(DType::F32)?;
+            once.push(reference(&wide, weight, Some(bias))?.to_dtype(DType::BF16)?);
+            twice.push(reference(&wide, weight, None)?.to_dtype(DType::BF16)?.broadcast_add(bias)?);
+            let layer = Linear::load(&weights, name, true, &whole).expect("it loads");
+            let got = layer.forward(&x.narrow(1, 0, positions)?, Pass::Prefill)?;
+            let expected = once[once.len() - 1].narrow(1, 0, positions)?;
+            assert_eq!(largest_difference(&got, &expected)?, 0.0, "{name}, {width} columns");
+        }
+        let (once, twice) = (Tensor::cat(&once, D::Minus1)?, Tensor::cat(&twice, D::Minus1)?);
+        let joint = Joint::load(&weights, &names, &whole).expect("they load");
+        assert_eq!(largest_difference(&joint.forward(&x, Pass::Prefill)?, &once)?, 0.0, "{width} columns");
+        let difference = largest_difference(&once, &twice)?;
+        assert!(width == 1 || difference > 0.0, "{width} columns: this test compares nothing");
+    }
+    Ok(())
+}

@@ -4,8 +4,9 @@
 //! the CPU, in the pieces and by the operations of a GPU, holds them to 5 % (`gpu_tests.rs`). CUDA differs from that
 //! CPU in this, which is counted here and not in the trace: the workspaces of quantized products stay (`WORKSPACE_*`).
 //! What the two have alike by reading candle 0.11.1: outputs of operations, casts, copies that make a tensor
-//! contiguous, flash attention's sums, and norms, which widen nothing. cuBLAS and its workspace are in the allowance of
-//! [`Placement::base_bytes`](crate::device::Placement::base_bytes); kernels' parameters are some bytes.
+//! contiguous or put two side by side, flash attention's sums, and norms, which widen nothing. cuBLAS and its workspace
+//! are in the allowance of [`Placement::base_bytes`](crate::device::Placement::base_bytes); kernels' parameters are
+//! some bytes.
 
 use candle_core::DType;
 
@@ -13,6 +14,7 @@ use super::{Demand, StagePeaks};
 use crate::attention::block_rows;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceMap, Placement, SlotId};
+use crate::linear::{bias_columns, columns_with_bias};
 use crate::quantization::Format;
 use crate::role::Role;
 
@@ -79,10 +81,16 @@ impl Model<'_> {
     /// `rows` of `input` values become `rows` of `output`, the operand not counted.
     fn linear(&self, rows: usize, (input, output): (usize, usize), after: After, in_blocks: bool) -> usize {
         let (size, wide) = (self.size, self.wide_copy());
-        let product = if in_blocks { wide * input + (F32 + wide.min(size)) * output } else { size * output };
+        // The copy of the operand that goes on with a one for the bias.
+        let is_widened = wide > 0 && !in_blocks && matches!(after, After::Bias | After::BiasAdd | After::BiasGelu);
+        let widened = if is_widened { columns_with_bias(input) } else { 0 };
+        let product =
+            if in_blocks { wide * input + (F32 + wide.min(size)) * output } else { size * (widened + output) };
         // `linear::after`: more than one step is computed in f32.
         let after = match after {
             After::Nothing => size,
+            After::Bias if is_widened => size,
+            After::BiasAdd if is_widened => 2 * size,
             After::Bias | After::Add => 2 * size,
             After::BiasGelu => 2 * F32,
             After::BiasAdd => 2 * F32 + wide,
@@ -115,7 +123,9 @@ impl Model<'_> {
         let transient = |name: &str| {
             let Some(Format::Float(stored)) = weights.format(name) else { return 0 };
             let values: usize = weights.shape(name).unwrap_or(&[]).iter().product();
-            let joins = ["q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"].iter().any(|part| name.contains(part));
+            let gains_bias = |layer| bias_columns(weights, layer, self.placement) > 0;
+            let joins = ["q_proj", "k_proj", "v_proj", "gate_proj", "up_proj"].iter().any(|part| name.contains(part))
+                || name.strip_suffix(".weight").is_some_and(gains_bias);
             let is_here = match Role::of(name) {
                 Some(Role::Decoder(layer)) => {
                     layer < self.checkpoint.config.language.num_layers && self.devices.layer_slot(layer) == self.slot
@@ -173,7 +183,8 @@ impl Model<'_> {
         let patch_values = 3 * vision.patch_size * vision.patch_size;
         let cut = rows * patch_values * size;
         let narrowed = if self.wide_copy() == 0 { 0 } else { size * self.pixels(frames) };
-        let embedding = narrowed + cut + cut.max(2 * size * rows * width);
+        let patches = self.linear(rows, (patch_values, width), After::Bias, false);
+        let embedding = narrowed + cut + cut.max(patches).max(2 * size * rows * width);
         // Everything below beside a layer's input.
         let qkv = size * rows * width + self.joined(rows, width, &[width; 3], blocks("self_attn.q_proj.weight"));
         let attention = match self.placement.uses_flash_attention() && (width / vision.num_heads).is_multiple_of(8) {

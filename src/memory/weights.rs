@@ -4,6 +4,7 @@ use candle_core::DType;
 
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceMap, Placement, SlotId};
+use crate::linear::bias_columns;
 use crate::quantization::Format;
 use crate::role::Role;
 
@@ -84,7 +85,12 @@ fn held(checkpoint: &Checkpoint, name: &str, placement: &Placement) -> u64 {
     let is_added = Role::split(name) == Some((Role::Tower(None), "embeddings.position_embedding.weight"));
     let is_matrix = shape.len() >= 2 && !is_added;
     let dtype = if is_matrix { placement.matrix_dtype(stored) } else { Some(placement.dtype) };
-    as_held(checkpoint, name, shape.iter().product(), dtype)
+    let values = match name.strip_suffix(".bias") {
+        // What the weight gains is the bias and zeros beside it.
+        Some(layer) => shape.iter().product::<usize>() * bias_columns(&checkpoint.weights, layer, placement).max(1),
+        None => shape.iter().product(),
+    };
+    as_held(checkpoint, name, values, dtype)
 }
 
 /// Bytes of `values` values of a tensor, which is held in `dtype` unless it is held in blocks.

@@ -451,11 +451,11 @@ fn half_precision_stays_near_the_reference() {
 }
 
 /// `--dtype bf16` is at least as near to f32 as the reference's own bf16, in the mean over all cases; in bf16 throughout,
-/// as GPUs compute, it is not much farther.
+/// as GPUs compute, it is about as near as that.
 #[test]
 fn bf16_is_nearer_to_f32_than_the_reference_is() {
     let whole = Placement::whole(placement(DtypeRequest::F32).device, DType::BF16);
-    for (placement, bar) in [(placement(DtypeRequest::Bf16), 1.0), (whole, 1.3)] {
+    for (placement, bar) in [(placement(DtypeRequest::Bf16), 1.0), (whole, 1.1)] {
         let mean = ratio_of_errors(&placement);
         assert!(mean <= bar, "{placement:?}: {mean}");
     }
