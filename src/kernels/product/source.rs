@@ -29,6 +29,11 @@ pub(crate) trait Source: Sync {
     /// for once for each part of the work, a few panels at a time, on any thread.
     fn panels<'a>(&'a self, isa: Isa, first: usize, count: usize, scratch: &'a mut Vec<Line>) -> &'a [u8];
 
+    /// Whether panels are made anew each time.
+    fn are_made(&self) -> bool {
+        false
+    }
+
     /// Panels, the last of which may have rows of zeros.
     fn len(&self) -> usize {
         self.rows().div_ceil(PANEL_ROWS)

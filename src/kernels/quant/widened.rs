@@ -38,6 +38,10 @@ impl Source for Widened<'_> {
         self.weights.columns()
     }
 
+    fn are_made(&self) -> bool {
+        true
+    }
+
     fn panels<'a>(&'a self, isa: Isa, first: usize, count: usize, scratch: &'a mut Vec<Line>) -> &'a [u8] {
         let columns = self.weights.columns();
         let lines = self.element.panel_bytes(columns) / size_of::<Line>();

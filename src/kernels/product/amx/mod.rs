@@ -50,7 +50,7 @@ thread_local! {
 /// # Safety
 /// The machine has [`Isa::Amx`]; the memory of `sink` is still lent, and nobody else uses it.
 pub(super) unsafe fn product(x: Rows<'_>, m: usize, weights: &impl Source, epilogue: &Epilogue<'_>, sink: &Sink) {
-    let plan = Plan::new(m, weights.len(), weights.columns(), pool::threads());
+    let plan = Plan::new(m, weights.len(), weights.columns(), weights.are_made(), pool::threads());
     rows::with_tiles(x, weights.columns(), |x| {
         pool::run(plan.items(), |index| {
             let mut scratch = SCRATCH.take();

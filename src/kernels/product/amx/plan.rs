@@ -14,6 +14,10 @@ const MOST_BANDS: usize = 16;
 const FEWEST_BANDS: usize = 3;
 /// The most pairs of panels of an item.
 const MOST_PAIRS: usize = 16;
+/// With up to so many bands, panels that a source makes are multiplied while they are in the second cache. With more it
+/// pays to have the activations there.
+const FEW_BANDS: usize = 3;
+const MADE_BYTES: usize = 1 << 20;
 /// Steps of a run, at most: a pair of panels' tiles for them are most of the first cache.
 const RUN_STEPS: usize = 18;
 /// Activations of an item that stay in the second cache while all its panels pass.
@@ -37,10 +41,16 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(m: usize, panels: usize, columns: usize, threads: usize) -> Self {
+    /// The cuts of `m` rows by so many panels; `are_made` says that the source makes these when it is asked for them.
+    pub(super) fn new(m: usize, panels: usize, columns: usize, are_made: bool, threads: usize) -> Self {
         let (bands, pairs) = (m.div_ceil(BAND_ROWS), panels.div_ceil(PAIR));
+        let steps = columns.div_ceil(STEP_COLUMNS);
+        let most_pairs = match are_made && bands <= FEW_BANDS {
+            true => (MADE_BYTES / (PAIR * steps * TILE_BYTES)).clamp(1, MOST_PAIRS),
+            false => MOST_PAIRS,
+        };
         let mut band_parts = bands.div_ceil(MOST_BANDS);
-        let mut pair_parts = pairs.div_ceil(MOST_PAIRS);
+        let mut pair_parts = pairs.div_ceil(most_pairs);
         let enough = ENOUGH_ITEMS * threads;
         if band_parts * pair_parts < enough {
             pair_parts = enough.div_ceil(band_parts).min(pairs.div_ceil(2));
@@ -48,7 +58,6 @@ impl Plan {
         if band_parts * pair_parts < enough {
             band_parts = enough.div_ceil(pair_parts).min(bands.div_ceil(FEWEST_BANDS)).max(band_parts);
         }
-        let steps = columns.div_ceil(STEP_COLUMNS);
         let few = bands.div_ceil(band_parts) < FEWEST_BANDS_FOR_RUNS;
         let runs = if few { 1 } else { steps.div_ceil(RUN_STEPS) };
         Self { bands, panels, band_parts, pair_parts, steps, runs }
@@ -137,8 +146,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_band_and_panel_is_in_one_item(m in 1usize..2000, panels in 1usize..300, threads in 1usize..70) {
-            let plan = Plan::new(m, panels, 1152, threads);
+        fn every_band_and_panel_is_in_one_item(
+            m in 1usize..2000,
+            panels in 1usize..300,
+            are_made: bool,
+            threads in 1usize..70,
+        ) {
+            let plan = Plan::new(m, panels, 1152, are_made, threads);
             let mut taken = vec![0; m.div_ceil(BAND_ROWS) * panels];
             for index in 0..plan.items() {
                 let (bands, of) = plan.item(index);
@@ -151,8 +165,13 @@ mod tests {
         /// Each pair has all steps in order, and its sums stay where they are until they are finished: until the next
         /// pair has its own, if runs of a pair follow each other, or else to the end.
         #[test]
-        fn every_pair_takes_every_run_in_order(m in 1usize..700, panels in 1usize..40, columns in 1usize..9000) {
-            let plan = Plan::new(m, panels, columns, 2);
+        fn every_pair_takes_every_run_in_order(
+            m in 1usize..700,
+            panels in 1usize..40,
+            columns in 1usize..9000,
+            are_made: bool,
+        ) {
+            let plan = Plan::new(m, panels, columns, are_made, 2);
             let order = plan.order(panels);
             let pairs = panels.div_ceil(PAIR);
             let mut next = vec![0; pairs];
