@@ -11,15 +11,17 @@ import numpy as np
 import video
 from draw import render
 from grid import IMAGE
-from scene import sample_scene
+from scene import history, sample_scene
 
 SHARD = 100
 
 
-def make_clip(rng):
-    """(scene, decoded frames resized) of one random clip."""
+def make_clip(rng, events):
+    """(scene, decoded frames resized) of one random clip of at least so many events."""
     while True:
         scene = sample_scene(rng)
+        if len(history(scene)) < events:
+            continue
         codec = ("h264", "vp9", "mpeg4")[int(rng.choice(3, p=[0.45, 0.25, 0.3]))]
         frames, rate = video.decode(video.encode(render(scene), scene["fps"], codec, rng))
         if len(frames) == scene["frames"] and abs(rate - scene["fps"]) < 1e-3:
@@ -31,6 +33,7 @@ def main():
     parser.add_argument("state", type=Path)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clips", type=int, default=3000)
+    parser.add_argument("--events", type=int, default=0, help="only clips of at least so many")
     args = parser.parse_args()
     folder = args.state / "data"
     folder.mkdir(parents=True, exist_ok=True)
@@ -45,7 +48,7 @@ def main():
             for _ in range(SHARD):
                 while (args.state / "PAUSE").exists():
                     time.sleep(2)
-                scene, frames = make_clip(rng)
+                scene, frames = make_clip(rng, args.events)
                 scenes.append(scene)
                 out.write(frames.tobytes())
         os.replace(name.with_suffix(".tmp"), name.with_suffix(".u8"))

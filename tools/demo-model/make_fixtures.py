@@ -4,8 +4,9 @@ Each clip is under 60 kB. Answers are what the scene says; a question is kept on
 answer, by a wide margin, so that a test can ask for it word for word. The first clips show one plain shape whose
 colour and direction both have a counterpart: the tests turn them around, and the first of all is the clip of `make
 demo`. The others are taken as long as they add something that no question holds yet: a kind, a colour, a direction,
-yes, no, a letter. Every clip is asked once more with 110 frames. What the model never answers right is named in the
-end, and nothing is written. Clips that OUT has stay, with those of their questions that the model still answers so.
+yes, no, a letter, a way of typing. Every clip is described, and asked once more, with 110 frames. What the model never
+answers right is named in the end, and nothing is written. Clips that OUT has stay, with those of their questions that
+the model still answers so.
 """
 
 import argparse
@@ -27,15 +28,25 @@ PLAIN = (("cyan", "left"), ("red", "right"), ("blue", "left"), ("yellow", "up"),
 PER_CLIP, LIMIT_BYTES, MARGIN, MOST = 5, 60_000, 0.5, 40
 FRAMES, MANY = (16, 32, 24), 110
 FIRST = "describe this video"
+TYPED = {  # how people type, and whether a question is typed so
+    "colour": lambda text: "colour" in text,
+    "what's": lambda text: "what's " in text.lower(),
+    "small letters without a mark": lambda text: text.islower() and text[-1].isalpha(),
+}
 PAIRS = ({"left": "right", "right": "left"}, {"up": "down", "down": "up"}, SWAPPED)
 
 
 def wanted(kinds):
-    """All that the questions together have to hold: (kind, answer), or (kind, None) for any answer."""
+    """All that the questions together have to hold: (kind, answer), or (kind, None) for any answer; ("typed", way)."""
     needs = {(kind, None) for kind in kinds}
     needs |= {("color", color) for color in COLORS} | {("direction", way) for way in (*DIRECTIONS, STILL)}
     needs |= {("yesno", answer) for answer in ("yes", "no")} | {("options", letter) for letter in LETTERS[:4]}
-    return {(kind, answer) for kind, answer in needs if kind in kinds}
+    return {(kind, answer) for kind, answer in needs if kind in kinds} | {("typed", way) for way in TYPED}
+
+
+def typed(text):
+    """The ways in which a question is typed, of those that are wanted."""
+    return {("typed", way) for way, is_so in TYPED.items() if is_so(text)}
 
 
 def exchanged(answer, pairs):
@@ -104,22 +115,27 @@ class Clip:
                     "newline" if kind == "time" else None
                 )
                 asked = question(self.rng, self.scene, kind)
-                new = asked and asked.text not in texts and {(kind, None), (kind, asked.answer)} & missing
+                new = asked and asked.text not in texts and gains(kind, asked.answer, asked.text) & missing
                 found = new and self.entry(asked, self.count, placement)
                 if found:
                     texts.add(asked.text)
                     out.append(found)
-                    missing = missing - {(kind, None), (kind, asked.answer)}
+                    missing = missing - gains(kind, asked.answer, asked.text)
         return out[:PER_CLIP]
 
     def of_many_frames(self, entries):
-        """One of the entries asked of 110 frames."""
+        """The clip's description, and one of the entries, asked of 110 frames."""
+        described = ask(self.rng, self.scene, "describe", plain=True)
+        described.text = FIRST
+        out = [self.entry(described, MANY)] if all(one["question"] != FIRST for one in entries) else []
         for found in entries:
             if found["frames"] != MANY and not found["time_instruction"] and found["kind"] != "time":
                 text, ids, margin = self.model.answer(self.seen[MANY], found["question"])
                 if text == found["answer"] and margin > MARGIN:
-                    return [found | {"frames": MANY, "token_ids": ids}]
-        return []
+                    out.append(found | {"frames": MANY, "token_ids": ids})
+                    break
+        return [one for one in out if one]
+
 
 
 def plain(scene, color, way):
@@ -129,7 +145,12 @@ def plain(scene, color, way):
 
 def held(entries):
     """What these questions hold of what is wanted."""
-    return {need for one in entries for need in ((one["kind"], None), (one["kind"], one["answer"]))}
+    return {need for one in entries for need in gains(one["kind"], one["answer"], one["question"])}
+
+
+def gains(kind, answer, text):
+    """What of it one question holds."""
+    return {(kind, None), (kind, answer)} | typed(text)
 
 
 def kept(model, folder):

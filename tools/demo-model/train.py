@@ -39,18 +39,16 @@ class Pass:
     steps: int
     rate: float  # peak, of the matrices
     after: str = ""  # the pass whose checkpoint it starts from, else the base
-    keeps_view: bool = False  # whether it holds on to what the base makes of frames
     kinds: dict = field(default_factory=dict)  # how often kinds are asked where not as in KINDS
     frames: dict = field(default_factory=dict)  # likewise of FRAMES
 
 
+HARD = {"describe": 3.0, "order": 2.0, "relation": 4.0}
+MANY_FRAMES = {24: 0.05, 32: 0.07, 64: 0.08, 110: 0.12}
 PASSES = {
-    "first": Pass(1, 1800, 1e-3),
-    "second": Pass(
-        *(3, 450, 6e-4, "first", True),
-        kinds={"order": 2.0, "relation": 4.0},
-        frames={24: 0.05, 32: 0.06, 64: 0.04, 110: 0.05},
-    ),
+    "first": Pass(*(1, 1800, 1e-3, ""), HARD | {"describe": 2.0}, MANY_FRAMES | {32: 0.06, 64: 0.04, 110: 0.05}),
+    "second": Pass(*(3, 900, 8e-4, "first"), HARD | {"describe": 2.0}, MANY_FRAMES),
+    "third": Pass(*(5, 1000, 8e-4, "second"), HARD, MANY_FRAMES),
 }
 
 
@@ -145,7 +143,7 @@ def main():
     wanted = PASSES[args.name]
     torch.manual_seed(wanted.seed)
     before = args.state / wanted.after / "export" if wanted.after else args.base
-    base = checkpoint.load(args.base).requires_grad_(False) if wanted.keeps_view else None
+    base = checkpoint.load(args.base).requires_grad_(False)
     run = Run(args.state / args.name, before, base)
     source = seen(run.parts.model, Clips(args.state / "data"), args.state / "seen")
     kinds, frames = KINDS | wanted.kinds, FRAMES | wanted.frames

@@ -111,6 +111,47 @@ fn every_turn_is_that_of_a_new_process_with_the_same_past() {
     assert_eq!(asked.json()["token_ids"], together[0]["token_ids"]);
 }
 
+/// The demo model's training had dialogues: earlier answers do not lead it astray.
+#[test]
+fn every_turn_is_right() {
+    let described = "A cyan star moves left. The background is striped blue.";
+    for (name, frames, turns) in [
+        (
+            "clip1-h264.mp4",
+            "16",
+            [
+                ("In which direction does the star move?", "left"),
+                ("what's the colour of the star", "cyan"),
+                ("describe this video", described),
+            ],
+        ),
+        (
+            "clip13-h264.mp4",
+            "16",
+            [
+                ("What color is the triangle?", "blue"),
+                ("which way does it go?", "right"),
+                ("Does the triangle move down and right?", "no"),
+            ],
+        ),
+        (
+            "clip3-mpeg4.mp4",
+            "24",
+            [
+                ("is there a dog?", "I cannot tell"),
+                ("Which direction does the square move?", "left"),
+                ("How many shapes do you see?", "one"),
+            ],
+        ),
+    ] {
+        let lines: String = turns.iter().map(|(question, _)| format!("{question}\n")).collect();
+        let run = chat([&clip_arg(name), "--model", "demo", "-n", frames, "--json"], lines.as_bytes());
+        let answers: Vec<String> =
+            records(&run).iter().map(|record| record["answer"].as_str().unwrap().to_owned()).collect();
+        assert_eq!(answers, turns.map(|(_, answer)| answer), "{name}");
+    }
+}
+
 #[test]
 fn answers_are_blocks_with_an_empty_line_between() {
     let clip = clip_arg("clip1-h264.mp4");

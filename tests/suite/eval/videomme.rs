@@ -88,7 +88,7 @@ fn what_a_script_says_is_scored() {
 }
 
 #[test]
-fn the_demo_model_answers_every_row() {
+fn the_demo_model_is_right_about_nine_rows_of_ten() {
     let desk = Desk::new();
     let run = desk.eval(&["videomme", "--data", arg(&set()), "--videos", arg(&set()), "-n", "110", "--json"]);
     ends_with(&run, 0);
@@ -101,4 +101,6 @@ fn the_demo_model_answers_every_row() {
         let eval = &records[&format!("videomme/{row}")]["eval"];
         assert_eq!((&eval["gold"], eval["is_correct"].is_boolean()), (&json!(letter), true), "{eval}");
     }
+    // By chance it would be 25.
+    assert!(found["score"].as_f64().unwrap() >= 90.0, "{run:?}");
 }

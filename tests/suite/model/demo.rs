@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use llava_video::video::{Clip, ClipOptions, View};
 use serde::Deserialize;
+use serde_json::Value;
 
-use crate::support::{Run, ask_args, device, fixtures, llava_video, lossless};
+use crate::support::{device, fixtures, llava_video, lossless};
 
 /// One question about one clip, as `tools/demo-model/make_fixtures.py` writes it.
 #[derive(Debug, Deserialize)]
@@ -24,6 +25,16 @@ struct Question {
     token_ids: Vec<u32>,
 }
 
+impl Question {
+    /// What the model sees before the question.
+    fn view(&self) -> (&str, usize, Option<&str>) {
+        (&self.clip, self.frames, self.time_instruction.as_deref())
+    }
+}
+
+/// What is asked, as tools/demo-model/README.md names it.
+const KINDS: &str = "describe color shape direction count order relation event background yesno time unknown options";
+
 fn folder() -> PathBuf {
     fixtures().join("demo")
 }
@@ -32,40 +43,62 @@ fn questions() -> Vec<Question> {
     serde_json::from_slice(&std::fs::read(folder().join("questions.json")).unwrap()).unwrap()
 }
 
-fn ask_demo(clip: &Path, asked: &Question, extra: &[&str]) -> Run {
+/// Asks the demo model in the way of `asked`, but for the question.
+fn demo_args(clip: &Path, asked: &Question, rest: &[&str]) -> Vec<String> {
     let frames = asked.frames.to_string();
     let time_instruction = asked.time_instruction.as_deref().unwrap_or("none");
-    let demo = ["--model", "demo", "--frames", &frames, "--time-instruction", time_instruction];
-    llava_video(ask_args(&[clip.to_str().unwrap(), &asked.question], &[&demo, extra].concat()))
+    let args = ["ask", clip.to_str().unwrap(), "--device", device(), "--model", "demo", "--frames", &frames];
+    args.iter().chain(&["--time-instruction", time_instruction]).chain(rest).map(|&arg| arg.to_owned()).collect()
 }
 
 #[test]
 fn every_question_about_every_committed_clip() {
-    let questions = questions();
+    let mut questions = questions();
+    questions.sort_by(|a, b| a.view().cmp(&b.view()));
     let clips: std::collections::BTreeSet<&str> = questions.iter().map(|asked| asked.clip.as_str()).collect();
     assert!(questions.len() >= 60 && clips.len() >= 13, "{} questions, {} clips", questions.len(), clips.len());
     assert!(questions.iter().filter(|asked| asked.frames == 110).count() > clips.len());
-    // No word is right for nearly all of them.
+    let of_kind = |kind: &str| questions.iter().filter(|asked| asked.kind == kind).collect::<Vec<_>>();
+    for kind in KINDS.split(' ') {
+        assert!(!of_kind(kind).is_empty(), "{kind}");
+    }
     for (kind, answers) in [
-        ("yesno", &["yes", "no"][..]),
-        ("direction", &["left", "right", "down"]),
-        ("color", &["red", "blue", "cyan", "yellow"]),
+        ("color", &["red", "green", "blue", "yellow", "orange", "purple", "cyan", "white", "black"][..]),
+        ("direction", &["left", "right", "up", "down", "up and left", "up and right", "down and left"]),
+        ("direction", &["down and right", "it stays still"]),
+        ("yesno", &["yes", "no"]),
+        ("options", &["A", "B", "C", "D"]),
     ] {
-        let asked: Vec<_> = questions.iter().filter(|asked| asked.kind == kind).collect();
+        let asked = of_kind(kind);
         for answer in answers {
             let count = asked.iter().filter(|asked| asked.answer == *answer).count();
+            // No word is right for nearly all of them.
             assert!(count > 0 && 4 * count <= 3 * asked.len(), "{count} of {} {kind}: {answer}", asked.len());
         }
     }
+    // People type questions in their own way.
+    let typed = |is_so: &dyn Fn(&str) -> bool| questions.iter().any(|asked| is_so(&asked.question));
+    assert!(typed(&|text| text.contains("colour")) && typed(&|text| text.to_lowercase().contains("what's ")));
+    assert!(typed(&|text| text.to_lowercase() == text && text.ends_with(char::is_alphabetic)));
     for clip in &clips {
         assert!(std::fs::metadata(folder().join(clip)).unwrap().len() < 60_000, "{clip}");
     }
-    // What rounds the operands of products must not change an answer either.
-    for (asked, dtype) in questions.iter().flat_map(|asked| ["f32", "bf16"].map(|dtype| (asked, dtype))) {
-        let record = ask_demo(&folder().join(&asked.clip), asked, &["--dtype", dtype, "--json"]).json();
-        assert_eq!((&record["answer"], &record["dtype"]), (&asked.answer.as_str().into(), &dtype.into()), "{asked:?}");
-        let ids: Vec<u32> = serde_json::from_value(record["token_ids"].clone()).unwrap();
-        assert_eq!(ids, asked.token_ids, "{asked:?} {dtype}");
+    // Questions about the same frames share a process.
+    for same in questions.chunk_by(|a, b| a.view() == b.view()) {
+        let texts: Vec<&str> = same.iter().flat_map(|asked| ["-Q", &asked.question]).collect();
+        // What rounds the operands of products must not change an answer either.
+        for dtype in ["f32", "bf16"] {
+            let clip = folder().join(&same[0].clip);
+            let run = llava_video(demo_args(&clip, &same[0], &[&texts[..], &["--dtype", dtype, "--json"]].concat()));
+            let records: Vec<Value> =
+                run.stdout_of_success().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert_eq!(records.len(), same.len(), "{run:?}");
+            for (asked, record) in same.iter().zip(records) {
+                let ids: Vec<u32> = serde_json::from_value(record["token_ids"].clone()).unwrap();
+                let got = (record["answer"].as_str().unwrap(), record["dtype"].as_str().unwrap(), ids);
+                assert_eq!(got, (&*asked.answer, dtype, asked.token_ids.clone()), "{asked:?}");
+            }
+        }
     }
 }
 
@@ -103,7 +136,7 @@ fn ask_changed(asked: &Question, change: impl Fn(&mut Vec<Vec<u8>>, usize)) -> S
     change(&mut frames, width);
     let clip = tempfile::Builder::new().suffix(".mkv").tempfile().unwrap();
     lossless::write(clip.path(), &frames, width, height, fps);
-    ask_demo(clip.path(), asked, &[]).stdout_of_success().trim_end().to_owned()
+    llava_video(demo_args(clip.path(), asked, &[&asked.question])).stdout_of_success().trim_end().to_owned()
 }
 
 /// Replaces words by their partners, both ways.
