@@ -2,7 +2,8 @@
 //!
 //! The settings were measured to be bit-exact with decord 0.6.0, whose frames the model was trained on:
 //! `SWS_BILINEAR` alone, and the colour matrix and range of the frame itself. An untagged frame is BT.601 in limited
-//! range whatever its size; no tone is mapped, no field is woven and alpha is dropped.
+//! range whatever its size; no tone is mapped, no field is woven and alpha is dropped. [`chroma`] has what versions of
+//! libswscale disagree about.
 
 use std::ffi::c_int;
 use std::ptr::NonNull;
@@ -10,6 +11,7 @@ use std::ptr::NonNull;
 use ffmpeg_next::ffi;
 use ffmpeg_next::software::scaling::Flags;
 
+use super::chroma::{self, LastRows};
 use super::ffi::{OUT_OF_MEMORY, Picture, check};
 use super::orientation::Orientation;
 use super::plane;
@@ -22,6 +24,8 @@ struct Scaler {
     /// Where swscale writes; its lines are padded. (With RGB lines of exactly `3 * width` bytes swscale leaves the last
     /// `width % 8` columns unwritten.)
     output: Picture,
+    /// For the last row of pictures that [`chroma::is_halved`], from the last rows upside down.
+    last_row: Option<Box<Scaler>>,
 }
 
 // SAFETY: the context belongs to the scaler alone, and is not tied to a thread.
@@ -136,22 +140,46 @@ fn scale<'a>(
         Some(old) if fits(&old) => old,
         _ => new_scaler(kind, width, height, format)?,
     };
-    let scaler = scaler.insert(ready);
-    let (from, from_lines) = (picture.planes(), picture.line_bytes());
-    let (to, to_lines) = (scaler.output.planes(), scaler.output.line_bytes());
-    // SAFETY: the context was made for the size and format of both pictures; both own all the lines they name.
+    let Scaler { context, output, last_row, .. } = scaler.insert(ready);
+    let planes = picture.planes().map(<*mut u8>::cast_const);
+    // SAFETY: the context was made for pictures such as this one, which owns all the lines it names.
+    unsafe { convert(*context, (planes, picture.line_bytes()), picture.height(), output)? };
+    if let Some(Scaler { context, output: turned, .. }) = last_row.as_deref_mut() {
+        let LastRows { planes, line_bytes } = LastRows::of(picture);
+        // SAFETY: as above; the picture has at least as many rows as are read upwards from its last ones.
+        unsafe { convert(*context, (planes, line_bytes), chroma::LAST_ROWS, turned)? };
+        let (height, row_bytes) = (output.height(), 3 * output.width());
+        let (row, _) = plane::rows(turned, 0, 1, row_bytes)?;
+        let (rows, stride) = plane::rows_mut(output, 0, height, row_bytes)?;
+        rows[stride * (height as usize - 1)..].copy_from_slice(row);
+    }
+    Ok(output)
+}
+
+/// Converts the `row_count` rows that begin at `planes`, `line_bytes` apart, to the whole of `output`.
+///
+/// # Safety
+/// `context` was made for `row_count` such rows, which can be read, and for the size and format of `output`.
+unsafe fn convert(
+    context: NonNull<ffi::SwsContext>,
+    (planes, line_bytes): ([*const u8; 8], [c_int; 8]),
+    row_count: c_int,
+    output: &mut Picture,
+) -> Result<(), Fault> {
+    let (to, to_lines) = (output.planes(), output.line_bytes());
+    // SAFETY: as the caller vouches; `output` owns all the lines it names.
     check(unsafe {
         ffi::sws_scale(
-            scaler.context.as_ptr(),
-            from.as_ptr().cast(),
-            from_lines.as_ptr(),
+            context.as_ptr(),
+            planes.as_ptr(),
+            line_bytes.as_ptr(),
             0,
-            picture.height(),
+            row_count,
             to.as_ptr(),
             to_lines.as_ptr(),
         )
     })?;
-    Ok(&mut scaler.output)
+    Ok(())
 }
 
 /// What of a picture matters to the scaler.
@@ -169,13 +197,35 @@ fn kind_of(picture: &Picture) -> Result<Kind, Fault> {
 }
 
 fn new_scaler(kind: Kind, width: u32, height: u32, format: ffi::AVPixelFormat) -> Result<Scaler, Fault> {
+    let to_rgb = format == ffi::AVPixelFormat::AV_PIX_FMT_RGB24;
+    if to_rgb && u32::try_from(kind.height) == Ok(height) && chroma::is_halved(kind.format, kind.height) {
+        let last = Kind { height: chroma::LAST_ROWS, ..kind };
+        let turned = scaler_with(last, width, last.height as u32, format, Some(chroma::ABOVE_UPPER_ROW))?;
+        let mut scaler = scaler_with(kind, width, height, format, Some(chroma::LOWER_ROW))?;
+        scaler.last_row = Some(Box::new(turned));
+        return Ok(scaler);
+    }
+    // FFmpeg's scale filter puts the chroma of this one format half-way between rows, which matters when the size
+    // changes.
+    let half_way = (kind.format == ffi::AVPixelFormat::AV_PIX_FMT_YUV420P).then_some(128);
+    scaler_with(kind, width, height, format, half_way)
+}
+
+/// A scaler for chroma that is so many 256ths of a row below the upper of its rows, or where swscale has it.
+fn scaler_with(
+    kind: Kind,
+    width: u32,
+    height: u32,
+    format: ffi::AVPixelFormat,
+    chroma_place: Option<c_int>,
+) -> Result<Scaler, Fault> {
     let too_large = Fault(ffi::AVERROR(ffi::EINVAL));
     let to_width = c_int::try_from(width).map_err(|_| too_large)?;
     let to_height = c_int::try_from(height).map_err(|_| too_large)?;
     let output = Picture::allocate(format as c_int, to_width, to_height)?;
     // SAFETY: allocates; NULL is handled.
     let context = NonNull::new(unsafe { ffi::sws_alloc_context() }).ok_or(OUT_OF_MEMORY)?;
-    let scaler = Scaler { context, kind, output };
+    let scaler = Scaler { context, kind, output, last_row: None };
     let mut settings = vec![
         (c"sws_flags", Flags::BILINEAR.bits()),
         (c"srcw", kind.width),
@@ -185,10 +235,8 @@ fn new_scaler(kind: Kind, width: u32, height: u32, format: ffi::AVPixelFormat) -
         (c"dsth", to_height),
         (c"dst_format", format as c_int),
     ];
-    // FFmpeg's scale filter puts the chroma of this one format half-way between rows, which matters when the size
-    // changes.
-    if kind.format == ffi::AVPixelFormat::AV_PIX_FMT_YUV420P {
-        settings.push((c"src_v_chr_pos", 128));
+    if let Some(place) = chroma_place {
+        settings.push((c"src_v_chr_pos", place));
     }
     let pointer = scaler.context.as_ptr();
     for (name, value) in settings {

@@ -68,6 +68,25 @@ impl Decoder {
         Ok(decoder)
     }
 
+    /// The frame rate that the codec's own headers state, where FFmpeg passes it on (since 6.1); zeros elsewhere.
+    ///
+    /// # Safety
+    /// The parameters are valid.
+    pub(crate) unsafe fn stated_rate(parameters: *const ffi::AVCodecParameters) -> (c_int, c_int) {
+        // The parameters have a field for it that older headers lack, unlike the context.
+        // SAFETY: allocates, for no codec in particular; NULL is handled.
+        let Some(context) = NonNull::new(unsafe { ffi::avcodec_alloc_context3(ptr::null()) }) else {
+            return (0, 0);
+        };
+        let decoder = Decoder(context);
+        // SAFETY: both are valid; the parameters are copied.
+        match check(unsafe { ffi::avcodec_parameters_to_context(decoder.0.as_ptr(), parameters) }) {
+            // SAFETY: a valid context.
+            Ok(_) => unsafe { ((*decoder.0.as_ptr()).framerate.num, (*decoder.0.as_ptr()).framerate.den) },
+            Err(_) => (0, 0),
+        }
+    }
+
     /// FFmpeg's name of the decoder, for example `libdav1d`.
     pub(crate) fn name(&self) -> String {
         // SAFETY: an open context has a codec, with a static name.

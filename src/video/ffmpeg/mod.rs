@@ -1,5 +1,6 @@
 //! FFmpeg: nearly all that is unsafe, behind types that are not. What it finds in a file is judged elsewhere.
 
+mod chroma;
 pub(crate) mod colour;
 pub(crate) mod convert;
 pub(crate) mod decoder;

@@ -40,7 +40,7 @@ pub(crate) fn rows(
 }
 
 /// As [`rows`], to write to.
-fn rows_mut(
+pub(super) fn rows_mut(
     picture: &mut Picture,
     index: usize,
     row_count: c_int,

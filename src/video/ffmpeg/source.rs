@@ -265,7 +265,16 @@ impl Source {
     }
 
     /// Average frame rate as numerator and denominator, as stated or reckoned by FFmpeg; zeros where unknown.
+    ///
+    /// FFmpeg 7.1 and later say 25 of every raw stream that they know no better of, whatever its headers state. To
+    /// FFmpeg 5, and so to the reference, these come first. AV1 is left out: all versions say 25 of it.
     pub(crate) fn average_rate(&self) -> (i32, i32) {
+        // SAFETY: an open context always has a format; the parameters live as long as the source.
+        let (flags, own) =
+            unsafe { ((*(*self.input.as_ptr()).iformat).flags, Decoder::stated_rate(self.parameters())) };
+        if flags & ffi::AVFMT_NOTIMESTAMPS != 0 && own.0 > 0 && own.1 > 0 && self.codec_name() != "av1" {
+            return own;
+        }
         let rate = self.stream().avg_frame_rate;
         (rate.num, rate.den)
     }

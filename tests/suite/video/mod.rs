@@ -10,6 +10,7 @@ mod isolation;
 mod large_frames;
 #[cfg(target_os = "linux")]
 mod nursery;
+mod odd_heights;
 mod odd_streams;
 mod pictures;
 mod steady;
