@@ -1,4 +1,4 @@
-//! Chroma of half the height, made as decord's FFmpeg makes it by every version of libswscale.
+//! Chroma of half the height, made as decord's FFmpeg makes it by newer versions of libswscale.
 //!
 //! Where RGB has the height of the picture, each row's chroma is between two rows of chroma, a quarter of the way from
 //! one of them. Up to FFmpeg 7 libswscale then takes the nearer row alone, or the mean of both where that is the upper
@@ -13,6 +13,9 @@ use ffmpeg_next::ffi;
 use super::ffi::Picture;
 use super::plane;
 
+/// FFmpeg 8's libswscale, the first that interpolates.
+const FIRST_INTERPOLATING: u32 = 9;
+
 /// Where swscale is told the chroma is, in 256ths of a row below the upper of its two rows: at the lower one.
 pub(super) const LOWER_ROW: c_int = 256;
 
@@ -23,9 +26,13 @@ pub(super) const ABOVE_UPPER_ROW: c_int = -256;
 /// in another way.
 pub(super) const LAST_ROWS: c_int = 16;
 
-/// True for pictures of `height` rows whose chroma can be made alike: that of half an odd height is not twice as far
-/// apart as the rows, so that its place between them changes down the picture.
-pub(super) fn is_halved(format: ffi::AVPixelFormat, height: c_int) -> bool {
+/// True for pictures of `height` rows whose chroma this libswscale interpolates and that can be made alike: that of half
+/// an odd height is not twice as far apart as the rows, so that its place between them changes down the picture.
+pub(super) fn must_be_moved(format: ffi::AVPixelFormat, height: c_int) -> bool {
+    // SAFETY: takes and changes nothing.
+    if unsafe { ffi::swscale_version() } >> 16 < FIRST_INTERPOLATING {
+        return false;
+    }
     let halved = plane::description(format as c_int).is_some_and(|description| description.log2_chroma_h == 1);
     halved && height >= LAST_ROWS && height % 2 == 0
 }
@@ -37,7 +44,7 @@ pub(super) struct LastRows {
 }
 
 impl LastRows {
-    /// Those of a picture that [`is_halved`].
+    /// Those of a picture whose chroma [`must_be_moved`].
     pub(super) fn of(picture: &Picture) -> LastRows {
         let (planes, line_bytes) = (picture.planes(), picture.line_bytes());
         let last = |index: usize| {

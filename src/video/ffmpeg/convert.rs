@@ -2,8 +2,8 @@
 //!
 //! The settings were measured to be bit-exact with decord 0.6.0, whose frames the model was trained on:
 //! `SWS_BILINEAR` alone, and the colour matrix and range of the frame itself. An untagged frame is BT.601 in limited
-//! range whatever its size; no tone is mapped, no field is woven and alpha is dropped. [`chroma`] has what versions of
-//! libswscale disagree about.
+//! range whatever its size; no tone is mapped, no field is woven and alpha is dropped. [`chroma`] has what newer versions
+//! of libswscale do otherwise.
 
 use std::ffi::c_int;
 use std::ptr::NonNull;
@@ -24,7 +24,7 @@ struct Scaler {
     /// Where swscale writes; its lines are padded. (With RGB lines of exactly `3 * width` bytes swscale leaves the last
     /// `width % 8` columns unwritten.)
     output: Picture,
-    /// For the last row of pictures that [`chroma::is_halved`], from the last rows upside down.
+    /// For the last row of pictures whose chroma [`chroma::must_be_moved`], from the last rows upside down.
     last_row: Option<Box<Scaler>>,
 }
 
@@ -198,7 +198,7 @@ fn kind_of(picture: &Picture) -> Result<Kind, Fault> {
 
 fn new_scaler(kind: Kind, width: u32, height: u32, format: ffi::AVPixelFormat) -> Result<Scaler, Fault> {
     let to_rgb = format == ffi::AVPixelFormat::AV_PIX_FMT_RGB24;
-    if to_rgb && u32::try_from(kind.height) == Ok(height) && chroma::is_halved(kind.format, kind.height) {
+    if to_rgb && u32::try_from(kind.height) == Ok(height) && chroma::must_be_moved(kind.format, kind.height) {
         let last = Kind { height: chroma::LAST_ROWS, ..kind };
         let turned = scaler_with(last, width, last.height as u32, format, Some(chroma::ABOVE_UPPER_ROW))?;
         let mut scaler = scaler_with(kind, width, height, format, Some(chroma::LOWER_ROW))?;
