@@ -30,7 +30,7 @@ fn kill(place: &Workplace, random: &mut Random, most_records: usize) {
     let mut running = place.start(&args("out.jsonl"));
     let wanted = place.line_count("out.jsonl") + random.below(most_records + 1);
     // With none to wait for, it is killed anywhere between its start and its first records.
-    let pause = Duration::from_micros(random.below(if wanted == 0 { 600_000 } else { 150_000 }) as u64);
+    let pause = Duration::from_micros(random.below(if wanted == 0 { 600_000 } else { 50_000 }) as u64);
     let started = Instant::now();
     while place.line_count("out.jsonl") < wanted && !running.has_ended() {
         assert!(started.elapsed() < PATIENCE, "no {wanted} records");
@@ -77,13 +77,13 @@ fn cut_and_resumed(clips: usize, cuts: usize) {
 
 #[test]
 fn a_batch_that_is_killed_again_and_again_answers_each_clip_once() {
-    killed_and_resumed(40, 8, 4);
+    killed_and_resumed(60, 8, 4);
 }
 
 #[test]
 #[ignore = "takes minutes: `make test-long`"]
 fn a_long_batch_that_is_killed_thirty_times_answers_each_clip_once() {
-    killed_and_resumed(200, 30, 6);
+    killed_and_resumed(300, 30, 6);
 }
 
 #[test]
