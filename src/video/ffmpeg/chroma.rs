@@ -26,8 +26,8 @@ pub(super) const ABOVE_UPPER_ROW: c_int = -256;
 /// in another way.
 pub(super) const LAST_ROWS: c_int = 16;
 
-/// True for pictures of `height` rows whose chroma this libswscale interpolates and that can be made alike: that of half
-/// an odd height is not twice as far apart as the rows, so that its place between them changes down the picture.
+/// True for pictures of `height` rows whose chroma this libswscale interpolates and that can be made alike: that of
+/// half an odd height is not twice as far apart as the rows, so that its place between them changes down the picture.
 pub(super) fn must_be_moved(format: ffi::AVPixelFormat, height: c_int) -> bool {
     // SAFETY: takes and changes nothing.
     if unsafe { ffi::swscale_version() } >> 16 < FIRST_INTERPOLATING {
