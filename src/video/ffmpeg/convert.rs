@@ -2,8 +2,8 @@
 //!
 //! The settings were measured to be bit-exact with decord 0.6.0, whose frames the model was trained on:
 //! `SWS_BILINEAR` alone, and the colour matrix and range of the frame itself. An untagged frame is BT.601 in limited
-//! range whatever its size; no tone is mapped, no field is woven and alpha is dropped. [`chroma`] has what newer versions
-//! of libswscale do otherwise.
+//! range whatever its size; no tone is mapped, no field is woven and alpha is dropped. [`chroma`] has what newer
+//! versions of libswscale do otherwise.
 
 use std::ffi::c_int;
 use std::ptr::NonNull;
