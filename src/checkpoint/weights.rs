@@ -228,9 +228,15 @@ impl Weights {
         self.format_under(name, self.scheme)
     }
 
+    /// The float type in which a tensor is held once it is loaded, widening aside; `None` if it is in blocks, or not
+    /// there.
+    pub fn held_dtype(&self, name: &str) -> Option<DType> {
+        self.held_format(name)?.float()
+    }
+
     /// The float type in which the decoder's matrices are held; `None` where they are in blocks.
     pub fn decoder_dtype(&self) -> Option<DType> {
-        self.held_format(&Role::Decoder(0).tensor("mlp.down_proj.weight"))?.float()
+        self.held_dtype(&Role::Decoder(0).tensor("mlp.down_proj.weight"))
     }
 
     /// How a tensor would be held under `scheme` (`None`: as it is stored); `None` if it is not there.

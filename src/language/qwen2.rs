@@ -13,7 +13,6 @@ use crate::device::{DeviceMap, Placed, Placement, SlotId};
 use crate::interrupt::Interrupt;
 use crate::linear::{Gated, Joint, Linear, Matrix, Pass, Then, Use};
 use crate::norm::Norm;
-use crate::quantization::Format;
 use crate::role::Role;
 
 /// Positions whose logits are computed together where all are wanted: about 80 MB at this family's vocabulary.
@@ -91,8 +90,7 @@ impl Qwen2 {
         let table = &Role::Embedding.tensor("weight");
         let (first, last) = (devices.placement(devices.embedding_slot()), devices.placement(devices.head_slot()));
         // A tied table is one in memory, unless lookup and products want it on two devices or in two types.
-        let is_shared =
-            config.tie_word_embeddings && devices.shares_table(weights.held_format(table).and_then(Format::float));
+        let is_shared = config.tie_word_embeddings && devices.shares_table(weights.held_dtype(table));
         let purpose = if is_shared { Use::Product } else { Use::Lookup };
         let embed_tokens = Matrix::load(weights, table, usize::MAX, purpose, first)?;
         let head = match config.tie_word_embeddings {

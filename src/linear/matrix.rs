@@ -49,7 +49,7 @@ impl Matrix {
         placement: &Placement,
     ) -> std::result::Result<Self, Error> {
         let device = &placement.device;
-        let is_float = weights.held_format(name).is_some_and(|format| format.float().is_some());
+        let is_float = weights.held_dtype(name).is_some();
         // Rows are looked up where they lie side by side.
         let is_packed = if is_float { placement.uses_kernels() && purpose == Use::Product } else { !placement.is_gpu };
         if is_packed {

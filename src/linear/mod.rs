@@ -23,7 +23,7 @@ pub(crate) use joined::{Gated, Joint};
 pub(crate) use matrix::{Matrix, Use};
 use matrix::{Storage, gpu_product};
 use packed::Packed;
-pub(crate) use stacked::{bias_columns, columns_with_bias};
+pub(crate) use stacked::{bias_columns, biases_are_columns, columns_with_bias};
 use stacked::{continued, stacked};
 
 use crate::checkpoint::{Error, Weights};

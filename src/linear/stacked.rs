@@ -20,13 +20,18 @@ pub(crate) fn columns_with_bias(columns: usize) -> usize {
     (columns + 1).next_multiple_of(FILL_VALUES)
 }
 
+/// Whether the bias of a float weight is a column of it: in 16 bits.
+pub(crate) fn biases_are_columns(placement: &Placement) -> bool {
+    placement.dtype != DType::F32
+}
+
 /// How many columns the weight of `layer` gains for its bias; none where the bias is added afterwards or is not there.
 pub(crate) fn bias_columns(weights: &Weights, layer: &str, placement: &Placement) -> usize {
     let (weight, bias) = (format!("{layer}.weight"), format!("{layer}.bias"));
-    let is_float = weights.held_format(&weight).is_some_and(|format| format.float().is_some());
+    let is_float = weights.held_dtype(&weight).is_some();
     match weights.shape(&weight) {
         Some([_, inner @ ..])
-            if !inner.is_empty() && is_float && placement.dtype != DType::F32 && weights.shape(&bias).is_some() =>
+            if !inner.is_empty() && is_float && biases_are_columns(placement) && weights.shape(&bias).is_some() =>
         {
             let columns = inner.iter().product();
             columns_with_bias(columns) - columns
@@ -45,8 +50,7 @@ pub(super) fn stacked(
 ) -> std::result::Result<Option<Linear>, Error> {
     let (dtype, device) = (placement.dtype, &placement.device);
     let names: Vec<String> = layers.iter().map(|layer| format!("{layer}.weight")).collect();
-    let is_float = |name: &String| weights.held_format(name).is_some_and(|format| format.float().is_some());
-    if !names.iter().all(is_float) {
+    if !names.iter().all(|name| weights.held_dtype(name).is_some()) {
         return Ok(None);
     }
     let shape = |name: &String| weights.shape(name).unwrap_or(&[]);

@@ -14,7 +14,7 @@ use super::{Demand, StagePeaks};
 use crate::attention::block_rows;
 use crate::checkpoint::Checkpoint;
 use crate::device::{DeviceMap, Placement, SlotId};
-use crate::linear::{bias_columns, columns_with_bias};
+use crate::linear::{bias_columns, biases_are_columns, columns_with_bias};
 use crate::quantization::Format;
 use crate::role::Role;
 
@@ -82,7 +82,8 @@ impl Model<'_> {
     fn linear(&self, rows: usize, (input, output): (usize, usize), after: After, in_blocks: bool) -> usize {
         let (size, wide) = (self.size, self.wide_copy());
         // The copy of the operand that goes on with a one for the bias.
-        let is_widened = wide > 0 && !in_blocks && matches!(after, After::Bias | After::BiasAdd | After::BiasGelu);
+        let is_biased = matches!(after, After::Bias | After::BiasAdd | After::BiasGelu);
+        let is_widened = is_biased && !in_blocks && biases_are_columns(self.placement);
         let widened = if is_widened { columns_with_bias(input) } else { 0 };
         let product =
             if in_blocks { wide * input + (F32 + wide.min(size)) * output } else { size * (widened + output) };
@@ -134,7 +135,7 @@ impl Model<'_> {
                 Some(Role::Embedding) => false,
                 _ => self.sees(),
             };
-            let is_float = weights.held_format(name).is_some_and(|format| format.float().is_some());
+            let is_float = weights.held_dtype(name).is_some();
             let is_cast = stored != self.placement.dtype;
             let cast = if is_cast { stored.size_in_bytes() } else { 0 };
             let part = if joins { self.size } else { 0 };

@@ -26,8 +26,7 @@ impl StageBytes {
     pub fn of(checkpoint: &Checkpoint, vocab_len: usize, devices: &DeviceMap) -> Self {
         let weights = &checkpoint.weights;
         let tied = checkpoint.config.language.tie_word_embeddings;
-        let shared = tied
-            && devices.shares_table(weights.held_format(&Role::Embedding.tensor("weight")).and_then(Format::float));
+        let shared = tied && devices.shares_table(weights.held_dtype(&Role::Embedding.tensor("weight")));
         let mut bytes =
             Self { vision: 0, embedding: 0, layers: vec![0; checkpoint.config.language.num_layers], head: 0 };
         let (vision, head) = (devices.placement(devices.vision_slot()), devices.placement(devices.head_slot()));
