@@ -19,7 +19,9 @@ pub(super) fn open(index: usize, dtype: DtypeRequest) -> Result<Placement, Error
     let name = format!("cuda:{index}");
     let unusable = |source| Error::Unusable { device: name.clone(), source };
     let switches = Switches::of_this_process()?;
-    let device = Device::new_cuda(index).map_err(unusable)?;
+    // A stream of its own, and not the one that the driver gives each thread: whichever threads compute, they do so one
+    // after the other, and none sees what another has not finished.
+    let device = Device::new_cuda_with_stream(index).map_err(unusable)?;
     let capability = capability(&device).map_err(unusable)?;
     if let Some(target) = Target::of_this_build().filter(|target| !target.runs_on(capability)) {
         return Err(Error::OtherCapability { device: name, capability, target });
@@ -36,10 +38,9 @@ pub(super) fn open(index: usize, dtype: DtypeRequest) -> Result<Placement, Error
 /// How tensors are tracked and where their memory goes.
 fn settle(device: &CudaDevice, switches: Switches) -> candle_core::Result<()> {
     if !switches.track_events {
-        // SAFETY: candle makes two events for each tensor, to order streams among each other, and waits for them only
-        // in a context that has made a stream of its own. Here each thread that computes has the one stream that the
-        // driver gives it, and tensors do not change threads. Copies between GPUs are ordered by `settle_copy`, copies
-        // from page-locked memory by events of that memory.
+        // SAFETY: candle makes two events for each tensor, to order streams among each other. Here all work of an opened
+        // GPU is on one stream. Copies between two are ordered by `copy_in_order`, copies from page-locked memory by
+        // events of that memory.
         unsafe { device.disable_event_tracking() };
     }
     if !switches.return_memory && device.cuda_stream().context().has_async_alloc() {
@@ -75,11 +76,18 @@ fn run_a_kernel(device: &Device, dtype: DType) -> candle_core::Result<()> {
     }
 }
 
-/// Makes the source of a copy between two GPUs wait for it: the copy runs in the target's order of work, and the
-/// source's memory is reused in its own, as soon as the tensor is dropped.
-pub(super) fn settle_copy(source: &Device, target: &Device) -> candle_core::Result<()> {
-    if let (Device::Cuda(source), Device::Cuda(target)) = (source, target) {
-        source.cuda_stream().join(&target.cuda_stream()).map_err(candle_core::Error::wrap)?;
-    }
-    Ok(())
+/// Copies from one opened GPU to another, or to the same opened twice. The copy runs in the target's order of work: it
+/// waits for what the source was asked for before, and the source, whose memory is reused in its own order as soon as
+/// the tensor is dropped, waits for it.
+pub(super) fn copy_in_order<T>(
+    source: &Device,
+    target: &Device,
+    copy: impl FnOnce() -> candle_core::Result<T>,
+) -> candle_core::Result<T> {
+    let (Device::Cuda(source), Device::Cuda(target)) = (source, target) else { return copy() };
+    let (source, target) = (source.cuda_stream(), target.cuda_stream());
+    target.join(&source).map_err(candle_core::Error::wrap)?;
+    let copied = copy()?;
+    source.join(&target).map_err(candle_core::Error::wrap)?;
+    Ok(copied)
 }

@@ -13,7 +13,6 @@ pub(crate) struct PoolBytes {
     /// In tensors.
     pub(crate) used: u64,
     /// The most that was in tensors at once since [`reset_most_used`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "the test of the memory plan asks for it"))]
     pub(crate) most_used: u64,
 }
 

@@ -117,9 +117,11 @@ impl DeviceMap {
             return Ok(x);
         }
         let target = &self.slots[slot];
-        let tensor = x.tensor.to_device(&target.device)?.to_dtype(target.dtype)?;
+        let copy = || x.tensor.to_device(&target.device)?.to_dtype(target.dtype);
         #[cfg(feature = "cuda")]
-        super::cuda::settle_copy(x.tensor.device(), &target.device)?;
+        let tensor = super::cuda::copy_in_order(x.tensor.device(), &target.device, copy)?;
+        #[cfg(not(feature = "cuda"))]
+        let tensor = copy()?;
         Ok(Placed { tensor, slot })
     }
 
