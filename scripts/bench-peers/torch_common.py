@@ -79,7 +79,8 @@ def build(model_class: type, config: object, dtype: torch.dtype) -> torch.nn.Mod
 
 def randomize(model: torch.nn.Module) -> torch.nn.Module:
     """Random weights, norms of one and biases of zero; the noise repeats, which changes no time."""
-    noise = torch.randn(2_097_143, generator=torch.Generator().manual_seed(1)) * 0.02
+    noise = torch.randn(2_097_143, generator=torch.Generator("cpu").manual_seed(1), device="cpu") * 0.02
+    noise = noise.to(next(model.parameters()).device)
     for name, parameter in model.named_parameters():
         values = parameter.data.view(-1)
         if name.endswith("bias"):
