@@ -267,6 +267,11 @@ impl Placement {
     pub fn uses_flash_attention(&self) -> bool {
         self.has_flash && matches!(self.dtype, DType::BF16 | DType::F16)
     }
+
+    /// Whether the flash kernels attend so many rows to so many keys in the decoder.
+    pub(crate) fn flash_attends(&self, rows: usize, keys: usize) -> bool {
+        self.uses_flash_attention() && (rows > 1 || keys <= self.limits.flash_step_keys)
+    }
 }
 
 /// The features of this build that concern devices, for `--version`.

@@ -1,5 +1,7 @@
 //! `model list`, `info`, `verify` and `rm`.
 
+use serde_json::Value;
+
 use crate::support::hub::Fault;
 use crate::support::hub_home::{REPO, WEIGHTS, hub_with};
 use crate::support::process::{PATIENCE, Running, wait_for};
@@ -82,9 +84,10 @@ fn info_reads_headers_and_adds_up() {
     assert!(info["tokens_of_1_frame"].as_u64().unwrap() > 0);
     // Memory: at least the weights, more for more frames, and what fits is what is not more than is free.
     let memory = info["memory"].as_array().unwrap();
-    let on_cpu: Vec<_> = memory.iter().filter(|need| need["device"] == "cpu" && need["dtype"] == "f32").collect();
-    assert_eq!(on_cpu.len(), 3, "{memory:?}");
-    let bytes: Vec<u64> = on_cpu.iter().map(|need| need["bytes"].as_u64().unwrap()).collect();
+    let is_first = |need: &&Value| ["device", "dtype"].iter().all(|key| need[key] == memory[0][key]);
+    let as_stored: Vec<_> = memory.iter().filter(is_first).collect();
+    assert_eq!(as_stored.len(), 3, "{memory:?}");
+    let bytes: Vec<u64> = as_stored.iter().map(|need| need["bytes"].as_u64().unwrap()).collect();
     assert!(stored < bytes[0] && bytes[0] < bytes[1] && bytes[1] < bytes[2], "{bytes:?}");
     for need in memory {
         if let Some(free) = need["free_bytes"].as_u64() {
