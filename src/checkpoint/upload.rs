@@ -5,7 +5,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use candle_core::backend::BackendStorage;
-use candle_core::cuda_backend::cudarc::driver::{DeviceRepr, PinnedHostSlice};
+use candle_core::cuda_backend::cudarc::driver::{CudaEvent, DeviceRepr, PinnedHostSlice};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage};
 use candle_core::{CpuStorage, DType, Device, Error, InplaceOp1, Layout, Result, Tensor};
 use half::{bf16, f16};
@@ -17,8 +17,15 @@ use crate::interrupt::Interrupt;
 /// Enough for the bus to be busy while the file is read.
 const BUFFER_BYTES: usize = 32 << 20;
 
+/// Page-locked memory, and when the copy from it is done that was asked for last. `PinnedHostSlice` has an event for
+/// that, too, which cudarc records only while it tracks events.
+struct Buffer {
+    host: PinnedHostSlice<u8>,
+    copied: Option<CudaEvent>,
+}
+
 /// The buffers of each GPU that was asked for them, by its number. Page-locked memory is slow to get, so it is kept.
-static BUFFERS: Mutex<Vec<(usize, [PinnedHostSlice<u8>; 2])>> = Mutex::new(Vec::new());
+static BUFFERS: Mutex<Vec<(usize, [Buffer; 2])>> = Mutex::new(Vec::new());
 
 /// Reads a tensor as `bulk::read_tensor` does; `None` on another device, without the switch, and for a tensor that is
 /// smaller than a buffer.
@@ -79,9 +86,12 @@ impl Upload<'_> {
         let place = match all.iter().position(|(of, _)| *of == number) {
             Some(place) => place,
             None => {
-                // SAFETY: each buffer is filled before it is read. The flags are those of ordinary cached memory.
-                let new = || unsafe { stream.context().alloc_pinned_with_flags::<u8>(BUFFER_BYTES, 0) };
-                all.push((number, [new().map_err(Error::wrap)?, new().map_err(Error::wrap)?]));
+                let new = || {
+                    // SAFETY: each buffer is filled before it is read. The flags are those of ordinary cached memory.
+                    let host = unsafe { stream.context().alloc_pinned_with_flags::<u8>(BUFFER_BYTES, 0) };
+                    host.map(|host| Buffer { host, copied: None }).map_err(Error::wrap)
+                };
+                all.push((number, [new()?, new()?]));
                 all.len() - 1
             }
         };
@@ -89,12 +99,15 @@ impl Upload<'_> {
         for (piece, first) in (0..self.bytes).step_by(BUFFER_BYTES).enumerate() {
             // Buffers go up whole, so the last piece begins where it ends with the tensor.
             let first = first.min(self.bytes - BUFFER_BYTES);
-            let buffer = &mut buffers[piece % 2];
-            // Waits for the copy that took it last.
-            let host = buffer.as_mut_slice().map_err(Error::wrap)?;
-            read_into(self.data, self.start + first as u64, host, self.interrupt)?;
+            let Buffer { host, copied } = &mut buffers[piece % 2];
+            if let Some(copied) = copied.take() {
+                copied.synchronize().map_err(Error::wrap)?;
+            }
+            let filled = host.as_mut_slice().map_err(Error::wrap)?;
+            read_into(self.data, self.start + first as u64, filled, self.interrupt)?;
             let mut part = target.slice_mut(first..first + BUFFER_BYTES);
-            stream.memcpy_htod(&*buffer, &mut part).map_err(Error::wrap)?;
+            stream.memcpy_htod(&*host, &mut part).map_err(Error::wrap)?;
+            *copied = Some(stream.record_event(None).map_err(Error::wrap)?);
         }
         Ok(())
     }

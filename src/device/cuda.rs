@@ -1,5 +1,8 @@
 //! NVIDIA GPUs, for builds with the `cuda` feature: counted, opened, and tried before anything depends on them.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::cuda_backend::CudaDevice;
 use candle_core::cuda_backend::cudarc::driver::CudaContext;
 use candle_core::{DType, Device, Tensor};
@@ -19,9 +22,7 @@ pub(super) fn open(index: usize, dtype: DtypeRequest) -> Result<Placement, Error
     let name = format!("cuda:{index}");
     let unusable = |source| Error::Unusable { device: name.clone(), source };
     let switches = Switches::of_this_process()?;
-    // A stream of its own, and not the one that the driver gives each thread: whichever threads compute, they do so one
-    // after the other, and none sees what another has not finished.
-    let device = Device::new_cuda_with_stream(index).map_err(unusable)?;
+    let device = device(index).map_err(unusable)?;
     let capability = capability(&device).map_err(unusable)?;
     if let Some(target) = Target::of_this_build().filter(|target| !target.runs_on(capability)) {
         return Err(Error::OtherCapability { device: name, capability, target });
@@ -35,12 +36,26 @@ pub(super) fn open(index: usize, dtype: DtypeRequest) -> Result<Placement, Error
     Ok(Placement { has_flash: whole.has_flash && !switches.no_flash, ..whole })
 }
 
+/// The one device of this process for a GPU, with the one stream of it. Whoever opens the GPU and whichever threads
+/// compute, they do so one after the other, and none sees what another has not finished. candle's own device would
+/// take the stream that the driver gives each thread.
+fn device(index: usize) -> candle_core::Result<Device> {
+    static DEVICES: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+    let mut devices = DEVICES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = devices.get(&index) {
+        return Ok(device.clone());
+    }
+    let device = Device::new_cuda_with_stream(index)?;
+    devices.insert(index, device.clone());
+    Ok(device)
+}
+
 /// How tensors are tracked and where their memory goes.
 fn settle(device: &CudaDevice, switches: Switches) -> candle_core::Result<()> {
     if !switches.track_events {
-        // SAFETY: candle makes two events for each tensor, to order streams among each other. Here all work of an opened
-        // GPU is on one stream. Copies between two are ordered by `copy_in_order`, copies from page-locked memory by
-        // events of that memory.
+        // SAFETY: candle makes two events for each tensor, to order streams among each other. Here all work of a GPU is
+        // on one stream. Copies between two GPUs are ordered by `copy_in_order`, those from page-locked memory by events
+        // of their own (`checkpoint::upload`).
         unsafe { device.disable_event_tracking() };
     }
     if !switches.return_memory && device.cuda_stream().context().has_async_alloc() {
@@ -76,7 +91,7 @@ fn run_a_kernel(device: &Device, dtype: DType) -> candle_core::Result<()> {
     }
 }
 
-/// Copies from one opened GPU to another, or to the same opened twice. The copy runs in the target's order of work: it
+/// Copies from one GPU to another, or to another stream of the same. The copy runs in the target's order of work: it
 /// waits for what the source was asked for before, and the source, whose memory is reused in its own order as soon as
 /// the tensor is dropped, waits for it.
 pub(super) fn copy_in_order<T>(

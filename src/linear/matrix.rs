@@ -115,11 +115,21 @@ impl Matrix {
     /// # Errors
     /// An id beyond the table, or a failing device.
     pub(crate) fn lookup(&self, ids: &[u32], placement: &Placement) -> Result<Tensor> {
-        let on_device = |ids: &[u32]| Tensor::new(ids, &placement.device);
+        let on_device = |ids: &[u32], rows: usize| {
+            // A GPU's kernel would end all work of this process on that GPU.
+            if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
+                candle_core::bail!("id {id} is beyond a table of {rows} rows");
+            }
+            Tensor::new(ids, &placement.device)
+        };
         match &self.storage {
             Storage::Packed(packed) => packed.lookup(ids),
-            Storage::Floats(floats) => floats.index_select(&on_device(ids)?, 0)?.to_dtype(placement.dtype),
-            Storage::Gpu(tensor) => tensor.embedding(&on_device(ids)?)?.to_dtype(placement.dtype),
+            Storage::Floats(floats) => {
+                floats.index_select(&on_device(ids, floats.dim(0)?)?, 0)?.to_dtype(placement.dtype)
+            }
+            Storage::Gpu(tensor) => {
+                tensor.embedding(&on_device(ids, tensor.shape().dims()[0])?)?.to_dtype(placement.dtype)
+            }
         }
     }
 }
@@ -136,4 +146,22 @@ pub(super) fn gpu_product(tensor: &Arc<QTensor>, rows: usize, x: &Tensor) -> Res
         }
     };
     product.narrow(D::Minus1, 0, rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    #[test]
+    fn an_id_beyond_the_table_never_gets_to_the_device() -> Result<()> {
+        let placement = Placement { is_gpu: true, ..Placement::whole(Device::Cpu, DType::F32) };
+        let table = Tensor::arange(0f32, 12.0, &Device::Cpu)?.reshape((4, 3))?;
+        let matrix = Matrix::of_floats(table);
+        assert_eq!(matrix.lookup(&[3, 0], &placement)?.to_vec2::<f32>()?, [[9.0, 10.0, 11.0], [0.0, 1.0, 2.0]]);
+        let error = matrix.lookup(&[3, 4], &placement).unwrap_err().to_string();
+        assert!(error.contains("id 4 is beyond a table of 4 rows"), "{error}");
+        Ok(())
+    }
 }
