@@ -36,7 +36,7 @@ impl CausalBlocks {
     /// Blocks for `rows` query rows, the first at `first_position`, of `heads` heads; the f32 scores of one block take
     /// at most what the placement allows (but a block has at least one row).
     pub(crate) fn new(rows: usize, first_position: usize, heads: usize, placement: &Placement) -> Result<Self> {
-        if placement.flash_attends(rows, first_position + rows) {
+        if placement.flash_attends(rows) {
             return Ok(Self { blocks: Vec::new(), diagonal: None, flash: true, is_gpu: true });
         }
         let masks_on = placement.is_gpu.then_some(&placement.device);

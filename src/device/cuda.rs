@@ -75,6 +75,12 @@ pub(super) fn free_bytes(device: &CudaDevice) -> candle_core::Result<u64> {
     Ok(free as u64 + held.reserved.saturating_sub(held.used))
 }
 
+/// What a GPU is sold as, and its compute capability.
+pub(super) fn model(device: &CudaDevice) -> candle_core::Result<String> {
+    let name = device.cuda_stream().context().name().map_err(candle_core::Error::wrap)?;
+    Ok(format!("{name}, compute capability {}", capability(&Device::Cuda(device.clone()))?))
+}
+
 fn capability(device: &Device) -> candle_core::Result<Capability> {
     let stream = device.as_cuda_device()?.cuda_stream();
     let (major, minor) = stream.context().compute_capability().map_err(candle_core::Error::wrap)?;

@@ -10,24 +10,12 @@ pub struct Limits {
     /// Most bytes that one block of attention scores may take in f32; bounds the memory of attention whatever the
     /// length.
     pub attention_scores_bytes: usize,
-    /// Most keys of a decode step that are left to the flash kernels, which give one row of a head to one of the GPU's
-    /// multiprocessors: the more keys, the longer most of them stand idle.
-    pub flash_step_keys: usize,
 }
 
 impl Limits {
     /// What the CPU's caches like.
-    pub const CPU: Self = Self {
-        vision_batch_frames: 2,
-        prefill_chunk_tokens: 512,
-        attention_scores_bytes: 64 << 20,
-        flash_step_keys: 0,
-    };
+    pub const CPU: Self = Self { vision_batch_frames: 2, prefill_chunk_tokens: 512, attention_scores_bytes: 64 << 20 };
     /// What keeps a GPU's many cores busy.
-    pub const GPU: Self = Self {
-        vision_batch_frames: 8,
-        prefill_chunk_tokens: 2048,
-        attention_scores_bytes: 512 << 20,
-        flash_step_keys: 4096,
-    };
+    pub const GPU: Self =
+        Self { vision_batch_frames: 8, prefill_chunk_tokens: 2048, attention_scores_bytes: 512 << 20 };
 }

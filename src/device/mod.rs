@@ -245,6 +245,15 @@ impl Placement {
         }
     }
 
+    /// What a GPU is sold as, and what it can do; `None` on other devices, and where that cannot be found out.
+    pub fn gpu_model(&self) -> Option<String> {
+        match &self.device {
+            #[cfg(feature = "cuda")]
+            Device::Cuda(device) => cuda::model(device).ok(),
+            _ => None,
+        }
+    }
+
     /// Memory that is free on the device, in bytes, for this process; `None` where that cannot be found out.
     pub fn free_bytes(&self) -> Option<u64> {
         match &self.device {
@@ -268,9 +277,10 @@ impl Placement {
         self.has_flash && matches!(self.dtype, DType::BF16 | DType::F16)
     }
 
-    /// Whether the flash kernels attend so many rows to so many keys in the decoder.
-    pub(crate) fn flash_attends(&self, rows: usize, keys: usize) -> bool {
-        self.uses_flash_attention() && (rows > 1 || keys <= self.limits.flash_step_keys)
+    /// Whether the flash kernels attend so many rows of the decoder to the keys before them. For a single row they are
+    /// slower than products: they give it to one of the GPU's multiprocessors for each head.
+    pub(crate) fn flash_attends(&self, rows: usize) -> bool {
+        self.uses_flash_attention() && rows > 1
     }
 }
 

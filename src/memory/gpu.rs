@@ -306,7 +306,7 @@ impl Model<'_> {
     /// The mask of a block's own positions, which is there while layers run.
     fn mask(&self, rows: usize, first: usize) -> usize {
         match self.block(rows, first) {
-            block if block > 1 && !self.placement.flash_attends(rows, first + rows) => F32 * block * block,
+            block if block > 1 && !self.placement.flash_attends(rows) => F32 * block * block,
             _ => 0,
         }
     }
@@ -316,7 +316,7 @@ impl Model<'_> {
         let language = &self.checkpoint.config.language;
         let (size, heads, width) = (self.size, language.num_heads, language.head_dim());
         let q = heads * width;
-        if self.placement.flash_attends(rows, first + rows) {
+        if self.placement.flash_attends(rows) {
             return size * rows * q + F32 * rows * heads;
         }
         let block = self.block(rows, first);

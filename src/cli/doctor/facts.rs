@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use llava_video::Error;
 use llava_video::bench::Machine;
-use llava_video::device::{DeviceName, DeviceRequest, Devices, DtypeRequest, Placement, built_in_features};
+use llava_video::device::{DeviceName, DeviceRequest, Devices, DtypeRequest, Placement, Target, built_in_features};
 use llava_video::disk;
 use llava_video::engine::visual_cache;
 use llava_video::hub::Settings;
@@ -23,6 +23,8 @@ const NVIDIA_VERSION: &str = "/proc/driver/nvidia/version";
 pub(super) struct Facts {
     pub(super) machine: Machine,
     pub(super) features: Vec<&'static str>,
+    /// The compute capability that this build's kernels for NVIDIA GPUs are compiled for.
+    pub(super) cuda_target: Option<String>,
     pub(super) ffmpeg: String,
     /// The instructions by which the CPU computes.
     pub(super) kernels: &'static str,
@@ -46,6 +48,8 @@ pub(super) struct Facts {
 /// A GPU that can be computed on.
 pub(super) struct Gpu {
     pub(super) device: String,
+    /// What it is sold as, and its compute capability; empty where unknown.
+    pub(super) model: String,
     pub(super) dtype: &'static str,
     pub(super) free_bytes: Option<u64>,
 }
@@ -78,6 +82,7 @@ impl Facts {
         let mut facts = Self {
             machine: Machine::look(),
             features: built_in_features(),
+            cuda_target: Target::of_this_build().map(|target| target.to_string()),
             ffmpeg: ffmpeg_versions(),
             kernels: cpu.kernels_name(),
             failed_kernels: cpu.failed_instructions().iter().map(|isa| isa.name()).collect(),
@@ -153,6 +158,7 @@ fn gpus() -> (Vec<Gpu>, String) {
             let gpus = placements.iter().filter(|placement| !placement.device.is_cpu());
             let gpu = |placement: &Placement| Gpu {
                 device: placement.device_name(),
+                model: placement.gpu_model().unwrap_or_default(),
                 dtype: placement.dtype_name(),
                 free_bytes: placement.free_bytes(),
             };
@@ -163,8 +169,14 @@ fn gpus() -> (Vec<Gpu>, String) {
 }
 
 fn nvidia_driver() -> Option<String> {
-    let text = std::fs::read_to_string(NVIDIA_VERSION).ok()?;
-    Some(text.lines().next()?.trim_start_matches("NVRM version:").trim().to_owned())
+    driver_version(&std::fs::read_to_string(NVIDIA_VERSION).ok()?)
+}
+
+/// The number in what the module says of itself; all of its first line where that has none.
+fn driver_version(text: &str) -> Option<String> {
+    let line = text.lines().next()?;
+    let is_number = |word: &&str| word.contains('.') && word.chars().all(|c| c.is_ascii_digit() || c == '.');
+    Some(line.split_whitespace().find(is_number).unwrap_or(line.trim()).to_owned())
 }
 
 #[cfg(test)]
@@ -176,6 +188,7 @@ mod tests {
         Facts {
             machine: Machine { cpu: "a CPU".to_owned(), cores: 2, threads: 2, memory_bytes: 64 << 30 },
             features: Vec::new(),
+            cuda_target: None,
             ffmpeg: String::new(),
             kernels: "avx512",
             failed_kernels: Vec::new(),
@@ -189,6 +202,17 @@ mod tests {
             models: folder(),
             visual_tokens: folder(),
             advice: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_drivers_number_is_found_in_what_both_modules_say() {
+        for (line, version) in [
+            ("NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.159.04  Release Build  (a@b)", "580.159.04"),
+            ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.86.05  Fri Jul 14 20:46:33 UTC 2023", "535.86.05"),
+            ("something else", "something else"),
+        ] {
+            assert_eq!(driver_version(&format!("{line}\nGCC version: 12.2.0")).as_deref(), Some(version));
         }
     }
 

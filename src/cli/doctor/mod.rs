@@ -32,8 +32,10 @@ pub(crate) fn run(args: &DoctorArgs, printer: &mut Printer) -> Result<Exit> {
 /// A label and what it is, for people.
 fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
     let features = if facts.features.is_empty() { "none".to_owned() } else { facts.features.join(", ") };
+    let target = facts.cuda_target.as_ref().map(|target| format!(", kernels for compute capability {target}"));
+    let target = target.unwrap_or_default();
     let mut lines = vec![
-        ("program", format!("llava-video {}, features: {features}", env!("CARGO_PKG_VERSION"))),
+        ("program", format!("llava-video {}, features: {features}{target}", env!("CARGO_PKG_VERSION"))),
         ("FFmpeg", facts.ffmpeg.clone()),
         (
             "processor",
@@ -46,7 +48,8 @@ fn lines(facts: &Facts) -> Vec<(&'static str, String)> {
         [] => lines.push(("GPUs", facts.no_gpu.clone())),
         gpus => lines.extend(gpus.iter().map(|gpu| {
             let free = gpu.free_bytes.map_or_else(String::new, |bytes| format!(", {} free", shown(bytes)));
-            ("GPU", format!("{} in {}{free}", gpu.device, gpu.dtype))
+            let model = if gpu.model.is_empty() { String::new() } else { format!(", {}", gpu.model) };
+            ("GPU", format!("{}{model}, computes in {}{free}", gpu.device, gpu.dtype))
         })),
     }
     if let Some(driver) = &facts.nvidia_driver {
@@ -101,7 +104,9 @@ fn object(facts: &Facts, warnings: &[String]) -> Value {
         "auto_dtype": facts.auto_dtype,
         "memory_bytes": facts.machine.memory_bytes,
         "free_bytes": facts.free_bytes,
+        "cuda_target": facts.cuda_target,
         "gpus": facts.gpus.iter().map(|gpu| &gpu.device).collect::<Vec<_>>(),
+        "gpu_models": facts.gpus.iter().map(|gpu| &gpu.model).collect::<Vec<_>>(),
         "nvidia_driver": facts.nvidia_driver.as_deref().unwrap_or_default(),
         "sandbox_lacks": facts.sandbox,
         "model_cache_dir": dir(&facts.models),
