@@ -248,9 +248,11 @@ impl Placement {
     /// What a GPU is sold as, and what it can do; `None` on other devices, and where that cannot be found out.
     pub fn gpu_model(&self) -> Option<String> {
         match &self.device {
+            Device::Cpu | Device::Metal(_) => None,
             #[cfg(feature = "cuda")]
             Device::Cuda(device) => cuda::model(device).ok(),
-            _ => None,
+            #[cfg(not(feature = "cuda"))]
+            Device::Cuda(_) => None,
         }
     }
 
