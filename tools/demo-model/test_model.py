@@ -13,6 +13,7 @@ import checkpoint
 import decoder
 import train
 import video
+from average import mean
 from imagined import Imagined
 from optimiser import orthogonal
 from prompt import HEAD
@@ -97,6 +98,16 @@ class Training(unittest.TestCase):
             again = checkpoint.load(folder)
             for (name, value), (_, other) in zip(checkpoint.names(self.parts.model), checkpoint.names(again)):
                 self.assertTrue(torch.equal(value.bfloat16().float(), other), name)
+
+    def test_a_mean_lies_between_its_checkpoints(self):
+        other = checkpoint.load(SHIPPED)
+        with torch.no_grad():
+            for parameter in other.parameters():
+                parameter.mul_(3)
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint.save(other, folder)
+            both = zip(checkpoint.load(SHIPPED).parameters(), mean([SHIPPED, folder]).parameters())
+            self.assertTrue(all(torch.allclose(2 * one, half, rtol=0.01) for one, half in both))
 
     def test_a_cut_run_goes_on_as_one_that_was_not_cut(self):
         with tempfile.TemporaryDirectory() as folder:

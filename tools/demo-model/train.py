@@ -49,6 +49,7 @@ PASSES = {
     "first": Pass(*(1, 1800, 1e-3, ""), HARD | {"describe": 2.0}, MANY_FRAMES | {32: 0.06, 64: 0.04, 110: 0.05}),
     "second": Pass(*(3, 900, 8e-4, "first"), HARD | {"describe": 2.0}, MANY_FRAMES),
     "third": Pass(*(5, 1000, 8e-4, "second"), HARD, MANY_FRAMES),
+    "fourth": Pass(*(7, 1200, 8e-4, "third"), HARD | {"describe": 6.0}, MANY_FRAMES),
 }
 
 
