@@ -170,9 +170,13 @@ fn what_every_command_prints_is_documented_and_the_other_way_round() {
     schema.check("bench --json", &llava_video(random).json());
 
     let all = schema.tables.iter().flat_map(|(table, keys)| keys.keys().map(move |key| (table.clone(), key.clone())));
-    // Only some processors have instructions for it.
+    // Only some processors have instructions for it, and only some builds kernels for GPUs.
     let multiplies_bytes = Isa::available().iter().any(|isa| isa.multiplies_bf16());
-    let may_lack = |(_, key): &(String, String)| key == "peak_int8_ops_per_sec" && !multiplies_bytes;
+    let may_lack = |(_, key): &(String, String)| match key.as_str() {
+        "peak_int8_ops_per_sec" => !multiplies_bytes,
+        "cuda_target" => !cfg!(feature = "cuda"),
+        _ => false,
+    };
     let never: Vec<_> = all.filter(|key| !schema.seen.contains(key) && !may_lack(key)).collect();
     assert!(never.is_empty(), "in the document, and never printed: {never:?}");
 }

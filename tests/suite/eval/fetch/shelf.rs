@@ -118,14 +118,17 @@ pub(crate) fn whole() -> Files {
     files
 }
 
-/// All files below a folder, links followed.
+/// All files below a folder, links followed. One that is gone before it is read was on its way elsewhere.
 pub(crate) fn collect(dir: &Path, before: &str, files: &mut Files) {
     for entry in fs::read_dir(dir).into_iter().flatten() {
         let path = entry.unwrap().path();
         let name = format!("{before}{}", path.file_name().unwrap().to_str().unwrap());
         match path.is_dir() {
             true => collect(&path, &format!("{name}/"), files),
-            false => drop(files.insert(name, fs::read(&path).unwrap())),
+            false => match fs::read(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                read => drop(files.insert(name, read.unwrap())),
+            },
         }
     }
 }
