@@ -115,21 +115,20 @@ impl Matrix {
     /// # Errors
     /// An id beyond the table, or a failing device.
     pub(crate) fn lookup(&self, ids: &[u32], placement: &Placement) -> Result<Tensor> {
-        let on_device = |ids: &[u32], rows: usize| {
-            // A GPU's kernel would end all work of this process on that GPU.
-            if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
-                candle_core::bail!("id {id} is beyond a table of {rows} rows");
-            }
-            Tensor::new(ids, &placement.device)
+        let rows = match &self.storage {
+            Storage::Packed(packed) => packed.rows(),
+            Storage::Floats(floats) => floats.dim(0)?,
+            Storage::Gpu(tensor) => tensor.shape().dims()[0],
         };
+        // A GPU's kernel would end all work of this process on that GPU.
+        if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
+            candle_core::bail!("id {id} is beyond the {rows} rows of the table");
+        }
+        let on_device = || Tensor::new(ids, &placement.device);
         match &self.storage {
             Storage::Packed(packed) => packed.lookup(ids),
-            Storage::Floats(floats) => {
-                floats.index_select(&on_device(ids, floats.dim(0)?)?, 0)?.to_dtype(placement.dtype)
-            }
-            Storage::Gpu(tensor) => {
-                tensor.embedding(&on_device(ids, tensor.shape().dims()[0])?)?.to_dtype(placement.dtype)
-            }
+            Storage::Floats(floats) => floats.index_select(&on_device()?, 0)?.to_dtype(placement.dtype),
+            Storage::Gpu(tensor) => tensor.embedding(&on_device()?)?.to_dtype(placement.dtype),
         }
     }
 }
@@ -161,7 +160,7 @@ mod tests {
         let matrix = Matrix::of_floats(table);
         assert_eq!(matrix.lookup(&[3, 0], &placement)?.to_vec2::<f32>()?, [[9.0, 10.0, 11.0], [0.0, 1.0, 2.0]]);
         let error = matrix.lookup(&[3, 4], &placement).unwrap_err().to_string();
-        assert!(error.contains("id 4 is beyond a table of 4 rows"), "{error}");
+        assert!(error.contains("id 4 is beyond the 4 rows of the table"), "{error}");
         Ok(())
     }
 }
