@@ -322,6 +322,8 @@ impl<S: Lanes> Blocks<S> for Q8_0 {
     const BYTES: usize = 17 * LINE_BYTES;
     const PHASES: usize = 1;
     const OFFSET: Option<u32> = Some(128);
+    // Read line by line, in order. To ask for the lines as well takes the core's few buffers for misses.
+    const FETCHED: bool = false;
 
     #[inline(always)]
     unsafe fn scales(block: *const u8, scales: &mut Scales<S>) {

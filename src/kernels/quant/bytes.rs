@@ -90,6 +90,8 @@ define_tiles!(avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", Avx512, P
 
 fn tile_avx512<F: Blocks<Avx512>>(rows: usize) -> Tile<Pointers> {
     match rows {
+        // What the processor fetches by itself, it fetches best from one panel.
+        0..2 if !F::FETCHED => Tile { rows: 1, panels: 1, run: avx512::<F, 1, 1> },
         0..2 => Tile { rows: 1, panels: 2, run: avx512::<F, 1, 2> },
         2..4 => Tile { rows: 2, panels: 2, run: avx512::<F, 2, 2> },
         4..8 => Tile { rows: 4, panels: 2, run: avx512::<F, 4, 2> },
