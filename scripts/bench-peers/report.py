@@ -98,7 +98,7 @@ def section(rows: list[Row], records: list[dict], place: dict[str, object]) -> s
     body = [line for row in rows for line in lines(row, records)]
     rivals = " and ".join(sorted(versions)) or "none"
     introduction = INTRODUCTION.format(dates=dates, rivals=rivals, **place)
-    text = f"## Against PyTorch and llama.cpp\n\n{fill(introduction, WIDTH)}\n\n{TABLE}" + "\n".join(body) + "\n"
+    text = f"{fill(introduction, WIDTH)}\n\n{TABLE}" + "\n".join(body) + "\n"
     notes = [(FALLBACK, "llama.cpp Q4_K"), (SCALED, "scaled)")]
     return text + "".join(note for note, mark in notes if any(mark in line for line in body))
 
@@ -106,7 +106,7 @@ def section(rows: list[Row], records: list[dict], place: dict[str, object]) -> s
 def insert(document: Path, text: str) -> None:
     """Replaces the section of an earlier run, or puts the first one at the end."""
     whole = document.read_text()
-    block = f"{BEGIN}\n\n{text}\n{END}\n"
+    block = f"{BEGIN}\n{text}{END}\n"
     if BEGIN in whole and END in whole:
         before, rest = whole.split(BEGIN, 1)
         document.write_text(before + block + rest.split(END, 1)[1].removeprefix("\n"))
