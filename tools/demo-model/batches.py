@@ -3,6 +3,7 @@
 import numpy as np
 
 from grid import FRAME, SIDE
+from labels import story
 from prompt import HEAD
 from text import KINDS, Writer, table
 from transforms import still
@@ -25,15 +26,19 @@ FRAMES = {  # how often a step shows so many frames
     110: 0.02,
 }
 BUDGET, ROWS, MANY = 56, 10, 64  # frames and clips a step, at most; two clips at least where frames are fewer than many
+SILENT = 128  # frames a step where nothing is asked
 PICTURES = 8  # a step
 TEXT = 1100  # tokens of text a step, about
 
 
 class Steps:
     """Batches of views that source gives; kinds says how often each kind of question is asked, frames how often so many
-    of them are shown."""
+    of them are shown. With told, views of several frames come with what shapes have done; without asks, nothing else
+    does."""
 
-    def __init__(self, tokenizer, source, seed, kinds=KINDS, frames=FRAMES):
+    def __init__(self, tokenizer, source, seed, kinds=KINDS, frames=FRAMES, told=False, asks=True):
+        frames = frames if asks else {count: share for count, share in frames.items() if count >= 4}
+        self.told, self.asks = told, asks
         self.writer, self.source, self.seed = Writer(tokenizer, kinds), source, seed
         self.counts, self.shares = list(frames), np.array(list(frames.values())) / sum(frames.values())
         self.head = len(self.writer.encode(HEAD).ids)
@@ -42,17 +47,22 @@ class Steps:
         rng = np.random.default_rng([self.seed, 9, step])
         drawn = int(rng.choice(self.counts, p=self.shares))
         picture = drawn == PICTURE
-        total = PICTURES if picture else max(2 if drawn < MANY else 1, min(ROWS, BUDGET // drawn))
+        most, budget = (ROWS, BUDGET) if self.asks else (SILENT, SILENT)
+        total = PICTURES if picture else max(2 if drawn < MANY else 1, min(most, budget // drawn))
         stamped = bool(rng.random() < 0.2 and drawn >= 4)
         start = self.head + (SIDE * SIDE + 1 if picture else drawn * FRAME)
-        cells, rows = [], []
-        while len(rows) < total:
+        cells, rows, stories = [], [], []
+        while len(cells) < total:
             view = self.source.view(rng, drawn) if drawn >= 4 else self.still(rng, picture)
             if view:
                 scene, picked, seen = view
-                rows.append(self.writer.row(rng, scene, picked, start, TEXT // total, stamped))
                 cells.append(seen.astype(np.float32))
-        return {"cells": np.stack(cells), "picture": np.array(picture)} | table(rows)
+                if self.asks:
+                    rows.append(self.writer.row(rng, scene, picked, start, TEXT // total, stamped))
+                if self.told and drawn >= 4:
+                    stories.append(story(scene, picked / scene["fps"]))
+        batch = {"cells": np.stack(cells), "picture": np.array(picture)} | (table(rows) if rows else {})
+        return batch | {name: np.stack([one[name] for one in stories]) for name in (stories[0] if stories else ())}
 
     def still(self, rng, picture):
         """A view of one frame, or None where it shows no shape."""

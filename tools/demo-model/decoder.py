@@ -13,20 +13,22 @@ def rotate(x, cos, sin):
     return (x * cos[:, :, None] + torch.cat([-high, low], -1) * sin[:, :, None]).transpose(1, 2)
 
 
-def attend(q, k, v, mask):
+def attend(q, k, v, mask=None):
     """Attention spelt out: torch 2.5's fused one, in bf16 on a processor, is many times slower backward."""
-    scores = (q @ k.mT).masked_fill(~mask, -torch.inf)
+    scores = q @ k.mT
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
     return scores.softmax(-1, torch.float32).to(v.dtype) @ v
 
 
-def forward(model, x, pos, split, mask, looks):
+def forward(model, x, pos, split, mask, looks, depth=None):
     """(the decoder's states before, between and after its layers, loss of where heads look, scores); x [B,L,H] is
     causal up to split, masked as told after it. looks: layer to (name, rows, tokens, first key, one past the last),
-    tokens counted from split."""
+    tokens counted from split. depth: only so many layers."""
     cos, sin = model.llm.model.rotary_emb(x, pos)
     states, missed, scores, whole = [x], 0.0, {}, F.pad(mask, (split, 0), value=True)
     causal = torch.ones(split, split, dtype=torch.bool).tril()
-    for number, layer in enumerate(model.llm.model.layers):
+    for number, layer in enumerate(model.llm.model.layers[:depth]):
         a, x = layer.self_attn, states[-1]
         y = layer.input_layernorm(x)
         q, k, v = (part(y).unflatten(-1, (-1, a.head_dim)) for part in (a.q_proj, a.k_proj, a.v_proj))
@@ -79,13 +81,23 @@ def read(model, batch):
     return states, split, missed, scores
 
 
-@torch.no_grad()
-def view(model, batch):
+def view(model, batch, depth=None):
     """The states of all layers [B,split,H] over what stands before the text."""
     head = model.embed(model.ids(HEAD)).expand(len(batch["cells"]), -1, -1)
     x = torch.cat([head, tokens_of(model, batch["cells"], bool(batch["picture"]))], 1)
     pos = torch.arange(x.shape[1]).expand(len(x), -1)
-    return forward(model, x, pos, x.shape[1], torch.zeros(len(x), 1, 0, 0, dtype=torch.bool), {})[0]
+    return forward(model, x, pos, x.shape[1], torch.zeros(len(x), 1, 0, 0, dtype=torch.bool), {}, depth)[0]
+
+
+def rows_at(model, count):
+    """The last cell of each row of count frames [count, CELLS], in the states of view."""
+    return len(model.ids(HEAD)) + (CELLS + 1) * torch.arange(CELLS * count).view(count, CELLS) + CELLS - 1
+
+
+def track(model, story, batch):
+    """(loss, scores) of what is said of the shapes over the visual tokens alone."""
+    states = view(model, batch, max(story.DEPTHS))
+    return story.loss(states, rows_at(model, batch["cells"].shape[1]), batch)
 
 
 def drift(states, before):
@@ -95,17 +107,23 @@ def drift(states, before):
     return sum((mine - was).square().mean() / was.square().mean() for mine, was in pairs) / len(pairs)
 
 
-def step(model, head, batch, errors, kinds, base=None):
+def step(model, head, batch, errors, kinds, base=None, story=None):
     """(loss, scores) of the options' head and of the questions; question scores are whole answers right, by kind.
     errors, the recent share of wrong answers by kind, is brought up to date, and kinds with more of them weigh more.
-    With a base, what the model makes of frames is to be what the base makes of them."""
+    With a base, what the model makes of frames is to be what the base makes of them; with a story, it is to say what
+    shapes have done."""
     rows = len(batch["cells"])
     states, split, missed, scores = read(model, batch)
     told, more = head.loss([s[:, split:] for s in states], batch)
     loss, scores = 0.3 * missed + told, scores | more
     if base is not None and not batch["picture"]:
-        far = drift([s[:, :split] for s in states], view(base, batch))
+        with torch.no_grad():
+            before = view(base, batch)
+        far = drift([s[:, :split] for s in states], before)
         loss, scores = loss + 2 * far, scores | {"~drift": float(far)}
+    if story is not None and "ever" in batch:
+        untold, more = story.loss(states, rows_at(model, batch["cells"].shape[1]), batch)
+        loss, scores = loss + 0.3 * untold, scores | more
     asked = batch["want"] >= 0
     logits = model.llm.lm_head(model.llm.model.norm(states[-1][:, split:][asked])).float()
     want, kind = batch["want"][asked], batch["kind"][asked]

@@ -29,7 +29,8 @@ class Training(unittest.TestCase):
         torch.manual_seed(1)
         torch.set_num_threads(2)
         cls.parts = train.Parts(SHIPPED)
-        cls.steps = batches.Steps(cls.parts.model.tokenizer, Imagined(), 1)
+        cls.steps = batches.Steps(cls.parts.model.tokenizer, Imagined(), 1, told=True)
+        cls.silent = batches.Steps(cls.parts.model.tokenizer, Imagined(), 1, told=True, asks=False)
 
     def batch(self, fits):
         for number in range(100):
@@ -61,12 +62,37 @@ class Training(unittest.TestCase):
         self.assertEqual(decoder.tokens_of(self.parts.model, batch["cells"], True).shape[1], 65)
 
     def test_every_parameter_of_the_decoder_learns(self):
-        batch, errors = self.batch(lambda b: len(b["letters"]) > 0), torch.ones(len(NAMES))
-        loss, _ = decoder.step(self.parts.model, self.parts.head, batch, errors, NAMES)
+        batch, errors = self.batch(lambda b: len(b["letters"]) > 0 and "ever" in b), torch.ones(len(NAMES))
+        loss, _ = decoder.step(self.parts.model, self.parts.head, batch, errors, NAMES, story=self.parts.story)
         loss.backward()
         for name, value in self.parts.trained():
             self.assertTrue(value.grad is not None and value.grad.abs().sum() > 0, name)
         self.parts.zero_grad(set_to_none=True)
+
+    def test_shapes_are_told_of_over_the_frames_alone_as_beside_questions(self):
+        batch = {name: torch.from_numpy(value) for name, value in self.silent[0].items()}
+        self.assertNotIn("id", batch)
+        count = batch["cells"].shape[1]
+        self.assertEqual(batch["ever"].shape[:3], (len(batch["cells"]), count, 4))
+        self.parts.zero_grad(set_to_none=True)
+        loss, scores = decoder.track(self.parts.model, self.parts.story, batch)
+        loss.backward()
+        self.assertIn("~way", scores)
+        learning = {
+            name for name, value in self.parts.trained() if value.grad is not None and value.grad.abs().sum() > 0
+        }
+        self.assertTrue(
+            all(name in learning for name, _ in self.parts.trained() if "story" in name or ".layers.3." in name)
+        )
+        self.assertFalse(any(".layers.4." in name for name in learning))
+        self.parts.zero_grad(set_to_none=True)
+        # The token that is read is the last cell of its row: the newline follows it.
+        model = self.parts.model
+        tokens = decoder.tokens_of(model, batch["cells"], False)
+        at = decoder.rows_at(model, count) - len(model.ids(HEAD))
+        want = batch["cells"].unflatten(2, (4, 4))[:, :, :, -1]
+        torch.testing.assert_close(tokens[:, at], want)
+        torch.testing.assert_close(tokens[0, at[0, 0] + 1], model.newline)
 
     def test_what_stands_before_the_text_is_seen_alike_with_it_and_without(self):
         batch = self.batch(lambda b: not b["picture"])

@@ -24,10 +24,11 @@ from clips import PICTURES, Clips, Seen, changed_frames
 from heads import Options
 from optimiser import Muon
 from precision import has_fast_bf16
+from probes import Story
 from text import KINDS, NAMES
 
 WARM_UP = 60  # steps
-FALL = 0.7  # share of the steps over which the rate falls to nothing
+FALL = 0.7
 REST = 0.3  # rate of what is no matrix, in that of the matrices
 
 
@@ -41,11 +42,18 @@ class Pass:
     after: str = ""  # the pass whose checkpoint it starts from, else the base
     kinds: dict = field(default_factory=dict)  # how often kinds are asked where not as in KINDS
     frames: dict = field(default_factory=dict)  # likewise of FRAMES
+    asks: bool = True
+    tells: bool = False  # what shapes have done
+    keeps_view: bool = True  # what the decoder makes of frames stays what the base makes of them
+    fall: float = FALL  # share of the steps over which the rate falls to nothing
 
 
 HARD = {"describe": 3.0, "order": 2.0, "relation": 4.0}
 MANY_FRAMES = {24: 0.05, 32: 0.07, 64: 0.08, 110: 0.12}
+NEW = {"tells": True, "keeps_view": False}
 PASSES = {
+    "track": Pass(*(13, 1500, 5e-4, ""), frames=MANY_FRAMES, asks=False, fall=0.2, **NEW),
+    "talk": Pass(*(15, 5000, 7e-4, "track"), HARD, MANY_FRAMES, **NEW),
     "first": Pass(*(1, 1800, 1e-3, ""), HARD | {"describe": 2.0}, MANY_FRAMES | {32: 0.06, 64: 0.04, 110: 0.05}),
     "second": Pass(*(3, 900, 8e-4, "first"), HARD | {"describe": 2.0}, MANY_FRAMES),
     "third": Pass(*(5, 1000, 8e-4, "second"), HARD, MANY_FRAMES),
@@ -59,7 +67,7 @@ class Parts(nn.Module):
     def __init__(self, folder):
         super().__init__()
         self.model = checkpoint.load(folder).train()
-        self.head = Options(self.model.config["hidden_size"])
+        self.head, self.story = (kind(self.model.config["hidden_size"]) for kind in (Options, Story))
 
     def trained(self):
         """(name, parameter) of what learns."""
@@ -95,8 +103,9 @@ def seen(model, clips, folder):
 class Run:
     """The training: how far it is, and its files."""
 
-    def __init__(self, state, folder, base=None):
+    def __init__(self, state, folder, base=None, wanted=None):
         state.mkdir(exist_ok=True)
+        self.wanted = wanted or PASSES["first"]
         self.file, self.export, self.base = state / "train.pt", state / "export", base
         self.parts, self.step, self.errors = Parts(folder), 0, torch.full([len(NAMES)], 0.5)
         named = self.parts.trained()
@@ -104,6 +113,9 @@ class Run:
         self.optimizer = Muon(
             [([p for n, p in named if inner(n, p)], True), ([p for n, p in named if not inner(n, p)], False)]
         )
+        heads = state.parent / self.wanted.after / self.file.name
+        if self.wanted.tells and self.wanted.after and not self.file.exists():  # heads are no part of a checkpoint
+            self.parts.load_state_dict(torch.load(heads, weights_only=True)["model"])
         if self.file.exists():
             saved = torch.load(self.file, weights_only=True)
             self.parts.load_state_dict(saved["model"])
@@ -120,7 +132,11 @@ class Run:
     def learn(self, batch, rate):
         """One step; its scores."""
         with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bf16()):
-            loss, scores = decoder.step(self.parts.model, self.parts.head, batch, self.errors, NAMES, self.base)
+            model, head, story = self.parts.model, self.parts.head, self.parts.story if self.wanted.tells else None
+            if self.wanted.asks:
+                loss, scores = decoder.step(model, head, batch, self.errors, NAMES, self.base, story)
+            else:
+                loss, scores = decoder.track(model, story, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for group in self.optimizer.param_groups:
@@ -144,11 +160,12 @@ def main():
     wanted = PASSES[args.name]
     torch.manual_seed(wanted.seed)
     before = args.state / wanted.after / "export" if wanted.after else args.base
-    base = checkpoint.load(args.base).requires_grad_(False)
-    run = Run(args.state / args.name, before, base)
+    base = checkpoint.load(args.base).requires_grad_(False) if wanted.keeps_view else None
+    run = Run(args.state / args.name, before, base, wanted)
     source = seen(run.parts.model, Clips(args.state / "data"), args.state / "seen")
     kinds, frames = KINDS | wanted.kinds, FRAMES | wanted.frames
-    steps, first = Steps(run.parts.model.tokenizer, source, wanted.seed, kinds, frames), run.step
+    more = {"told": wanted.tells, "asks": wanted.asks}
+    steps, first = Steps(run.parts.model.tokenizer, source, wanted.seed, kinds, frames, **more), run.step
     print(len(source.scenes), "clips, from step", first, flush=True)
     start = saved_at = time.time()
     meter, stop = {}, []
@@ -159,7 +176,7 @@ def main():
             time.sleep(1)
         if stop:
             break
-        share = min(1, (run.step + 1) / WARM_UP, (wanted.steps - run.step) / (FALL * wanted.steps))
+        share = min(1, (run.step + 1) / WARM_UP, (wanted.steps - run.step) / (wanted.fall * wanted.steps))
         scores = run.learn(batch, wanted.rate * share)
         for name, value in scores.items():
             meter.setdefault(name, []).extend(value if isinstance(value, list) else [value])

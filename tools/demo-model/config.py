@@ -1,0 +1,71 @@
+"""config.json of a new demo model."""
+
+from grid import IMAGE, PATCH, STRIDE
+
+LAYERS = 5
+
+
+def make(vocab):
+    """For a tokenizer of so many ids, the last three of which are the special tokens."""
+    vision = {
+        "hidden_act": "gelu_pytorch_tanh",
+        "hidden_size": 96,
+        "image_size": IMAGE,
+        "intermediate_size": 384,
+        "layer_norm_eps": 1e-06,
+        "model_type": "siglip_vision_model",
+        "num_attention_heads": 4,
+        "num_hidden_layers": 4,
+        "patch_size": PATCH,
+    }
+    return {
+        "add_faster_video": False,
+        "add_time_instruction": False,
+        "architectures": ["LlavaQwenForCausalLM"],
+        "attention_dropout": 0.0,
+        "bos_token_id": vocab - 3,
+        "eos_token_id": vocab - 1,
+        "faster_token_stride": 10,
+        "force_sample": True,
+        "hidden_act": "silu",
+        "hidden_size": 256,
+        "image_aspect_ratio": "square",
+        "image_crop_resolution": None,
+        "image_split_resolution": None,
+        "initializer_range": 0.02,
+        "intermediate_size": 256,
+        "max_position_embeddings": 8192,
+        "max_window_layers": LAYERS,
+        "mm_hidden_size": vision["hidden_size"],
+        "mm_newline_position": "grid",
+        "mm_patch_merge_type": "spatial_unpad",
+        "mm_projector_type": "mlp2x_gelu",
+        "mm_resampler_type": None,
+        "mm_spatial_pool_mode": "bilinear",
+        "mm_spatial_pool_stride": STRIDE,
+        "mm_tunable_parts": "mm_vision_tower,mm_mlp_adapter,mm_language_model",
+        "mm_use_im_patch_token": False,
+        "mm_use_im_start_end": False,
+        "mm_vision_select_feature": "patch",
+        "mm_vision_select_layer": -2,
+        "mm_vision_tower": "google/siglip-so400m-patch14-384",
+        "model_type": "llava_qwen",
+        "num_attention_heads": 4,
+        "num_hidden_layers": LAYERS,
+        "num_key_value_heads": 2,
+        "rms_norm_eps": 1e-06,
+        "rope_scaling": None,
+        "rope_theta": 10000.0,
+        "sliding_window": 131072,
+        "tie_word_embeddings": True,
+        "tokenizer_model_max_length": 8192,
+        "tokenizer_padding_side": "right",
+        "torch_dtype": "bfloat16",
+        "transformers_version": "4.40.1",
+        "use_cache": True,
+        "use_mm_proj": True,
+        "use_sliding_window": False,
+        "vision_config": vision,
+        "vision_tower_pretrained": None,
+        "vocab_size": vocab,
+    }

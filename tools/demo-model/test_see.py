@@ -1,0 +1,77 @@
+"""Checks of the training of tower and projector that need torch: python -m unittest test_see (in this folder)."""
+
+import tempfile
+import unittest
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import checkpoint
+import make_tokenizer
+import see
+from draw import render
+from scene import sample_scene
+from video import resize
+
+
+class Seeing(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        torch.set_num_threads(2)
+        rng = np.random.default_rng(3)
+        cls.state = tempfile.TemporaryDirectory()
+        make_tokenizer.build(60).save(f"{cls.state.name}/tokenizer.json")
+
+        class Few:
+            items = [(scene, resize(render(scene), 96)) for scene in (sample_scene(rng) for _ in range(3))]
+
+        cls.steps = see.Stills(Few())
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.state.cleanup()
+
+    def batch(self, step):
+        return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in self.steps[step].items()}
+
+    def test_patches_are_those_of_the_model(self):
+        torch.manual_seed(1)
+        model, frames = see.Run(Path(self.state.name)).model.eval(), self.batch(0)["frames"][:2]
+        with torch.no_grad():
+            for mine, theirs in zip(see.patches(model, frames), model.patches(frames)):
+                torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+
+    def test_it_learns_and_a_cut_run_goes_on_as_one_that_was_not_cut(self):
+        torch.manual_seed(1)
+        whole = see.Run(Path(self.state.name))
+        for step in range(3):
+            whole.learn(self.batch(step))
+        whole.keep()
+        for is_sorted in (False, True):
+            whole.step = see.ALL if is_sorted else whole.step
+            whole.learn(self.batch(3))
+        again = see.Run(Path(self.state.name))
+        again.learn(self.batch(3))
+        again.step = see.ALL
+        again.learn(self.batch(3))
+        torch.testing.assert_close(again.parts.state_dict(), whole.parts.state_dict(), rtol=1e-4, atol=1e-6)
+
+    def test_the_first_heads_look_at_the_same_place_of_the_frame_before(self):
+        torch.manual_seed(1)
+        model = see.Run(Path(self.state.name)).model
+        see.prepare(model)
+        checkpoint.save(model, f"{self.state.name}/export")
+        model = checkpoint.load(f"{self.state.name}/export")
+        x = torch.randn(1, 100, model.config["hidden_size"]) * 0.05
+        for layer in model.llm.model.layers[:2]:
+            a = layer.self_attn
+            q, k = (part(x)[..., : a.head_dim].unflatten(-1, (1, -1)).transpose(1, 2) for part in (a.q_proj, a.k_proj))
+            cos, sin = model.llm.model.rotary_emb(x, torch.arange(100)[None])
+            turn = lambda y: y * cos + torch.cat([-y.chunk(2, -1)[1], y.chunk(2, -1)[0]], -1) * sin
+            scores = (turn(q) @ turn(k).mT)[0, 0, 60:].tril(60)
+            self.assertGreater(float((scores.argmax(-1) == torch.arange(60, 100) - 20).float().mean()), 0.9)
+
+
+if __name__ == "__main__":
+    unittest.main()
