@@ -1,5 +1,6 @@
 """Checks of the training of tower and projector that need torch: python -m unittest test_see (in this folder)."""
 
+import json
 import tempfile
 import unittest
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 
 import checkpoint
+import config
 import make_tokenizer
 import see
 from draw import render
@@ -34,6 +36,11 @@ class Seeing(unittest.TestCase):
 
     def batch(self, step):
         return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in self.steps[step].items()}
+
+    def test_the_config_is_that_of_the_shipped_model(self):
+        shipped = Path(__file__).resolve().parents[2] / "assets/demo-model/config.json"
+        want = json.loads(shipped.read_text())
+        self.assertEqual(config.make(want["vocab_size"]), want)
 
     def test_patches_are_those_of_the_model(self):
         torch.manual_seed(1)

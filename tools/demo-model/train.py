@@ -1,7 +1,7 @@
 """Teach a checkpoint of the demo model more kinds of questions: python train.py STATE BASE PASS. A cut run goes on.
 
-Tower and projector stay as they are. What they make of the clips' frames is computed once (STATE/seen), the decoder
-learns over that. STATE/PASS/export is the checkpoint.
+Tower and projector stay as they are. What they make of the clips' frames is computed once and kept
+beside BASE (seen), the decoder learns over that. STATE/PASS/export is the checkpoint.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from probes import Story
 from text import KINDS, NAMES
 
 WARM_UP = 60  # steps
-FALL = 0.7
+FALL = 0.7  # see Pass
 REST = 0.3  # rate of what is no matrix, in that of the matrices
 
 
@@ -50,10 +50,10 @@ class Pass:
 
 HARD = {"describe": 3.0, "order": 2.0, "relation": 4.0}
 MANY_FRAMES = {24: 0.05, 32: 0.07, 64: 0.08, 110: 0.12}
-NEW = {"tells": True, "keeps_view": False}
+FROM_NOTHING = {"tells": True, "keeps_view": False}
 PASSES = {
-    "track": Pass(*(13, 1500, 5e-4, ""), frames=MANY_FRAMES, asks=False, fall=0.2, **NEW),
-    "talk": Pass(*(15, 5000, 7e-4, "track"), HARD, MANY_FRAMES, **NEW),
+    "track": Pass(*(13, 1500, 5e-4, ""), frames=MANY_FRAMES, asks=False, fall=0.2, **FROM_NOTHING),
+    "talk": Pass(*(15, 5000, 7e-4, "track"), HARD, MANY_FRAMES, **FROM_NOTHING),
     "first": Pass(*(1, 1800, 1e-3, ""), HARD | {"describe": 2.0}, MANY_FRAMES | {32: 0.06, 64: 0.04, 110: 0.05}),
     "second": Pass(*(3, 900, 8e-4, "first"), HARD | {"describe": 2.0}, MANY_FRAMES),
     "third": Pass(*(5, 1000, 8e-4, "second"), HARD, MANY_FRAMES),
@@ -162,7 +162,7 @@ def main():
     before = args.state / wanted.after / "export" if wanted.after else args.base
     base = checkpoint.load(args.base).requires_grad_(False) if wanted.keeps_view else None
     run = Run(args.state / args.name, before, base, wanted)
-    source = seen(run.parts.model, Clips(args.state / "data"), args.state / "seen")
+    source = seen(run.parts.model, Clips(args.state / "data"), args.base.parent / "seen")
     kinds, frames = KINDS | wanted.kinds, FRAMES | wanted.frames
     more = {"told": wanted.tells, "asks": wanted.asks}
     steps, first = Steps(run.parts.model.tokenizer, source, wanted.seed, kinds, frames, **more), run.step
