@@ -5,7 +5,7 @@ import numpy as np
 from grid import FRAME, SIDE
 from labels import story
 from prompt import HEAD
-from text import KINDS, Writer, table
+from text import Writer, table
 from transforms import still
 
 PICTURE = 0  # as a number of frames
@@ -20,10 +20,10 @@ FRAMES = {  # how often a step shows so many frames
     12: 0.1,
     16: 0.14,
     20: 0.04,
-    24: 0.04,
-    32: 0.04,
-    64: 0.02,
-    110: 0.02,
+    24: 0.05,
+    32: 0.07,
+    64: 0.08,
+    110: 0.12,
 }
 BUDGET, ROWS, MANY = 56, 10, 64  # frames and clips a step, at most; two clips at least where frames are fewer than many
 SILENT = 128  # frames a step where nothing is asked
@@ -32,14 +32,14 @@ TEXT = 1100  # tokens of text a step, about
 
 
 class Steps:
-    """Batches of views that source gives; kinds says how often each kind of question is asked, frames how often so many
-    of them are shown. With told, views of several frames come with what shapes have done; without asks, nothing else
-    does."""
+    """Batches of views that source gives. Those of several frames come with what shapes have done; with asks, there
+    are questions about all, else there is nothing else. many: how often MANY frames or more are shown, in their share
+    of FRAMES; they cost most."""
 
-    def __init__(self, tokenizer, source, seed, kinds=KINDS, frames=FRAMES, told=False, asks=True):
-        frames = frames if asks else {count: share for count, share in frames.items() if count >= 4}
-        self.told, self.asks = told, asks
-        self.writer, self.source, self.seed = Writer(tokenizer, kinds), source, seed
+    def __init__(self, tokenizer, source, seed, asks=True, many=1.0):
+        frames = {n: share * (many if n >= MANY else 1) for n, share in FRAMES.items() if asks or n >= 4}
+        self.asks = asks
+        self.writer, self.source, self.seed = Writer(tokenizer), source, seed
         self.counts, self.shares = list(frames), np.array(list(frames.values())) / sum(frames.values())
         self.head = len(self.writer.encode(HEAD).ids)
 
@@ -59,7 +59,7 @@ class Steps:
                 cells.append(seen.astype(np.float32))
                 if self.asks:
                     rows.append(self.writer.row(rng, scene, picked, start, TEXT // total, stamped))
-                if self.told and drawn >= 4:
+                if drawn >= 4:
                     stories.append(story(scene, picked / scene["fps"]))
         batch = {"cells": np.stack(cells), "picture": np.array(picture)} | (table(rows) if rows else {})
         return batch | {name: np.stack([one[name] for one in stories]) for name in (stories[0] if stories else ())}

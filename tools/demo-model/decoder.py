@@ -4,49 +4,87 @@ import torch
 import torch.nn.functional as F
 
 from grid import CELLS
+from layers import Norm, Rotate
+from precision import has_fast_bf16
 from prompt import HEAD
 
 
-def rotate(x, cos, sin):
-    """Rotary positions for x [B,L,H,D], to [B,H,L,D]."""
-    low, high = x.chunk(2, -1)
-    return (x * cos[:, :, None] + torch.cat([-high, low], -1) * sin[:, :, None]).transpose(1, 2)
-
-
-def attend(q, k, v, mask=None):
-    """Attention spelt out: torch 2.5's fused one, in bf16 on a processor, is many times slower backward."""
-    scores = q @ k.mT
+def attend(q, k, v, mask=None, is_causal=False):
+    """Attention, spelt out in bf16: there torch 2.5's fused one is many times slower backward, in f32 it is several
+    times faster."""
+    if not has_fast_bf16():
+        return F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal)
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT
+    if is_causal:
+        mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     return scores.softmax(-1, torch.float32).to(v.dtype) @ v
 
 
-def forward(model, x, pos, split, mask, looks, depth=None):
-    """(the decoder's states before, between and after its layers, loss of where heads look, scores); x [B,L,H] is
-    causal up to split, masked as told after it. looks: layer to (name, rows, tokens, first key, one past the last),
-    tokens counted from split. depth: only so many layers."""
+def norm(layer, x):
+    return Norm.apply(x, layer.weight, layer.variance_epsilon)
+
+
+def together(x, *parts):
+    """What linear parts make of x, in one product."""
+    bias = None if parts[0].bias is None else torch.cat([part.bias for part in parts])
+    return F.linear(x, torch.cat([part.weight for part in parts]), bias)
+
+
+def project(layer, x, turns):
+    """Queries, keys and values [B,heads,L,D] of states x before the layer."""
+    a, (cos, sin) = layer.self_attn, turns
+    queries, keys = a.q_proj.out_features, a.k_proj.out_features
+    made = together(norm(layer.input_layernorm, x), a.q_proj, a.k_proj, a.v_proj)
+    turned, values = made.unflatten(-1, (-1, a.head_dim)).split([(queries + keys) // a.head_dim, keys // a.head_dim], 2)
+    q, k = Rotate.apply(turned, cos, sin).split([queries // a.head_dim, keys // a.head_dim], 1)
+    groups = queries // keys
+    return q, k.repeat_interleave(groups, 1), values.transpose(1, 2).repeat_interleave(groups, 1)
+
+
+def finish(layer, x, out):
+    """The states after the layer, of those before it and what its heads have gathered [B,heads,L,D]."""
+    x = x + layer.self_attn.o_proj(out.transpose(1, 2).flatten(2))
+    gate, up = together(norm(layer.post_attention_layernorm, x), layer.mlp.gate_proj, layer.mlp.up_proj).chunk(2, -1)
+    return x + layer.mlp.down_proj(F.silu(gate) * up)
+
+
+def turns_of(model, x, pos):
     cos, sin = model.llm.model.rotary_emb(x, pos)
-    states, missed, scores, whole = [x], 0.0, {}, F.pad(mask, (split, 0), value=True)
-    causal = torch.ones(split, split, dtype=torch.bool).tril()
-    for number, layer in enumerate(model.llm.model.layers[:depth]):
-        a, x = layer.self_attn, states[-1]
-        y = layer.input_layernorm(x)
-        q, k, v = (part(y).unflatten(-1, (-1, a.head_dim)) for part in (a.q_proj, a.k_proj, a.v_proj))
-        q, k, v = rotate(q, cos, sin), rotate(k, cos, sin), v.transpose(1, 2)
-        for name, rows, tokens, first, last in looks.get(number, ()):  # of the first head
-            seen = (q[:, 0, split:] @ k[:, 0].mT)[rows, tokens].float() * a.head_dim**-0.5
+    half = cos.shape[-1] // 2
+    return cos[:, :, None, :half], sin[:, :, None, :half]
+
+
+def watched(model, x, depth):
+    """(the states [B,L,H] before, between and after the first layers over what stands before the text, the keys and
+    values of these layers)."""
+    turns, states, kept = turns_of(model, x, torch.arange(x.shape[1])[None]), [x], []
+    for layer in model.llm.model.layers[:depth]:
+        q, *seen = project(layer, states[-1], turns)
+        states.append(finish(layer, states[-1], attend(q, *seen, is_causal=True)))
+        kept.append(seen)
+    return states, kept
+
+
+def told(model, x, pos, mask, kept, looks):
+    """(the states of the text [B,T,H] after all layers, and before, loss of where heads look, scores); mask [B,T,T] says
+    what of the text each of its tokens sees. kept: keys and values of what stands before it, by layer. looks: layer to
+    (name, rows, tokens, first key, one past the last)."""
+    turns, states, missed, scores = turns_of(model, x, pos), [x], 0.0, {}
+    whole = F.pad(mask, (kept[0][0].shape[2], 0), value=True)
+    for number, layer in enumerate(model.llm.model.layers):
+        q, k, v = project(layer, states[-1], turns)
+        k, v = (torch.cat(both, 2) for both in zip(kept[number], (k, v)))
+        for name, rows, tokens, start, end in looks.get(number, ()):  # of the first head
+            seen = (q[:, 0] @ k[:, 0].mT)[rows, tokens].float() * q.shape[-1] ** -0.5
             at = torch.arange(seen.shape[1])
-            seen = seen.masked_fill(~whole[:, 0][rows, tokens], -1e9).log_softmax(-1)
-            there = (at >= first[:, None]) & (at < last[:, None])
+            seen = seen.masked_fill(~whole[rows, tokens], -1e9).log_softmax(-1)
+            there = (at >= start[:, None]) & (at < end[:, None])
             mass = seen.masked_fill(~there, -1e9).logsumexp(-1)
             missed = missed - mass.mean()
             scores[f"~look-{name}"] = mass.exp().tolist()
-        k, v = (part.repeat_interleave(q.shape[1] // k.shape[1], 1) for part in (k, v))
-        q = q * a.head_dim**-0.5
-        out = attend(q[:, :, :split], k[:, :, :split], v[:, :, :split], causal)
-        out = torch.cat([out, attend(q[:, :, split:], k, v, whole)], 2)
-        x = x + a.o_proj(out.transpose(1, 2).flatten(2))
-        states.append(x + layer.mlp(layer.post_attention_layernorm(x)))
+        states.append(finish(layer, states[-1], attend(q, k, v, whole[:, None])))
     return states, missed, scores
 
 
@@ -67,26 +105,23 @@ def looks_of(batch, split):
     return {4: [("letter", row, token, split + source, split + source + 1)]}
 
 
-def read(model, batch):
-    """(the states of all layers [B,L,H], where the text begins, loss of where heads look, scores) of a batch."""
-    rows, seg = len(batch["cells"]), batch["segment"]
-    head = model.embed(model.ids(HEAD)).expand(rows, -1, -1)
-    x = torch.cat([head, tokens_of(model, batch["cells"], bool(batch["picture"]))], 1)
-    split, length = x.shape[1], seg.shape[1]
-    x = torch.cat([x, model.embed(batch["id"])], 1)
-    pos = torch.cat([torch.arange(split).expand(rows, -1), batch["position"]], 1)
-    causal = torch.ones(length, length, dtype=torch.bool).tril()
-    mask = ((seg[:, None] == 0) | (seg[:, None] == seg[..., None])) & causal
-    states, missed, scores = forward(model, x, pos, split, mask[:, None], looks_of(batch, split))
-    return states, split, missed, scores
-
-
-def view(model, batch, depth=None):
-    """The states of all layers [B,split,H] over what stands before the text."""
+def view(model, batch, depth):
+    """watched, of the prompt's head and the batch's frames."""
     head = model.embed(model.ids(HEAD)).expand(len(batch["cells"]), -1, -1)
-    x = torch.cat([head, tokens_of(model, batch["cells"], bool(batch["picture"]))], 1)
-    pos = torch.arange(x.shape[1]).expand(len(x), -1)
-    return forward(model, x, pos, x.shape[1], torch.zeros(len(x), 1, 0, 0, dtype=torch.bool), {}, depth)[0]
+    return watched(model, torch.cat([head, tokens_of(model, batch["cells"], bool(batch["picture"]))], 1), depth)
+
+
+def read(model, batch):
+    """(states over the frames, states of the text, loss of where heads look, scores) of a batch; the states over the
+    frames end before the last layer, since nothing reads what that makes of them."""
+    seg, (*before, last) = batch["segment"], model.llm.model.layers
+    states, kept = view(model, batch, len(before))
+    kept.append(project(last, states[-1], turns_of(model, states[-1], torch.arange(states[-1].shape[1])[None]))[1:])
+    causal = torch.ones(seg.shape[1], seg.shape[1], dtype=torch.bool).tril()
+    mask = ((seg[:, None] == 0) | (seg[:, None] == seg[..., None])) & causal
+    split = states[0].shape[1]
+    said, missed, scores = told(model, model.embed(batch["id"]), batch["position"], mask, kept, looks_of(batch, split))
+    return states, said, missed, scores
 
 
 def rows_at(model, count):
@@ -96,45 +131,31 @@ def rows_at(model, count):
 
 def track(model, story, batch):
     """(loss, scores) of what is said of the shapes over the visual tokens alone."""
-    states = view(model, batch, max(story.DEPTHS))
+    states, _ = view(model, batch, max(story.DEPTHS))
     return story.loss(states, rows_at(model, batch["cells"].shape[1]), batch)
 
 
-def drift(states, before):
-    """How far states are from those of another model, in shares of their squares; what no later layer reads is left
-    out."""
-    pairs = list(zip(states, before))[1:-1]
-    return sum((mine - was).square().mean() / was.square().mean() for mine, was in pairs) / len(pairs)
-
-
-def step(model, head, batch, errors, kinds, base=None, story=None):
-    """(loss, scores) of the options' head and of the questions; question scores are whole answers right, by kind.
-    errors, the recent share of wrong answers by kind, is brought up to date, and kinds with more of them weigh more.
-    With a base, what the model makes of frames is to be what the base makes of them; with a story, it is to say what
-    shapes have done."""
-    rows = len(batch["cells"])
-    states, split, missed, scores = read(model, batch)
-    told, more = head.loss([s[:, split:] for s in states], batch)
-    loss, scores = 0.3 * missed + told, scores | more
-    if base is not None and not batch["picture"]:
-        with torch.no_grad():
-            before = view(base, batch)
-        far = drift([s[:, :split] for s in states], before)
-        loss, scores = loss + 2 * far, scores | {"~drift": float(far)}
-    if story is not None and "ever" in batch:
+def step(model, head, story, batch, errors, kinds):
+    """(loss, scores) of the options' head, of the questions, and of what is said of the shapes; question scores are
+    whole answers right, by kind. errors, the recent share of wrong answers by kind, is brought up to date, and kinds
+    with more of them weigh more."""
+    states, said, missed, scores = read(model, batch)
+    lettered, more = head.loss(said, batch)
+    loss, scores = 0.3 * missed + lettered, scores | more
+    if "ever" in batch:
         untold, more = story.loss(states, rows_at(model, batch["cells"].shape[1]), batch)
         loss, scores = loss + 0.3 * untold, scores | more
     asked = batch["want"] >= 0
-    logits = model.llm.lm_head(model.llm.model.norm(states[-1][:, split:][asked])).float()
+    logits = model.llm.lm_head(norm(model.llm.model.norm, said[-1][asked])).float()
     want, kind = batch["want"][asked], batch["kind"][asked]
     weight = batch["weight"][asked] * (0.2 + errors[kind])
-    said = (F.cross_entropy(logits, want, reduction="none") * weight).sum() / weight.sum()
+    answered = (F.cross_entropy(logits, want, reduction="none") * weight).sum() / weight.sum()
     wrong = (logits.argmax(-1) != want).int()
-    _, reply = torch.unique((torch.arange(rows)[:, None] * 1000 + batch["reply"])[asked], return_inverse=True)
+    _, reply = torch.unique((torch.arange(len(asked))[:, None] * 1000 + batch["reply"])[asked], return_inverse=True)
     missing = torch.zeros(int(reply.max()) + 1, dtype=torch.int).scatter_reduce(0, reply, wrong, "amax")
     kind = torch.zeros(len(missing), dtype=torch.long).scatter_(0, reply, kind)
     for number, name in enumerate(kinds):
         scores[name] = (1.0 - missing[kind == number].float()).tolist()
         for hit in scores[name]:
             errors[number] += 0.005 * (1 - hit - errors[number])
-    return said + loss, scores | {"~loss": float(said)}
+    return answered + loss, scores | {"~loss": float(answered)}

@@ -137,7 +137,6 @@ class Clip:
         return [one for one in out if one]
 
 
-
 def plain(scene, color, way):
     first = scene["objects"][0]
     return len(scene["objects"]) == 1 and not first["events"] and (first["color"], heading(first)) == (color, way)

@@ -48,7 +48,9 @@ def orthogonal(matrices):
     x = matrices.mT if flip else matrices
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     x = x.bfloat16() if has_fast_bf16() else x
-    for _ in range(5):
+    for _ in range(4):
         a = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(a, a, a, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+        change = (a @ a).mul_(2.0315).add_(a, alpha=-4.7750)
+        change.diagonal(dim1=1, dim2=2).add_(3.4445)
+        x = change @ x
     return (x.mT if flip else x).to(matrices.dtype)

@@ -13,7 +13,6 @@ import checkpoint
 import decoder
 import train
 import video
-from average import mean
 from imagined import Imagined
 from optimiser import orthogonal
 from prompt import HEAD
@@ -29,8 +28,8 @@ class Training(unittest.TestCase):
         torch.manual_seed(1)
         torch.set_num_threads(2)
         cls.parts = train.Parts(SHIPPED)
-        cls.steps = batches.Steps(cls.parts.model.tokenizer, Imagined(), 1, told=True)
-        cls.silent = batches.Steps(cls.parts.model.tokenizer, Imagined(), 1, told=True, asks=False)
+        cls.steps = batches.Steps(cls.parts.model.tokenizer, Imagined(), 1)
+        cls.silent = batches.Steps(cls.parts.model.tokenizer, Imagined(), 1, asks=False)
 
     def batch(self, fits):
         for number in range(100):
@@ -43,9 +42,10 @@ class Training(unittest.TestCase):
         """Each question, trained beside others in one row, has the logits that it has alone."""
         model = self.parts.model
         with torch.no_grad():
-            states, split, _, _ = decoder.read(model, batch)
-            logits = model.llm.lm_head(model.llm.model.norm(states[-1][:, split:]))
+            _, said, _, _ = decoder.read(model, batch)
+            logits = model.llm.lm_head(model.llm.model.norm(said[-1]))
             seen = decoder.tokens_of(model, batch["cells"], bool(batch["picture"]))
+            split = len(model.ids(HEAD)) + seen.shape[1]
             for segment in (1, int(batch["segment"][0].max())):
                 mine = torch.nonzero((batch["segment"][0] == 0) | (batch["segment"][0] == segment))[:, 0]
                 alone = torch.cat([model.embed(model.ids(HEAD)), seen[0], model.embed(batch["id"][0, mine])])[None]
@@ -63,7 +63,7 @@ class Training(unittest.TestCase):
 
     def test_every_parameter_of_the_decoder_learns(self):
         batch, errors = self.batch(lambda b: len(b["letters"]) > 0 and "ever" in b), torch.ones(len(NAMES))
-        loss, _ = decoder.step(self.parts.model, self.parts.head, batch, errors, NAMES, story=self.parts.story)
+        loss, _ = decoder.step(self.parts.model, self.parts.head, self.parts.story, batch, errors, NAMES)
         loss.backward()
         for name, value in self.parts.trained():
             self.assertTrue(value.grad is not None and value.grad.abs().sum() > 0, name)
@@ -94,14 +94,6 @@ class Training(unittest.TestCase):
         torch.testing.assert_close(tokens[:, at], want)
         torch.testing.assert_close(tokens[0, at[0, 0] + 1], model.newline)
 
-    def test_what_stands_before_the_text_is_seen_alike_with_it_and_without(self):
-        batch = self.batch(lambda b: not b["picture"])
-        with torch.no_grad():
-            states, split, _, _ = decoder.read(self.parts.model, batch)
-            alone = decoder.view(self.parts.model, batch)
-            self.assertLess(decoder.drift([s[:, :split] for s in states], alone), 1e-9)
-            self.assertGreater(decoder.drift([1.1 * s[:, :split] for s in states], alone), 5e-3)
-
     def test_what_is_kept_of_a_clip_is_what_the_model_sees(self):
         model, rng = self.parts.model, np.random.default_rng(2)
         scene = Imagined().still(rng, False)[0]
@@ -112,7 +104,7 @@ class Training(unittest.TestCase):
 
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
             for _ in range(2):  # made, and read
-                kept = train.seen(model, OneClip, Path(folder) / "seen")
+                kept = train.seen(model, OneClip, Path(folder) / "seen", 2)
                 want = model.cells(frames).flatten(1, 2)
                 torch.testing.assert_close(torch.from_numpy(kept.cells[0][0]).float(), want, rtol=2e-3, atol=2e-3)
             last = torch.from_numpy(kept.patches[0][0][-1]).float()
@@ -125,29 +117,36 @@ class Training(unittest.TestCase):
             for (name, value), (_, other) in zip(checkpoint.names(self.parts.model), checkpoint.names(again)):
                 self.assertTrue(torch.equal(value.bfloat16().float(), other), name)
 
-    def test_a_mean_lies_between_its_checkpoints(self):
-        other = checkpoint.load(SHIPPED)
-        with torch.no_grad():
-            for parameter in other.parameters():
-                parameter.mul_(3)
-        with tempfile.TemporaryDirectory() as folder:
-            checkpoint.save(other, folder)
-            both = zip(checkpoint.load(SHIPPED).parameters(), mean([SHIPPED, folder]).parameters())
-            self.assertTrue(all(torch.allclose(2 * one, half, rtol=0.01) for one, half in both))
-
     def test_a_cut_run_goes_on_as_one_that_was_not_cut(self):
+        step = lambda steps, n: {name: torch.from_numpy(value) for name, value in steps[n].items()}
         with tempfile.TemporaryDirectory() as folder:
+            state = Path(folder)
+            (state / "see").mkdir()
+            (state / "see/export").symlink_to(SHIPPED)
             torch.manual_seed(1)
-            whole = train.Run(Path(folder), SHIPPED)
-            first, second = ({name: torch.from_numpy(value) for name, value in self.steps[n].items()} for n in (0, 1))
-            whole.learn(first, 1e-3)
-            whole.keep()
-            whole.learn(second, 1e-3)
-            again = train.Run(Path(folder), SHIPPED)
-            self.assertEqual(again.step, 1)
-            again.learn(second, 1e-3)
-            torch.testing.assert_close(again.errors, whole.errors)
-            torch.testing.assert_close(again.parts.state_dict(), whole.parts.state_dict(), rtol=1e-4, atol=1e-6)
+            for name, steps in (("track", self.silent), ("talk", self.steps)):
+                whole = train.Run(state, name)
+                whole.learn(step(steps, 0), 1e-3)
+                whole.keep()
+                whole.learn(step(steps, 1), 1e-3)
+                again = train.Run(state, name)
+                self.assertEqual(again.step, 1)
+                again.learn(step(steps, 1), 1e-3)
+                torch.testing.assert_close(again.errors, whole.errors)
+                torch.testing.assert_close(again.parts.state_dict(), whole.parts.state_dict(), rtol=1e-4, atol=1e-6)
+
+    def test_a_stage_goes_on_with_the_heads_of_the_one_before(self):
+        with tempfile.TemporaryDirectory() as folder:
+            state = Path(folder)
+            (state / "see").mkdir()
+            (state / "see/export").symlink_to(SHIPPED)
+            track = train.Run(state, "track")
+            track.keep()
+            talk = train.Run(state, "talk")
+            self.assertEqual(talk.step, 0)
+            rounded = lambda name, value: value.bfloat16().float() if name.startswith("model.") else value
+            want = {name: rounded(name, value) for name, value in track.parts.state_dict().items()}
+            torch.testing.assert_close(talk.parts.state_dict(), want)
 
     def test_updates_are_made_orthogonal(self):
         for shape in ((2, 64, 32), (2, 32, 64)):

@@ -10,13 +10,13 @@ from prompt import END, NEXT, TAIL, lead
 from questions import ask
 
 KINDS = {  # how often each is asked
-    "describe": 2.0,
+    "describe": 3.0,
     "color": 0.8,
     "shape": 1.0,
     "direction": 1.2,
     "count": 0.3,
-    "order": 1.0,
-    "relation": 1.5,
+    "order": 2.0,
+    "relation": 4.0,
     "event": 1.2,
     "background": 0.5,
     "yesno": 2.0,
@@ -82,8 +82,8 @@ def table(rows):
 class Writer:
     """Writes the rows of text."""
 
-    def __init__(self, tokenizer, kinds):
-        self.tokenizer, self.kinds = tokenizer, kinds
+    def __init__(self, tokenizer):
+        self.tokenizer = tokenizer
 
     def encode(self, text):
         return self.tokenizer.encode(text, add_special_tokens=False)
@@ -96,7 +96,7 @@ class Writer:
         row.add(before.ids, 0, start)
         shared = len(row.tokens)
         room, segment, number, waiting = max(room, shared + min(room, 450)) - 25, 0, 0, []
-        for asked in quiz(rng, scene, stamped, self.kinds):
+        for asked in quiz(rng, scene, stamped):
             if not waiting:
                 turns = 3 if rng.random() < 0.15 else 1
             waiting.append(asked)
@@ -127,10 +127,10 @@ class Writer:
         return len(found.ids) + len(reply)
 
 
-def quiz(rng, scene, stamped, kinds):
+def quiz(rng, scene, stamped):
     """Different questions about the scene, in random order; the first is of time where there is a time instruction."""
-    weights = np.array([10 * w if kind == "time" and stamped else w for kind, w in kinds.items()])
-    drawn, seen = rng.choice(list(kinds), 60, p=weights / weights.sum()), set()
+    weights = np.array([10 * w if kind == "time" and stamped else w for kind, w in KINDS.items()])
+    drawn, seen = rng.choice(list(KINDS), 60, p=weights / weights.sum()), set()
     for kind in (["time"] if stamped else []) + list(map(str, drawn)):
         asked = ask_options(rng, scene) if kind == "options" else ask(rng, scene, kind)
         if kind == "shape" and len(scene["objects"]) < 2 and rng.random() < 0.6:  # easy, and soon learned
