@@ -96,7 +96,7 @@ class Looking:
 def seen(model, clips, folder, workers):
     """What the tower and the projector make of all clips. Workers look at one clip each, with one thread, so that their
     number changes nothing."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for n in DataLoader(Looking(model, clips, folder), batch_size=None, num_workers=workers):
         if n % 100 == 99:
             print(n + 1, "clips seen", flush=True)
