@@ -14,6 +14,7 @@ import decoder
 import train
 import video
 from imagined import Imagined
+from layers import Norm, Rotate
 from optimiser import orthogonal
 from prompt import HEAD
 from text import NAMES
@@ -147,6 +148,14 @@ class Training(unittest.TestCase):
             rounded = lambda name, value: value.bfloat16().float() if name.startswith("model.") else value
             want = {name: rounded(name, value) for name, value in track.parts.state_dict().items()}
             torch.testing.assert_close(talk.parts.state_dict(), want)
+
+    def test_gradients_written_out_are_those_of_the_function(self):
+        torch.manual_seed(1)
+        fresh = lambda *shape: torch.randn(*shape, dtype=torch.double, requires_grad=True)
+        angle = torch.rand(1, 3, 1, 4, dtype=torch.double)
+        self.assertTrue(torch.autograd.gradcheck(lambda x, w: Norm.apply(x, w, 1e-6), (fresh(2, 3, 8), fresh(8))))
+        turned = lambda x: Rotate.apply(x, angle.cos(), angle.sin())
+        self.assertTrue(torch.autograd.gradcheck(turned, (fresh(2, 3, 2, 8),)))
 
     def test_updates_are_made_orthogonal(self):
         for shape in ((2, 64, 32), (2, 32, 64)):

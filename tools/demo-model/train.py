@@ -126,7 +126,7 @@ class Run:
             self.parts.load_state_dict(saved["model"])
             self.optimizer.load_state_dict(saved["optimizer"])
             self.step, self.errors = saved["step"], saved["errors"]
-        elif (before / "export" / HEADS).exists():
+        elif self.stage.after in STAGES:
             self.parts.load_state_dict(load_file(before / "export" / HEADS), strict=False)
 
     def keep(self):
