@@ -5,21 +5,7 @@ import torch.nn.functional as F
 
 from grid import CELLS
 from layers import Norm, Rotate
-from precision import has_fast_bf16
 from prompt import HEAD
-
-
-def attend(q, k, v, mask=None, is_causal=False):
-    """Attention, spelt out in bf16: there torch 2.5's fused one is many times slower backward, in f32 it is several
-    times faster."""
-    if not has_fast_bf16():
-        return F.scaled_dot_product_attention(q, k, v, mask, is_causal=is_causal)
-    scores = (q * q.shape[-1] ** -0.5) @ k.mT
-    if is_causal:
-        mask = torch.ones(scores.shape[-2:], dtype=torch.bool).tril()
-    if mask is not None:
-        scores = scores.masked_fill(~mask, -torch.inf)
-    return scores.softmax(-1, torch.float32).to(v.dtype) @ v
 
 
 def norm(layer, x):
@@ -62,7 +48,7 @@ def watched(model, x, depth):
     turns, states, kept = turns_of(model, x, torch.arange(x.shape[1])[None]), [x], []
     for layer in model.llm.model.layers[:depth]:
         q, *seen = project(layer, states[-1], turns)
-        states.append(finish(layer, states[-1], attend(q, *seen, is_causal=True)))
+        states.append(finish(layer, states[-1], F.scaled_dot_product_attention(q, *seen, is_causal=True)))
         kept.append(seen)
     return states, kept
 
@@ -84,7 +70,7 @@ def told(model, x, pos, mask, kept, looks):
             mass = seen.masked_fill(~there, -1e9).logsumexp(-1)
             missed = missed - mass.mean()
             scores[f"~look-{name}"] = mass.exp().tolist()
-        states.append(finish(layer, states[-1], attend(q, k, v, whole[:, None])))
+        states.append(finish(layer, states[-1], F.scaled_dot_product_attention(q, k, v, whole[:, None])))
     return states, missed, scores
 
 
@@ -96,13 +82,22 @@ def tokens_of(model, cells, picture):
     return torch.cat([grid, model.newline.expand(*grid.shape[:3], 1, -1)], 3).flatten(1, 3)
 
 
-def looks_of(batch, split):
+def looks_of(batch, split, at):
     """Where heads are to look, layer to (name, rows, tokens, first key, one past the last): the letter that answers at
-    the right option."""
-    if not len(batch["letters"]):
-        return {}
-    row, token, source = batch["letters"].T
-    return {4: [("letter", row, token, split + source, split + source + 1)]}
+    the right option; the event that a question names at its shape's row in the last frame, and the answer at the event;
+    what describes a shape at its row. at: the keys of the rows in the last frame."""
+    looks = {3: [], 4: []}
+    if len(batch["letters"]):
+        row, token, source = batch["letters"].T
+        looks[4].append(("letter", row, token, split + source, split + source + 1))
+    if len(batch["events"]):
+        row, token, shape, _, answer = batch["events"].T
+        looks[3].append(("row", row, token, at[shape], at[shape] + 1))
+        looks[4].append(("event", row, answer, split + token, split + token + 1))
+    if len(batch["told"]) and not batch["picture"]:
+        row, token, shape = batch["told"].T
+        looks[3].append(("told", row, token, at[shape], at[shape] + 1))
+    return looks
 
 
 def view(model, batch, depth):
@@ -119,8 +114,8 @@ def read(model, batch):
     kept.append(project(last, states[-1], turns_of(model, states[-1], torch.arange(states[-1].shape[1])[None]))[1:])
     causal = torch.ones(seg.shape[1], seg.shape[1], dtype=torch.bool).tril()
     mask = ((seg[:, None] == 0) | (seg[:, None] == seg[..., None])) & causal
-    split = states[0].shape[1]
-    said, missed, scores = told(model, model.embed(batch["id"]), batch["position"], mask, kept, looks_of(batch, split))
+    looks = looks_of(batch, states[0].shape[1], rows_at(model, batch["cells"].shape[1])[-1])
+    said, missed, scores = told(model, model.embed(batch["id"]), batch["position"], mask, kept, looks)
     return states, said, missed, scores
 
 
@@ -135,13 +130,15 @@ def track(model, story, batch):
     return story.loss(states, rows_at(model, batch["cells"].shape[1]), batch)
 
 
-def step(model, head, story, batch, errors, kinds):
-    """(loss, scores) of the options' head, of the questions, and of what is said of the shapes; question scores are
+def step(model, heads, story, batch, errors, kinds):
+    """(loss, scores) of the heads for the text, of the questions, and of what is said of the shapes; question scores are
     whole answers right, by kind. errors, the recent share of wrong answers by kind, is brought up to date, and kinds
     with more of them weigh more."""
     states, said, missed, scores = read(model, batch)
-    lettered, more = head.loss(said, batch)
-    loss, scores = 0.3 * missed + lettered, scores | more
+    loss = 0.3 * missed
+    for head in heads:
+        unsaid, more = head.loss(said, batch)
+        loss, scores = loss + unsaid, scores | more
     if "ever" in batch:
         untold, more = story.loss(states, rows_at(model, batch["cells"].shape[1]), batch)
         loss, scores = loss + 0.3 * untold, scores | more

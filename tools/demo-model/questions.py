@@ -12,12 +12,16 @@ SEEN_ONCE = ("describe", "color", "shape", "count", "background", "yesno", "unkn
 
 @dataclass
 class Question:
-    """One question; letters are of its options, where it has them: where each ends in the text, whether it is right."""
+    """One question.
+
+    letters are of its options, where it has them: where each ends in the text, whether it is right. event is of the one
+    of two events that it names: where its name ends in the text, whose it is, whether it is the last."""
 
     kind: str
     text: str
     answer: str
     letters: tuple = ()
+    event: tuple = ()
 
 
 # ---- words --------------------------------------------------------------------------------------------------------
@@ -191,7 +195,8 @@ def ask_relation(rng, scene):
     before = rng.random() < (0.7 if named else 0.3)
     (obj, e), (another, o) = past[named], past[1 - named]
     answer = f"the {another['shape']} {verb(o)}" if before == bool(named) else "nothing"
-    return f"What happens {'before' if before else 'after'} the {obj['shape']} {verb(e)}?", answer
+    name = f"the {obj['shape']} {verb(e)}"
+    return f"What happens {'before' if before else 'after'} {name}?", answer, (name, obj["shape"], bool(named))
 
 
 def ask_event(rng, scene):
@@ -306,5 +311,8 @@ def ask(rng, scene, kind, plain=False):
     for _ in range(4):
         found = ASK[kind](rng, scene)
         if found:
-            return Question(kind, found[0] if plain else spoken(rng, found[0]), found[1])
+            asked = Question(kind, found[0] if plain else spoken(rng, found[0]), found[1])
+            for name, *rest in found[2:]:
+                asked.event = (asked.text.index(name) + len(name), *rest)
+            return asked
     return None

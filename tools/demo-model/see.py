@@ -20,7 +20,6 @@ from torch.utils.data import DataLoader
 import checkpoint
 import config
 from clips import Clips, changed, changed_frames
-from decoder import attend
 from grid import CELLS
 from labels import ground, outline, state
 from model import DemoModel
@@ -60,12 +59,13 @@ class Stills:
 
 
 def patches(model, frames):
-    """model.patches, with attention spelt out, which is faster backward."""
+    """model.patches, with attention spelt out, which is faster backward: there are only 64 patches."""
     states = [model.tower.embeddings(model.pixels(frames)).float()]
     for layer in model.tower.encoder.layers:
         y, a, x = layer.layer_norm1(states[-1]), layer.self_attn, states[-1]
         q, k, v = (part(y).unflatten(-1, (-1, a.head_dim)).transpose(1, 2) for part in (a.q_proj, a.k_proj, a.v_proj))
-        x = x + a.out_proj(attend(q, k, v).transpose(1, 2).flatten(2))
+        weights = ((q * a.head_dim**-0.5) @ k.mT).softmax(-1, torch.float32).to(v.dtype)
+        x = x + a.out_proj((weights @ v).transpose(1, 2).flatten(2))
         states.append(x + layer.mlp(layer.layer_norm2(x)))
     return states
 

@@ -63,8 +63,11 @@ class Training(unittest.TestCase):
         self.assertEqual(decoder.tokens_of(self.parts.model, batch["cells"], True).shape[1], 65)
 
     def test_every_parameter_of_the_decoder_learns(self):
-        batch, errors = self.batch(lambda b: len(b["letters"]) > 0 and "ever" in b), torch.ones(len(NAMES))
-        loss, _ = decoder.step(self.parts.model, self.parts.head, self.parts.story, batch, errors, NAMES)
+        batch = self.batch(lambda b: len(b["letters"]) and len(b["events"]) and "ever" in b)
+        errors = torch.ones(len(NAMES))
+        loss, _ = decoder.step(
+            self.parts.model, (self.parts.head, self.parts.events), self.parts.story, batch, errors, NAMES
+        )
         loss.backward()
         for name, value in self.parts.trained():
             self.assertTrue(value.grad is not None and value.grad.abs().sum() > 0, name)

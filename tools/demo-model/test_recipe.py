@@ -12,7 +12,7 @@ from imagined import Imagined
 from options import ask_options
 from prompt import END
 from questions import ASK, ask, describe
-from scene import heading, look, position, sample_scene
+from scene import COLORS, SHAPES, heading, look, position, sample_scene
 from transforms import mirror, reverse, still, swap
 
 SHIPPED = Path(__file__).resolve().parents[2] / "assets/demo-model"
@@ -129,6 +129,38 @@ class Text(unittest.TestCase):
                 self.assertTrue(word(batch, row, source).isalnum())
                 lettered += 1
         self.assertGreater(lettered, 50)
+
+    def test_what_describes_a_shape_is_marked_as_about_it(self):
+        marked = 0
+        for number in range(20):
+            batch = self.steps[number]
+            for row, first in {(row, int(batch["reply"][row, token])) for row, token, _ in batch["told"]}:
+                mine = batch["reply"][row] == first
+                about = {token: shape for r, token, shape in batch["told"] if r == row and mine[token]}
+                for shape in set(about.values()):
+                    ids = [batch["want"][row, token] for token in sorted(about) if about[token] == shape]
+                    self.assertRegex(self.tokenizer.decode(ids).strip(), rf"^An? \w+ {SHAPES[shape]}[^.]*\.?$")
+                    marked += 1
+        self.assertGreater(marked, 20)
+
+    def test_what_is_said_of_a_named_event_agrees_with_the_answer(self):
+        named = 0
+        for number in range(60):
+            batch = self.steps[number]
+            for row, token, shape, is_last, answer in batch["events"]:
+                mine = batch["segment"][row, : answer + 1] == batch["segment"][row, answer]
+                ids = batch["id"][row, : answer + 1]
+                name = self.tokenizer.decode(ids[: token + 1][mine[: token + 1]]).rsplit(" the ", 1)[1]
+                self.assertRegex(
+                    name, f"^{SHAPES[shape]} (appears|disappears|blinks|turns (around|{'|'.join(COLORS)}))$"
+                )
+                question = self.tokenizer.decode(ids[mine], skip_special_tokens=False).split(END)[-2]
+                is_before = " before " in question
+                self.assertTrue(is_before or " after " in question, question)
+                said = self.tokenizer.decode([batch["want"][row, answer]]).strip()
+                self.assertEqual(said == "nothing", is_before != bool(is_last), question)
+                named += 1
+        self.assertGreater(named, 30)
 
     def test_a_step_is_the_same_whenever_it_is_made(self):
         first, again = self.steps[7], batches.Steps(self.tokenizer, Imagined(), 1)[7]

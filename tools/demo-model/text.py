@@ -8,6 +8,7 @@ import video
 from options import ask_options
 from prompt import END, NEXT, TAIL, lead
 from questions import ask
+from scene import SHAPES
 
 KINDS = {  # how often each is asked
     "describe": 3.0,
@@ -54,6 +55,10 @@ class Row:
     letters: list = field(
         default_factory=list
     )  # (token before the letter that answers, last token of the right option)
+    events: list = field(
+        default_factory=list
+    )  # (last token of the event that a question names, whose it is, whether it is the last, token before the answer)
+    told: list = field(default_factory=list)  # (token before one of a description's, the shape that it is about)
 
     def add(self, ids, segment, position):
         self.tokens += [Token(one, segment, position + n) for n, one in enumerate(ids)]
@@ -73,7 +78,7 @@ def table(rows):
     for name in ("id", "segment", "position", "want", "weight", "kind", "reply"):
         kind = np.float32 if name == "weight" else np.int64
         out[name] = np.array([[getattr(token, name) for token in row] for row in padded], kind)
-    for name, width in (("options", 4), ("letters", 3)):
+    for name, width in (("options", 4), ("letters", 3), ("events", 5), ("told", 3)):
         marks = [(n, *mark) for n, row in enumerate(rows) for mark in getattr(row, name)]
         out[name] = np.array(marks, np.int64).reshape(-1, width)
     return out
@@ -114,17 +119,34 @@ class Writer:
     def put(self, row, asked, segment, position, number, turn):
         """One question and its answer; how many tokens they take."""
         between = NEXT.removeprefix(END) if turn else ""
-        found, reply = self.encode(between + asked.text + TAIL), self.encode(asked.answer + END).ids
+        found, said = self.encode(between + asked.text + TAIL), self.encode(asked.answer + END)
+        reply = said.ids
         first = len(row.tokens)
         last = first + len(found.ids) - 1  # the answer follows it
         row.add(found.ids + reply, segment, position)
         row.answer(last, reply, NAMES.index("dialogue" if turn else asked.kind), number)
+        at = lambda end: first + next(i for i, (_, stop) in enumerate(found.offsets) if stop >= len(between) + end)
         for n, (end, right) in enumerate(asked.letters):
-            token = first + next(i for i, (_, stop) in enumerate(found.offsets) if stop >= len(between) + end)
-            row.options.append((token, n, int(right)))
+            row.options.append((at(end), n, int(right)))
             if right:
-                row.letters.append((last, token))
+                row.letters.append((last, at(end)))
+        if asked.event:
+            end, shape, is_last = asked.event
+            row.events.append((at(end), SHAPES.index(shape), int(is_last), last))
+        if asked.kind == "describe":
+            for shape, start, stop in sentences(asked.answer):
+                row.told += [(last + n, shape) for n, (_, end) in enumerate(said.offsets) if start < end <= stop]
         return len(found.ids) + len(reply)
+
+
+def sentences(described):
+    """(shape, first character, one past the last) of each sentence about a shape in a description."""
+    start = 0
+    for sentence in described.split(". "):
+        what = sentence.rstrip(".").split(" ")[2]
+        if what in SHAPES:
+            yield SHAPES.index(what), start, start + len(sentence)
+        start += len(sentence) + len(". ")
 
 
 def quiz(rng, scene, stamped):

@@ -2,7 +2,7 @@
 
 Tower and projector stay as see.py leaves them. What they make of the clips' frames is computed once and kept beside
 them (STATE/see/seen), the decoder learns over that: first what shapes have done (track), then to answer (talk), then
-the same with more of long clips and to the end (finish). STATE/finish/export is the checkpoint.
+the same with more frames (long, order, finish). STATE/finish/export is the checkpoint.
 """
 
 import argparse
@@ -23,9 +23,8 @@ import decoder
 import video
 from batches import Steps
 from clips import PICTURES, Clips, Seen, changed_frames
-from heads import Options
+from heads import Events, Options
 from optimiser import Muon
-from precision import has_fast_bf16
 from probes import Story
 from text import NAMES
 
@@ -50,7 +49,9 @@ class Stage:
 STAGES = {
     "track": Stage(after="see", seed=13, steps=700, rate=1e-3, fall=0.2, asks=False),
     "talk": Stage(after="track", seed=15, steps=5000, rate=1e-3, fall=0.0, many=0.25),
-    "finish": Stage(after="talk", seed=17, steps=6000, rate=8e-4, fall=0.7),
+    "long": Stage(after="talk", seed=17, steps=4500, rate=8e-4, fall=0.87),
+    "order": Stage(after="long", seed=19, steps=3000, rate=8e-4, fall=1.0, many=1.5),
+    "finish": Stage(after="order", seed=23, steps=2600, rate=8e-4, fall=1.0, many=1.5),
 }
 
 
@@ -60,7 +61,8 @@ class Parts(nn.Module):
     def __init__(self, folder):
         super().__init__()
         self.model = checkpoint.load(folder).train()
-        self.head, self.story = (kind(self.model.config["hidden_size"]) for kind in (Options, Story))
+        hidden = self.model.config["hidden_size"]
+        self.head, self.events, self.story = Options(hidden), Events(hidden), Story(hidden)
 
     def trained(self):
         """(name, parameter) of what learns."""
@@ -136,16 +138,18 @@ class Run:
         os.replace(self.file.with_suffix(".tmp"), self.file)
         checkpoint.save(self.parts.model, self.export)
         heads = {n: value for n, value in self.parts.state_dict().items() if not n.startswith("model.")}
-        save_file(heads, self.export / HEADS)
+        save_file(heads, self.export / "heads.tmp")
+        os.replace(self.export / "heads.tmp", self.export / HEADS)
 
     def learn(self, batch, rate):
         """One step; its scores."""
-        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bf16()):
-            model, head, story = self.parts.model, self.parts.head, self.parts.story
-            if self.stage.asks:
-                loss, scores = decoder.step(model, head, story, batch, self.errors, NAMES)
-            else:
-                loss, scores = decoder.track(model, story, batch)
+        parts = self.parts
+        # In f32 everywhere: torch 2.5's attention in bf16 costs more backward than bf16 products save.
+        if self.stage.asks:
+            heads = parts.head, parts.events
+            loss, scores = decoder.step(parts.model, heads, parts.story, batch, self.errors, NAMES)
+        else:
+            loss, scores = decoder.track(parts.model, parts.story, batch)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         for group in self.optimizer.param_groups:
