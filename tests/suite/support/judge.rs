@@ -56,8 +56,11 @@ impl Judge {
                 let (asked, acts, most, now) = (asked.clone(), acts.clone(), most.clone(), now.clone());
                 thread::spawn(move || {
                     most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    serve(stream, &asked, &acts);
+                    let reply = reply_to(&stream, &asked, &acts);
+                    // Before the reply goes out: whoever has it may ask again at once.
                     now.fetch_sub(1, Ordering::SeqCst);
+                    // Whoever asked may have gone.
+                    let _ = (&stream).write_all(reply.unwrap_or_default().as_bytes());
                 });
             }
         });
@@ -86,19 +89,18 @@ fn word<'w>(body: &Value, words: impl Iterator<Item = &'w String>) -> String {
     words.filter(|word| !word.is_empty()).find(|word| text.contains(word.as_str())).cloned().unwrap_or_default()
 }
 
-fn serve(mut stream: TcpStream, asked: &Mutex<Vec<Asked>>, acts: &Mutex<HashMap<String, Vec<Act>>>) {
-    let (mut reader, mut head) = (BufReader::new(stream.try_clone().unwrap()), String::new());
+/// Reads a request and acts: the bytes that answer it, or `None` where the connection ended before.
+fn reply_to(stream: &TcpStream, asked: &Mutex<Vec<Asked>>, acts: &Mutex<HashMap<String, Vec<Act>>>) -> Option<String> {
+    let (mut reader, mut head) = (BufReader::new(stream), String::new());
     while !head.ends_with("\r\n\r\n") {
         if reader.read_line(&mut head).unwrap_or(0) == 0 {
-            return;
+            return None;
         }
     }
     let lower = head.to_lowercase();
     let length = lower.lines().find_map(|line| line.strip_prefix("content-length:")).unwrap().trim().parse().unwrap();
     let mut body = vec![0; length];
-    if reader.read_exact(&mut body).is_err() {
-        return;
-    }
+    reader.read_exact(&mut body).ok()?;
     let body: Value = serde_json::from_slice(&body).unwrap();
     let act = {
         let (acts, mut asked) = (acts.lock().unwrap(), asked.lock().unwrap());
@@ -112,7 +114,7 @@ fn serve(mut stream: TcpStream, asked: &Mutex<Vec<Asked>>, acts: &Mutex<HashMap<
     let answer = |status: u16, headers: &str, body: &str, length: usize| {
         format!("HTTP/1.1 {status} X\r\n{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}")
     };
-    let text = match act {
+    Some(match act {
         Act::Say(words) => {
             let body = reply(words);
             answer(200, "", &body, body.len())
@@ -128,7 +130,5 @@ fn serve(mut stream: TcpStream, asked: &Mutex<Vec<Asked>>, acts: &Mutex<HashMap<
             thread::sleep(pause);
             String::new()
         }
-    };
-    // Whoever asked may have gone.
-    let _ = stream.write_all(text.as_bytes());
+    })
 }
