@@ -37,6 +37,10 @@ def stem(e):
     return "turn " + e["to"] if e["kind"] == "color" else "turn around" if e["kind"] == "turn" else e["kind"]
 
 
+def what_happens(obj, e):
+    return f"the {obj['shape']} {verb(e)}"
+
+
 def constant(obj):
     return all(e["kind"] != "color" for e in obj["events"])
 
@@ -184,7 +188,7 @@ def ask_order(rng, scene):
         return None
     last = int(rng.random() < 0.5)
     obj, e = past[-last]
-    return f"What happens {('first', 'last')[last]}{pick(rng, ('', ' in the video'))}?", f"the {obj['shape']} {verb(e)}"
+    return f"What happens {('first', 'last')[last]}{pick(rng, ('', ' in the video'))}?", what_happens(obj, e)
 
 
 def ask_relation(rng, scene):
@@ -194,8 +198,8 @@ def ask_relation(rng, scene):
     named = int(rng.random() < 0.5)
     before = rng.random() < (0.7 if named else 0.3)
     (obj, e), (another, o) = past[named], past[1 - named]
-    answer = f"the {another['shape']} {verb(o)}" if before == bool(named) else "nothing"
-    name = f"the {obj['shape']} {verb(e)}"
+    answer = what_happens(another, o) if before == bool(named) else "nothing"
+    name = what_happens(obj, e)
     return f"What happens {'before' if before else 'after'} {name}?", answer, (name, obj["shape"], bool(named))
 
 
