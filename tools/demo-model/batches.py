@@ -3,7 +3,7 @@
 import numpy as np
 
 from grid import FRAME, SIDE
-from labels import story
+from labels import shown, story
 from prompt import HEAD
 from text import Writer, table
 from transforms import still
@@ -33,8 +33,8 @@ TEXT = 1100  # tokens of text a step, about
 
 class Steps:
     """Batches of views that source gives. Those of several frames come with what shapes have done; with asks, there
-    are questions about all, else there is nothing else. many: how often MANY frames or more are shown, in their share
-    of FRAMES; they cost most."""
+    are questions about all, else there is nothing else. Frames as pixels come with what they show. many: how often MANY
+    frames or more are shown, in their share of FRAMES; they cost most."""
 
     def __init__(self, tokenizer, source, seed, asks=True, many=1.0):
         frames = {n: share * (many if n >= MANY else 1) for n, share in FRAMES.items() if asks or n >= 4}
@@ -51,21 +51,25 @@ class Steps:
         total = PICTURES if picture else max(2 if drawn < MANY else 1, min(most, budget // drawn))
         stamped = bool(rng.random() < 0.2 and drawn >= 4)
         start = self.head + (SIDE * SIDE + 1 if picture else drawn * FRAME)
-        cells, rows, stories = [], [], []
-        while len(cells) < total:
+        frames, rows, stories, labels = [], [], [], []
+        while len(frames) < total:
             view = self.source.view(rng, drawn) if drawn >= 4 else self.still(rng, picture)
             if view:
                 scene, picked, seen = view
-                cells.append(seen.astype(np.float32))
+                frames.append(seen)
+                if self.source.shows == "frames":
+                    labels.append(shown(scene, picked / scene["fps"]))
                 if self.asks:
                     rows.append(self.writer.row(rng, scene, picked, start, TEXT // total, stamped))
                 if drawn >= 4:
                     stories.append(story(scene, picked / scene["fps"]))
-        batch = {"cells": np.stack(cells), "picture": np.array(picture)} | (table(rows) if rows else {})
+        batch = {self.source.shows: np.stack(frames), "picture": np.array(picture)} | (table(rows) if rows else {})
+        if labels:
+            batch["shown"] = {name: np.concatenate([one[name] for one in labels]) for name in labels[0]}
         return batch | {name: np.stack([one[name] for one in stories]) for name in (stories[0] if stories else ())}
 
     def still(self, rng, picture):
         """A view of one frame, or None where it shows no shape."""
         scene, n, seen = self.source.still(rng, picture)
-        shown = still(scene, float(n / scene["fps"]))
-        return shown and (shown, np.array([n]), seen)
+        scene = still(scene, float(n / scene["fps"]))
+        return scene and (scene, np.array([n]), seen)

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from model import DemoModel
 from prompt import SPECIAL
 
+HEADS = "heads.safetensors"
 TOWER = "model.vision_tower.vision_tower.vision_model."
 
 
@@ -25,10 +26,14 @@ def names(model):
     yield "model.image_newline", model.newline.data
 
 
-def save(model, folder):
-    """Write the checkpoint in bf16, each file in one step."""
+def save(model, folder, heads=None):
+    """Write the checkpoint in bf16, each file in one step, and what it had in training only, in f32, for the stage that
+    goes on from it."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    if heads:
+        save_file({name: value.contiguous() for name, value in heads.items()}, folder / "heads.tmp")
+        (folder / "heads.tmp").replace(folder / HEADS)
     tensors = {name: value.to(torch.bfloat16).contiguous() for name, value in names(model)}
     save_file(tensors, folder / "model.tmp", metadata={"format": "pt"})
     (folder / "model.tmp").replace(folder / "model.safetensors")
@@ -61,6 +66,11 @@ def save(model, folder):
     for name, data in files.items():
         (folder / name).write_text(json.dumps(data, indent=2) + "\n")
     model.tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def heads(folder):
+    """What a checkpoint had in training only."""
+    return load_file(Path(folder) / HEADS)
 
 
 def load(folder):

@@ -1,4 +1,4 @@
-"""The rendered clips, and views of them: cut, reversed, mirrored or swapped, as the frozen tower sees them."""
+"""The rendered clips, and views of them: cut, reversed, mirrored or swapped."""
 
 import json
 
@@ -55,17 +55,14 @@ def cut(rng, scene):
     return window(scene, first, total), first
 
 
-class Seen:
-    """Views of the clips, with what the tower and the projector make of their frames.
+class Views:
+    """Views of clips of these scenes: what their frames are, and those of pictures, is for others to say."""
 
-    cells: for each clip as it is and changed, [F, CELLS * CELLS, width]; patches: likewise of a few frames, [PICTURES,
-    SIDE * SIDE, width]."""
-
-    def __init__(self, scenes, cells, patches):
-        self.scenes, self.cells, self.patches = scenes, cells, patches
+    def __init__(self, scenes):
+        self.scenes = scenes
 
     def view(self, rng, count):
-        """(scene, frame indices, cells of these frames), or None where they would not show what the scene says."""
+        """(scene, frame indices, these frames), or None where they would not show what the scene says."""
         n = int(rng.integers(len(self.scenes)))
         if not wanted(rng, self.scenes[n]):
             return None
@@ -78,16 +75,50 @@ class Seen:
         picked = video.sample(scene["frames"], count)
         if not clear(scene, picked / scene["fps"]):
             return None
-        at = first + (scene["frames"] - 1 - picked if backward else picked)
-        return scene, picked, self.cells[n][second][at]
+        return scene, picked, self.frames(n, second, first + (scene["frames"] - 1 - picked if backward else picked))
 
     def still(self, rng, picture):
-        """(scene, index of a frame, its cells, or its patches for a picture)."""
+        """(scene, index of a frame, that frame, as it is in a clip or as a picture)."""
         n, second = int(rng.integers(len(self.scenes))), int(rng.random() < 0.5)
         scene = changed(self.scenes[n]) if second else self.scenes[n]
         if picture:
             kept = int(rng.integers(PICTURES))
-            at = int(video.sample(scene["frames"], PICTURES)[kept])
-            return scene, at, self.patches[n][second][kept : kept + 1]
+            return scene, int(video.sample(scene["frames"], PICTURES)[kept]), self.picture(n, second, kept)
         at = int(rng.integers(scene["frames"]))
-        return scene, at, self.cells[n][second][at : at + 1]
+        return scene, at, self.frames(n, second, np.array([at]))
+
+
+class Seen(Views):
+    """A frame is what the tower and the projector make of it.
+
+    cells: for each clip as it is and changed, [F, CELLS * CELLS, width]; patches: likewise of a few frames, [PICTURES,
+    SIDE * SIDE, width]."""
+
+    shows = "cells"
+
+    def __init__(self, scenes, cells, patches):
+        super().__init__(scenes)
+        self.cells, self.patches = cells, patches
+
+    def frames(self, n, second, at):
+        return self.cells[n][second][at].astype(np.float32)
+
+    def picture(self, n, second, kept):
+        return self.patches[n][second][kept : kept + 1].astype(np.float32)
+
+
+class Films(Views):
+    """A frame is its pixels, u8 [S, S, 3]."""
+
+    shows = "frames"
+
+    def __init__(self, clips):
+        super().__init__([scene for scene, _ in clips.items])
+        self.clips = clips
+
+    def frames(self, n, second, at):
+        scene, frames = self.clips.items[n]
+        return np.array(changed_frames(scene, frames[at]) if second else frames[at])
+
+    def picture(self, n, second, kept):
+        return self.frames(n, second, video.sample(len(self.clips.items[n][1]), PICTURES)[kept : kept + 1])

@@ -55,8 +55,8 @@ def watched(model, x, depth):
 
 def told(model, x, pos, mask, kept, looks):
     """(the states [B,T,H] of the text before, between and after all layers, loss of where heads look, scores); mask
-    [B,T,T] says what of the text each of its tokens sees. kept: keys and values of what stands before it, by layer. looks: layer to
-    (name, rows, tokens, first key, one past the last)."""
+    [B,T,T] says what of the text each of its tokens sees. kept: keys and values of what stands before it, by layer.
+    looks: layer to (name, rows, tokens, first key, one past the last)."""
     turns, states, missed, scores = turns_of(model, x, pos), [x], 0.0, {}
     whole = F.pad(mask, (kept[0][0].shape[2], 0), value=True)
     for number, layer in enumerate(model.llm.model.layers):

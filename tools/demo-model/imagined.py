@@ -10,6 +10,8 @@ WIDTH = 256
 
 
 class Imagined:
+    shows = "cells"
+
     def view(self, rng, count):
         scene = sample_scene(rng)
         picked = video.sample(scene["frames"], count)
@@ -19,6 +21,13 @@ class Imagined:
     def still(self, rng, picture):
         scene = sample_scene(rng)
         return scene, int(rng.integers(scene["frames"])), noise(rng, 1, SIDE * SIDE if picture else CELLS * CELLS)
+
+
+class Filmed:
+    """Clips at hand, in place of those that make_data.py has written."""
+
+    def __init__(self, items):
+        self.items = items
 
 
 def noise(rng, frames, cells):

@@ -59,6 +59,18 @@ def outline(scene, there, place):
     return parts.reshape(len(there), SIDE * SIDE, -1)
 
 
+def shown(scene, times):
+    """What each frame shows, as arrays [F,...] by name."""
+    there, place, color = state(scene, times)
+    return {
+        "there": there,
+        "place": place,
+        "color": color,
+        "ground": np.tile(ground(scene), (len(times), 1)),
+        "outline": outline(scene, there, place),
+    }
+
+
 def story(scene, times):
     """What each shape has done up to each frame, as arrays [F,4,...] by name."""
     there, place, color = state(scene, times)

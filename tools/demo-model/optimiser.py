@@ -6,10 +6,16 @@ from precision import has_fast_bf16
 
 
 class Muon(torch.optim.Optimizer):
-    """Groups of (parameters, whether they are matrices of layers); the rate in force is the group's "lr"."""
+    """Groups of (parameters, whether they are matrices of layers, their share of the rate)."""
 
     def __init__(self, groups):
-        super().__init__([{"params": list(p), "muon": muon} for p, muon in groups if p], {"lr": 0.0})
+        made = [{"params": list(p), "muon": muon, "share": share} for p, muon, share in groups if p]
+        super().__init__(made, {"lr": 0.0})
+
+    def at(self, rate):
+        """Put a rate in force."""
+        for group in self.param_groups:
+            group["lr"] = rate * group["share"]
 
     @torch.no_grad()
     def step(self):

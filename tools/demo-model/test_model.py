@@ -7,17 +7,23 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch.utils.data import default_convert
 
 import batches
 import checkpoint
 import decoder
+import tower
 import train
 import video
-from imagined import Imagined
+from clips import Films
+from draw import render
+from imagined import Filmed, Imagined
 from layers import Norm, Rotate
 from optimiser import orthogonal
 from prompt import HEAD
+from scene import sample_scene
 from text import NAMES
+from video import resize
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = ROOT / "assets/demo-model"
@@ -29,6 +35,7 @@ class Training(unittest.TestCase):
         torch.manual_seed(1)
         torch.set_num_threads(2)
         cls.parts = train.Parts(SHIPPED)
+        cls.heads = {"frames." + name: value for name, value in cls.parts.frames.state_dict().items()}
         cls.steps = batches.Steps(cls.parts.model.tokenizer, Imagined(), 1)
         cls.silent = batches.Steps(cls.parts.model.tokenizer, Imagined(), 1, asks=False)
 
@@ -69,7 +76,7 @@ class Training(unittest.TestCase):
             self.parts.model, (self.parts.head, self.parts.events), self.parts.story, batch, errors, NAMES
         )
         loss.backward()
-        for name, value in self.parts.trained():
+        for name, value in self.parts.decoder():
             self.assertTrue(value.grad is not None and value.grad.abs().sum() > 0, name)
         self.parts.zero_grad(set_to_none=True)
 
@@ -83,10 +90,10 @@ class Training(unittest.TestCase):
         loss.backward()
         self.assertIn("~way", scores)
         learning = {
-            name for name, value in self.parts.trained() if value.grad is not None and value.grad.abs().sum() > 0
+            name for name, value in self.parts.decoder() if value.grad is not None and value.grad.abs().sum() > 0
         }
         self.assertTrue(
-            all(name in learning for name, _ in self.parts.trained() if "story" in name or ".layers.3." in name)
+            all(name in learning for name, _ in self.parts.decoder() if "story" in name or ".layers.3." in name)
         )
         self.assertFalse(any(".layers.4." in name for name in learning))
         self.parts.zero_grad(set_to_none=True)
@@ -103,16 +110,49 @@ class Training(unittest.TestCase):
         scene = Imagined().still(rng, False)[0]
         frames = rng.integers(0, 256, (scene["frames"], 96, 96, 3), np.uint8)
 
-        class OneClip:
-            items = [(scene, frames)]
-
         with tempfile.TemporaryDirectory() as folder, torch.no_grad():
             for _ in range(2):  # made, and read
-                kept = train.seen(model, OneClip, Path(folder) / "seen", 2)
+                kept = tower.seen(model, Filmed([(scene, frames)]), Path(folder) / "seen", 2)
                 want = model.cells(frames).flatten(1, 2)
                 torch.testing.assert_close(torch.from_numpy(kept.cells[0][0]).float(), want, rtol=2e-3, atol=2e-3)
             last = torch.from_numpy(kept.patches[0][0][-1]).float()
             torch.testing.assert_close(last, model.picture(frames[-1])[:-1], rtol=2e-3, atol=2e-3)
+
+    def pixels(self, count, picture=False):
+        """A batch of a clip's pixels."""
+        rng = np.random.default_rng(2)
+        scenes = (sample_scene(rng) for _ in range(4))
+        films = Films(Filmed([(scene, resize(render(scene), 96)) for scene in scenes]))
+        steps = batches.Steps(self.parts.model.tokenizer, films, 1)
+        for number in range(200):
+            made = steps[number]
+            if made["frames"].shape[1] == count and bool(made["picture"]) == picture:
+                return default_convert(made)
+        self.fail("no such batch")
+
+    def test_a_tower_that_learns_makes_the_cells_that_the_model_makes(self):
+        model = self.parts.model
+        for count, picture in ((8, False), (1, False), (1, True)):
+            batch = self.pixels(count, picture)
+            loss, scores = self.parts.look(batch)
+            loss.backward()
+            for frames, cells in zip(batch["frames"], batch["cells"]):
+                want = model.picture(frames[0])[:-1] if picture else model.cells(frames).flatten(1, 2)
+                torch.testing.assert_close(cells.detach().view(want.shape), want.detach(), rtol=0.05, atol=0.05)
+            self.assertIn("~texture", scores)
+            self.parts.zero_grad(set_to_none=True)
+
+    def test_answers_teach_the_tower_too(self):
+        batch, errors = self.pixels(8), torch.ones(len(NAMES))
+        self.parts.look(batch)
+        loss, _ = decoder.step(
+            self.parts.model, (self.parts.head, self.parts.events), self.parts.story, batch, errors, NAMES
+        )
+        loss.backward()
+        taught = [name for name, p in self.parts.tower() if p.grad is not None and p.grad.abs().sum() > 0]
+        self.assertTrue(any("patch_embedding" in name for name in taught))
+        self.assertFalse(any("projector.2." in name for name, _ in self.parts.tower()))
+        self.parts.zero_grad(set_to_none=True)
 
     def test_a_checkpoint_is_read_as_it_was_written(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -125,8 +165,7 @@ class Training(unittest.TestCase):
         step = lambda steps, n: {name: torch.from_numpy(value) for name, value in steps[n].items()}
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder)
-            (state / "see").mkdir()
-            (state / "see/export").symlink_to(SHIPPED)
+            checkpoint.save(self.parts.model, state / "see/export", self.heads)
             torch.manual_seed(1)
             for name, steps in (("track", self.silent), ("talk", self.steps)):
                 whole = train.Run(state, name)
@@ -142,8 +181,7 @@ class Training(unittest.TestCase):
     def test_a_stage_goes_on_with_the_heads_of_the_one_before(self):
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder)
-            (state / "see").mkdir()
-            (state / "see/export").symlink_to(SHIPPED)
+            checkpoint.save(self.parts.model, state / "see/export", self.heads)
             track = train.Run(state, "track")
             track.keep()
             talk = train.Run(state, "talk")

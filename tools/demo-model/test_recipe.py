@@ -7,13 +7,15 @@ import numpy as np
 from tokenizers import Tokenizer
 
 import batches
+from clips import Films
 from draw import render
-from imagined import Imagined
+from imagined import Filmed, Imagined
 from options import ask_options
 from prompt import END
 from questions import ASK, ask, describe
 from scene import COLORS, SHAPES, heading, look, position, sample_scene
 from transforms import mirror, reverse, still, swap
+from video import resize
 
 SHIPPED = Path(__file__).resolve().parents[2] / "assets/demo-model"
 
@@ -54,6 +56,22 @@ class Scenes(unittest.TestCase):
         for scene in scenes(40):
             if swapped := swap(scene):
                 self.assertEqual(describe(swap(swapped)), describe(scene))
+
+
+class Views(unittest.TestCase):
+    def test_a_view_shows_the_frames_that_its_scene_draws(self):
+        films = Films(Filmed([(scene, resize(render(scene), 96)) for scene in scenes(6)]))
+        rng, shown = np.random.default_rng(4), 0
+        drawn = lambda scene, picked: resize(render(scene)[picked], 96).astype(int)
+        apart = lambda scene, picked, frames: np.abs(drawn(scene, picked) - frames).mean((1, 2, 3))
+        while shown < 20:
+            if view := films.view(rng, 5):
+                # A place that a cut or a mirror rounds otherwise is a pixel off, an event between two frames a frame.
+                self.assertLess(float(np.median(apart(*view))), 4)
+                shown += 1
+        for picture in (False, True):
+            scene, at, frame = films.still(rng, picture)
+            self.assertLess(float(apart(scene, [at], frame)[0]), 4)
 
 
 class Questions(unittest.TestCase):

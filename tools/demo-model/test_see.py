@@ -12,7 +12,9 @@ import checkpoint
 import config
 import make_tokenizer
 import see
+import tower
 from draw import render
+from imagined import Filmed
 from scene import sample_scene
 from video import resize
 
@@ -25,10 +27,8 @@ class Seeing(unittest.TestCase):
         cls.state = tempfile.TemporaryDirectory()
         make_tokenizer.build(60).save(f"{cls.state.name}/tokenizer.json")
 
-        class Few:
-            items = [(scene, resize(render(scene), 96)) for scene in (sample_scene(rng) for _ in range(3))]
-
-        cls.steps = see.Stills(Few())
+        few = [(scene, resize(render(scene), 96)) for scene in (sample_scene(rng) for _ in range(3))]
+        cls.steps = see.Stills(Filmed(few), 11)
 
     @classmethod
     def tearDownClass(cls):
@@ -44,29 +44,29 @@ class Seeing(unittest.TestCase):
 
     def test_patches_are_those_of_the_model(self):
         torch.manual_seed(1)
-        model, frames = see.Run(Path(self.state.name)).model.eval(), self.batch(0)["frames"][:2]
+        model, frames = see.Run(Path(self.state.name), "see").model.eval(), self.batch(0)["frames"][:2]
         with torch.no_grad():
-            for mine, theirs in zip(see.patches(model, frames), model.patches(frames)):
+            for mine, theirs in zip(tower.patches(model, frames), model.patches(frames)):
                 torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
 
     def test_it_learns_and_a_cut_run_goes_on_as_one_that_was_not_cut(self):
         torch.manual_seed(1)
-        whole = see.Run(Path(self.state.name))
+        whole = see.Run(Path(self.state.name), "see")
         for step in range(3):
             whole.learn(self.batch(step))
         whole.keep()
         for is_sorted in (False, True):
-            whole.step = see.ALL if is_sorted else whole.step
+            whole.step = 1600 if is_sorted else whole.step
             whole.learn(self.batch(3))
-        again = see.Run(Path(self.state.name))
+        again = see.Run(Path(self.state.name), "see")
         again.learn(self.batch(3))
-        again.step = see.ALL
+        again.step = 1600
         again.learn(self.batch(3))
         torch.testing.assert_close(again.parts.state_dict(), whole.parts.state_dict(), rtol=1e-4, atol=1e-6)
 
     def test_the_first_heads_look_at_the_same_place_of_the_frame_before(self):
         torch.manual_seed(1)
-        model = see.Run(Path(self.state.name)).model
+        model = see.Run(Path(self.state.name), "see").model
         see.prepare(model)
         checkpoint.save(model, f"{self.state.name}/export")
         model = checkpoint.load(f"{self.state.name}/export")

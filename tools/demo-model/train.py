@@ -1,8 +1,9 @@
-"""Teach the decoder, over the frames of a tower that sees: python train.py STATE STAGE. A cut run goes on.
+"""Teach the decoder what a tower sees: python train.py STATE STAGE. A cut run goes on.
 
-Tower and projector stay as see.py leaves them. What they make of the clips' frames is computed once and kept beside
-them (STATE/see/seen), the decoder learns over that: first what shapes have done (track), then to answer (talk), then
-the same with more frames (long, order, finish). STATE/finish/export is the checkpoint.
+First tower and projector stay as see.py leaves them. What they make of the clips' frames is computed once and kept
+beside them (STATE/see/seen), the decoder learns over that: first what shapes have done (track), then to answer (talk),
+then the same with more frames (long, order, finish). In the end all learn together, over the clips' pixels (whole).
+STATE/whole/export is the checkpoint.
 """
 
 import argparse
@@ -14,23 +15,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import DataLoader
 
 import checkpoint
 import decoder
-import video
 from batches import Steps
-from clips import PICTURES, Clips, Seen, changed_frames
+from clips import Clips, Films
 from heads import Events, Options
 from optimiser import Muon
-from probes import Story
+from precision import has_fast_bf16
+from probes import Frames, Story
 from text import NAMES
+from tower import patches, seen
 
-HEADS = "heads.safetensors"  # beside the checkpoint: what it had in training only, for the stage that goes on from it
 WARM_UP = 60  # steps
 REST = 0.3  # rate of what is no matrix, in that of the matrices
+LOOKS = 0.3  # weight of what frames show
+SEES = ("model.tower.", "model.projector.", "frames.")
 
 
 @dataclass
@@ -44,6 +46,7 @@ class Stage:
     fall: float  # share of the steps over which the rate falls to nothing
     asks: bool = True  # or tells of shapes only
     many: float = 1.0  # how often many frames are shown, see Steps
+    tower: float = 0.0  # rate of the tower, in that of the rest; at 0 it stays
 
 
 STAGES = {
@@ -52,62 +55,38 @@ STAGES = {
     "long": Stage(after="talk", seed=17, steps=4500, rate=8e-4, fall=0.87),
     "order": Stage(after="long", seed=19, steps=3000, rate=8e-4, fall=1.0, many=1.5),
     "finish": Stage(after="order", seed=23, steps=2600, rate=8e-4, fall=1.0, many=1.5),
+    "whole": Stage(after="again", seed=31, steps=3000, rate=8e-4, fall=1.0, many=2.0, tower=0.25),
 }
 
 
 class Parts(nn.Module):
-    """The model, and what trains its decoder."""
+    """The model, and the heads that it has in training."""
 
     def __init__(self, folder):
         super().__init__()
         self.model = checkpoint.load(folder).train()
-        hidden = self.model.config["hidden_size"]
+        hidden, width = (self.model.config[name] for name in ("hidden_size", "mm_hidden_size"))
         self.head, self.events, self.story = Options(hidden), Events(hidden), Story(hidden)
+        self.frames = Frames(hidden, width)
 
-    def trained(self):
-        """(name, parameter) of what learns."""
-        frozen = ("model.tower.", "model.projector.")
-        return [(n, p) for n, p in self.named_parameters() if not n.startswith(frozen)]
+    def decoder(self):
+        """(name, parameter) of all but what sees."""
+        return [(n, p) for n, p in self.named_parameters() if not n.startswith(SEES)]
 
+    def tower(self):
+        """(name, parameter) of what sees, but for the last product, whose scale is the decoder's."""
+        return [(n, p) for n, p in self.named_parameters() if n.startswith(SEES) and "projector.2." not in n]
 
-class Looking:
-    """Item n keeps what the tower and the projector make of clip n, as it is and changed, in a file of folder."""
-
-    def __init__(self, model, clips, folder):
-        self.model, self.clips, self.folder = model, clips, folder
-
-    def __len__(self):
-        return len(self.clips.items)
-
-    @torch.no_grad()
-    def __getitem__(self, n):
-        (scene, frames), file, made = self.clips.items[n], self.folder / f"{n}.npz", {}
-        if file.exists():
-            return n
-        for name, data in (("", frames), (" changed", changed_frames(scene, frames))):
-            features = torch.cat([self.model.patches(f)[-1] for f in torch.from_numpy(np.array(data)).split(64)])
-            few = features[torch.from_numpy(video.sample(len(data), PICTURES))]
-            made["cells" + name] = self.model.pool(features).flatten(1, 2).half().numpy()
-            made["patches" + name] = self.model.projector(few).half().numpy()
-        new = self.folder / f"new-{n}.npz"
-        np.savez(new, **made)
-        os.replace(new, file)
-        return n
-
-
-def seen(model, clips, folder, workers):
-    """What the tower and the projector make of all clips. Workers look at one clip each, with one thread, so that their
-    number changes nothing."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for n in DataLoader(Looking(model, clips, folder), batch_size=None, num_workers=workers):
-        if n % 100 == 99:
-            print(n + 1, "clips seen", flush=True)
-    cells, patches = [], []
-    for n in range(len(clips.items)):
-        with np.load(folder / f"{n}.npz") as found:
-            cells.append([found["cells"], found["cells changed"]])
-            patches.append([found["patches"], found["patches changed"]])
-    return Seen([scene for scene, _ in clips.items], cells, patches)
+    def look(self, batch):
+        """(loss, scores) of what the tower says that a batch's frames show; makes the cells of them."""
+        frames = batch["frames"]
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_fast_bf16()):
+            states = patches(self.model, frames.flatten(0, 1))
+            cells = self.model.pool(states[-1])
+            loss, scores = self.frames.loss(states, cells, batch["shown"], True)
+            seen = self.model.projector(states[-1]) if batch["picture"] else cells.flatten(1, 2)
+        batch["cells"] = seen.float().unflatten(0, frames.shape[:2])
+        return loss, scores
 
 
 class Run:
@@ -118,32 +97,35 @@ class Run:
         folder.mkdir(exist_ok=True)
         self.file, self.export = folder / "train.pt", folder / "export"
         self.parts, self.step, self.errors = Parts(before / "export"), 0, torch.full([len(NAMES)], 0.5)
-        named = self.parts.trained()
         inner = lambda name, p: p.ndim == 2 and "layers." in name
+        parts = ((self.parts.decoder(), 1.0), (self.parts.tower() if self.stage.tower else [], self.stage.tower))
         self.optimizer = Muon(
-            [([p for n, p in named if inner(n, p)], True), ([p for n, p in named if not inner(n, p)], False)]
+            [
+                ([p for n, p in named if inner(n, p) == muon], muon, share if muon else REST * share)
+                for named, share in parts
+                for muon in (True, False)
+            ]
         )
         if self.file.exists():
             saved = torch.load(self.file, weights_only=True)
             self.parts.load_state_dict(saved["model"])
             self.optimizer.load_state_dict(saved["optimizer"])
             self.step, self.errors = saved["step"], saved["errors"]
-        elif self.stage.after in STAGES:
-            self.parts.load_state_dict(load_file(before / "export" / HEADS), strict=False)
+        else:
+            self.parts.load_state_dict(checkpoint.heads(before / "export"), strict=False)
 
     def keep(self):
         """Write the state, and the checkpoint."""
         state = {"model": self.parts.state_dict(), "optimizer": self.optimizer.state_dict()}
         torch.save(state | {"step": self.step, "errors": self.errors}, self.file.with_suffix(".tmp"))
         os.replace(self.file.with_suffix(".tmp"), self.file)
-        checkpoint.save(self.parts.model, self.export)
         heads = {n: value for n, value in self.parts.state_dict().items() if not n.startswith("model.")}
-        save_file(heads, self.export / "heads.tmp")
-        os.replace(self.export / "heads.tmp", self.export / HEADS)
+        checkpoint.save(self.parts.model, self.export, heads)
 
     def learn(self, batch, rate):
         """One step; its scores."""
         parts = self.parts
+        unseen, more = parts.look(batch) if "frames" in batch else (0.0, {})
         # In f32 everywhere: torch 2.5's attention in bf16 costs more backward than bf16 products save.
         if self.stage.asks:
             heads = parts.head, parts.events
@@ -151,14 +133,13 @@ class Run:
         else:
             loss, scores = decoder.track(parts.model, parts.story, batch)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate if group["muon"] else REST * rate
+        (loss + LOOKS * unseen).backward()
+        self.optimizer.at(rate)
         learning = [p for group in self.optimizer.param_groups for p in group["params"] if p.grad is not None]
         nn.utils.clip_grad_norm_(learning, 1.0)
         self.optimizer.step()
         self.step += 1
-        return scores
+        return scores | more
 
 
 def main():
@@ -172,7 +153,8 @@ def main():
     stage = STAGES[args.name]
     torch.manual_seed(stage.seed)
     run = Run(args.state, args.name)
-    source = seen(run.parts.model, Clips(args.state / "data"), args.state / "see/seen", args.threads)
+    clips = Clips(args.state / "data")
+    source = Films(clips) if stage.tower else seen(run.parts.model, clips, args.state / "see/seen", args.threads)
     steps, first = Steps(run.parts.model.tokenizer, source, stage.seed, stage.asks, stage.many), run.step
     print(len(source.scenes), "clips, from step", first, flush=True)
     start = saved_at = time.time()
