@@ -65,11 +65,11 @@ def describe(scene):
 
 
 def ref(rng, scene, obj, color=True):
-    """'the ...' naming one object without doubt."""
+    """'the ...' naming one object without doubt, or 'it' where there is no other."""
     r = rng.random()
-    if len(scene["objects"]) == 1 and r < 0.15:
-        return pick(rng, ["the shape", "the object"])
-    if color and constant(obj) and r < 0.4:
+    if len(scene["objects"]) == 1 and r < 0.25:
+        return pick(rng, ["it", "it", "the shape", "the object"])
+    if color and constant(obj) and r < 0.5:
         return f"the {obj['color']} {obj['shape']}"
     return "the " + obj["shape"]
 
@@ -240,12 +240,13 @@ def yesno_text(rng, scene, yes):
     """A question that is answered so, or None where the drawn object and topic have none."""
     obj = any_object(rng, scene)
     shape, topic = obj["shape"], int(rng.integers(3 if scene.get("still") else 6))
+    who = "it" if len(scene["objects"]) == 1 and rng.random() < 0.2 else "the " + shape
     if topic == 0:
         if not constant(obj):
             return None
         near = [o["color"] for o in scene["objects"] if o is not obj and constant(o)]
         wrong = pick(rng, near) if near and rng.random() < 0.5 else other(rng, COLORS, obj["color"])
-        return f"Is the {shape} {obj['color'] if yes else wrong}?"
+        return f"Is {who} {obj['color'] if yes else wrong}?"
     if topic == 1:
         name = shape if yes else other(rng, SHAPES, *[o["shape"] for o in scene["objects"]])
         return pick(rng, ("Is there a {}?", "Is there a {} in the video?", "Do you see a {}?")).format(name)
@@ -258,14 +259,14 @@ def yesno_text(rng, scene, yes):
         if not yes:
             opposite = " and ".join(FLIP[word] for word in way.split(" and ")) if way else None
             way = opposite if way and rng.random() < 0.5 else other(rng, DIRECTIONS, way)
-        return pick(rng, ("Does the {} move {}?", "Is the {} moving {}?")).format(shape, way)
+        return pick(rng, ("Does {} move {}?", "Is {} moving {}?")).format(who, way)
     if topic == 4:
         kinds = [e["kind"] for e in obj["events"]]
         if yes and not kinds:
             return None
         kind = pick(rng, kinds) if yes else other(rng, ("appear", "disappear", "color", "blink", "turn"), *kinds)
-        return f"Does the {shape} {'change color' if kind == 'color' else stem({'kind': kind})}?"
-    return f"Does the {shape} stay still?" if yes != bool(heading(obj)) else None
+        return f"Does {who} {'change color' if kind == 'color' else stem({'kind': kind})}?"
+    return f"Does {who} stay still?" if yes != bool(heading(obj)) else None
 
 
 WHEN = ("When does the {} {}?", "At what time does the {} {}?", "When exactly does the {} {}?")

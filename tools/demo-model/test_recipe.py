@@ -1,5 +1,6 @@
 """Checks of the recipe's parts that need no training and no torch: python -m unittest test_recipe (in this folder)."""
 
+import re
 import unittest
 from pathlib import Path
 
@@ -75,6 +76,16 @@ class Views(unittest.TestCase):
 
 
 class Questions(unittest.TestCase):
+    def test_it_is_the_only_shape(self):
+        rng, asked = np.random.default_rng(8), {}
+        for scene in scenes(300):
+            for kind in ("color", "shape", "direction", "event", "yesno"):
+                found = ask(rng, scene, kind)
+                if found and re.search(r"\bit\b", found.text):
+                    self.assertEqual(len(scene["objects"]), 1, found.text)
+                    asked[kind] = found.text
+        self.assertEqual(len(asked), 5, asked)
+
     def test_both_answers_of_yes_and_no_are_as_frequent(self):
         rng, said = np.random.default_rng(1), []
         for scene in scenes(60):
@@ -88,7 +99,7 @@ class Questions(unittest.TestCase):
 
     def test_the_letter_is_that_of_the_right_option_and_every_letter_answers(self):
         rng, letters = np.random.default_rng(2), set()
-        for scene in scenes(80):
+        for scene in scenes(300):
             for _ in range(6):
                 if asked := ask_options(rng, scene):
                     right = [n for n, (_, ok) in enumerate(asked.letters) if ok]

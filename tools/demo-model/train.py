@@ -2,8 +2,8 @@
 
 First tower and projector stay as see.py leaves them. What they make of the clips' frames is computed once and kept
 beside them (STATE/see/seen), the decoder learns over that: first what shapes have done (track), then to answer (talk),
-then the same with more frames (long, order, finish). In the end all learn together, over the clips' pixels (whole).
-STATE/whole/export is the checkpoint.
+then the same with more frames (long, order, finish). In the end all learn together, over the clips' pixels (whole,
+refer). STATE/refer/export is the checkpoint.
 """
 
 import argparse
@@ -56,6 +56,7 @@ STAGES = {
     "order": Stage(after="long", seed=19, steps=3000, rate=8e-4, fall=1.0, many=1.5),
     "finish": Stage(after="order", seed=23, steps=2600, rate=8e-4, fall=1.0, many=1.5),
     "whole": Stage(after="again", seed=31, steps=3000, rate=8e-4, fall=1.0, many=2.0, tower=0.25),
+    "refer": Stage(after="whole", seed=37, steps=1000, rate=5e-4, fall=1.0, many=2.0, tower=0.1),
 }
 
 
