@@ -29,6 +29,7 @@ class Seeing(unittest.TestCase):
 
         few = [(scene, resize(render(scene), 96)) for scene in (sample_scene(rng) for _ in range(3))]
         cls.steps = see.Stills(Filmed(few), 11)
+        cls.sorted_from = see.STAGES["see"].parts[0].steps
 
     @classmethod
     def tearDownClass(cls):
@@ -56,13 +57,40 @@ class Seeing(unittest.TestCase):
             whole.learn(self.batch(step))
         whole.keep()
         for is_sorted in (False, True):
-            whole.step = 1600 if is_sorted else whole.step
+            whole.step = self.sorted_from if is_sorted else whole.step
             whole.learn(self.batch(3))
         again = see.Run(Path(self.state.name), "see")
         again.learn(self.batch(3))
-        again.step = 1600
+        again.step = self.sorted_from
         again.learn(self.batch(3))
         torch.testing.assert_close(again.parts.state_dict(), whole.parts.state_dict(), rtol=1e-4, atol=1e-6)
+
+    def test_each_part_of_a_stage_warms_up_and_falls(self):
+        at = see.STAGES["see"].at
+        first, peak, last, after, done = (at(n) for n in (0, 200, self.sorted_from - 1, self.sorted_from, 1999))
+        self.assertEqual([is_sorted for _, is_sorted in (first, peak, last, after, done)], [False] * 3 + [True] * 2)
+        self.assertAlmostEqual(peak[0], 2e-3)
+        self.assertTrue(all(rate < 0.02 * 2e-3 for rate, _ in (first, last, after, done)))
+
+    def test_the_stage_again_leaves_the_decoder_and_its_heads_as_they_are(self):
+        torch.manual_seed(1)
+        state = Path(self.state.name)
+        before = see.Run(state, "see").model
+        checkpoint.save(before, state / "finish/export", {"story.weight": torch.ones(3)})
+        before, batch = checkpoint.load(state / "finish/export"), self.batch(0)
+        for steps in (0, 1):
+            run = see.Run(state, "again")
+            for _ in range(steps):
+                run.learn(batch)
+            run.finish()
+            after = dict(checkpoint.names(checkpoint.load(run.export)))
+            moved = {name for name, value in checkpoint.names(before) if not torch.equal(value, after[name])}
+            self.assertEqual(any("vision_tower" in name for name in moved), steps > 0)
+            self.assertEqual(any("mm_projector" in name for name in moved), steps > 0)
+            self.assertFalse(any("vision_tower" not in name and "mm_projector" not in name for name in moved))
+            heads = checkpoint.heads(run.export)
+            torch.testing.assert_close(heads["story.weight"], torch.ones(3))
+            self.assertTrue(any(name.startswith("frames.") for name in heads))
 
     def test_the_first_heads_look_at_the_same_place_of_the_frame_before(self):
         torch.manual_seed(1)
