@@ -165,16 +165,23 @@ class Training(unittest.TestCase):
         step = lambda steps, n: {name: torch.from_numpy(value) for name, value in steps[n].items()}
         with tempfile.TemporaryDirectory() as folder:
             state = Path(folder)
-            checkpoint.save(self.parts.model, state / "see/export", self.heads)
+            for before in ("see", "again"):
+                checkpoint.save(self.parts.model, state / before / "export", self.heads)
             torch.manual_seed(1)
-            for name, steps in (("track", self.silent), ("talk", self.steps)):
+            batches_of = {
+                name: [step(steps, n) for n in (0, 1)] for name, steps in (("track", self.silent), ("talk", self.steps))
+            }
+            batches_of["whole"] = [self.pixels(8), self.pixels(4)]
+            for name, (first, second) in batches_of.items():
                 whole = train.Run(state, name)
-                whole.learn(step(steps, 0), 1e-3)
+                whole.learn(first, 1e-3)
                 whole.keep()
-                whole.learn(step(steps, 1), 1e-3)
+                whole.learn(dict(second), 1e-3)
                 again = train.Run(state, name)
                 self.assertEqual(again.step, 1)
-                again.learn(step(steps, 1), 1e-3)
+                towers = (parts.model.tower.parameters() for parts in (whole.parts, self.parts))
+                self.assertEqual(any(not torch.equal(a, b) for a, b in zip(*towers)), name == "whole")
+                again.learn(second, 1e-3)
                 torch.testing.assert_close(again.errors, whole.errors)
                 torch.testing.assert_close(again.parts.state_dict(), whole.parts.state_dict(), rtol=1e-4, atol=1e-6)
 
