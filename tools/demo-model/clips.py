@@ -56,7 +56,8 @@ def cut(rng, scene):
 
 
 class Views:
-    """Views of clips of these scenes: what their frames are, and those of pictures, is for others to say."""
+    """Views of clips of these scenes. A subclass says what frames are in a clip (frames) and alone (picture); shows is
+    their name in a batch."""
 
     def __init__(self, scenes):
         self.scenes = scenes

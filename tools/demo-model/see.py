@@ -95,7 +95,7 @@ class Stills:
 
 @torch.no_grad()
 def scale(model, factor):
-    """Make the visual tokens larger."""
+    """Multiply the visual tokens by a factor."""
     for p in model.projector[2].parameters():
         p *= factor
 
