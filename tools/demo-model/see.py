@@ -28,7 +28,7 @@ from model import DemoModel
 from optimiser import Muon
 from precision import has_fast_bf16
 from probes import Frames
-from tower import patches
+from tower import HEADS, patches
 
 WARM_UP = 100  # steps
 FEW, CLIPS = 4, 32  # frames of a clip, clips a step
@@ -154,7 +154,7 @@ class Run:
         scale(self.model, 1 / SMALL)
         if not self.stage.after:
             prepare(self.model)
-        mine = {"frames." + name: value for name, value in self.probe.state_dict().items()}
+        mine = {HEADS + name: value for name, value in self.probe.state_dict().items()}
         checkpoint.save(self.model, self.export, self.heads | mine)
 
     def learn(self, batch):

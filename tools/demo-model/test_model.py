@@ -35,7 +35,7 @@ class Training(unittest.TestCase):
         torch.manual_seed(1)
         torch.set_num_threads(2)
         cls.parts = train.Parts(SHIPPED)
-        cls.heads = {"frames." + name: value for name, value in cls.parts.frames.state_dict().items()}
+        cls.heads = {tower.HEADS + name: value for name, value in cls.parts.frames.state_dict().items()}
         cls.steps = batches.Steps(cls.parts.model.tokenizer, Imagined(), 1)
         cls.silent = batches.Steps(cls.parts.model.tokenizer, Imagined(), 1, asks=False)
 
@@ -152,6 +152,7 @@ class Training(unittest.TestCase):
         taught = [name for name, p in self.parts.tower() if p.grad is not None and p.grad.abs().sum() > 0]
         self.assertTrue(any("patch_embedding" in name for name in taught))
         self.assertFalse(any("projector.2." in name for name, _ in self.parts.tower()))
+        self.assertTrue(any(name.startswith(tower.HEADS) for name, _ in self.parts.tower()))
         self.parts.zero_grad(set_to_none=True)
 
     def test_a_checkpoint_is_read_as_it_was_written(self):

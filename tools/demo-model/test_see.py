@@ -90,7 +90,7 @@ class Seeing(unittest.TestCase):
             self.assertFalse(any("vision_tower" not in name and "mm_projector" not in name for name in moved))
             heads = checkpoint.heads(run.export)
             torch.testing.assert_close(heads["story.weight"], torch.ones(3))
-            self.assertTrue(any(name.startswith("frames.") for name in heads))
+            self.assertTrue(any(name.startswith(tower.HEADS) for name in heads))
 
     def test_the_first_heads_look_at_the_same_place_of_the_frame_before(self):
         torch.manual_seed(1)

@@ -9,6 +9,8 @@ from torch.utils.data import DataLoader
 import video
 from clips import PICTURES, Seen, changed_frames
 
+HEADS = "frames."  # begins the names of its heads beside a checkpoint, as train.Parts has them
+
 
 def patches(model, frames):
     """model.patches, with attention spelt out, which is faster backward: there are only 64 patches."""

@@ -27,12 +27,12 @@ from optimiser import Muon
 from precision import has_fast_bf16
 from probes import Frames, Story
 from text import NAMES
-from tower import patches, seen
+from tower import HEADS, patches, seen
 
 WARM_UP = 60  # steps
 REST = 0.3  # rate of what is no matrix, in that of the matrices
 LOOKS = 0.3  # weight of what frames show
-SEES = ("model.tower.", "model.projector.", "frames.")
+SEES = ("model.tower.", "model.projector.", HEADS)
 
 
 @dataclass
