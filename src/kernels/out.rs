@@ -37,16 +37,24 @@ impl Out<'_> {
     }
 }
 
-/// What a result is stored as.
+/// What results are stored as, and activations.
 pub(crate) trait Value: Copy + Send + Sync {
     /// The value nearest to `x`.
     fn of(x: f32) -> Self;
+
+    /// The same as f32.
+    fn widened(self) -> f32;
 }
 
 impl Value for f32 {
     #[inline(always)]
     fn of(x: f32) -> Self {
         x
+    }
+
+    #[inline(always)]
+    fn widened(self) -> f32 {
+        self
     }
 }
 
@@ -58,6 +66,12 @@ impl Value for bf16 {
         let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
         let quiet_nan = (bits >> 16) | 0x40;
         Self::from_bits(if x.is_nan() { quiet_nan } else { rounded } as u16)
+    }
+
+    /// Without branches, as above.
+    #[inline(always)]
+    fn widened(self) -> f32 {
+        f32::from_bits(u32::from(self.to_bits()) << 16)
     }
 }
 

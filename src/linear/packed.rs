@@ -1,6 +1,5 @@
 //! Weight matrices in the panels of the CPU's kernels, packed while they are read.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
 use candle_core::{DType, Result, Tensor};
@@ -13,7 +12,6 @@ use crate::kernels::isa::Isa;
 use crate::kernels::panels::{self, Element, PANEL_ROWS, Panels};
 use crate::kernels::product::{Epilogue, product};
 use crate::kernels::quant::{self, QuantPanels};
-use crate::kernels::values::Values;
 use crate::quantization::Format;
 
 /// How the rows of several matrices lie in one.
@@ -162,7 +160,7 @@ impl Packed {
                     Held::Floats(panels) => product(isa, x, &**panels, operands, epilogue, width, out),
                     Held::Blocks(panels) => match self.way(pass) {
                         Way::Stored(arithmetic) => {
-                            quant::step(isa, &widened(x), panels, arithmetic, epilogue, width, out);
+                            quant::multiply(isa, x, panels, arithmetic, epilogue, width, out);
                         }
                         Way::Widened(element) => {
                             product(isa, x, &panels.widened(element), operands, epilogue, width, out);
@@ -180,14 +178,6 @@ fn cause(error: panels::Error<candle_core::Error>) -> candle_core::Error {
     match error {
         panels::Error::Read(source) => source,
         memory @ panels::Error::Memory { .. } => candle_core::Error::wrap(memory),
-    }
-}
-
-/// The same values in f32.
-fn widened(values: Values<'_>) -> Cow<'_, [f32]> {
-    match values {
-        Values::F32(values) => Cow::Borrowed(values),
-        Values::Bf16(values) => Cow::Owned(values.iter().map(|value| value.to_f32()).collect()),
     }
 }
 

@@ -9,7 +9,7 @@ use super::Rows;
 use super::shape::MOST_ROWS;
 use super::vectors::{self, round};
 use crate::kernels::isa::Isa;
-use crate::kernels::out::Disjoint;
+use crate::kernels::out::{Disjoint, Value};
 use crate::kernels::pool;
 
 /// Rows ready for the tiles, and how far apart they start.
@@ -169,14 +169,9 @@ in_vectors!(
 );
 in_vectors!(
     /// Rounds to what bf16 holds.
-    narrow_and_widen, f32, f32, |x| widened(round(x))
+    narrow_and_widen, f32, f32, |x| round(x).widened()
 );
 in_vectors!(
     /// Widens, exactly.
-    widen, f32, bf16, widened
+    widen, f32, bf16, bf16::widened
 );
-
-#[inline(always)]
-fn widened(x: bf16) -> f32 {
-    f32::from_bits(u32::from(x.to_bits()) << 16)
-}

@@ -3,7 +3,7 @@
 use super::rounded::Rounded;
 
 /// Most rows of a tile.
-pub(super) const MOST_ROWS: usize = 12;
+pub(super) const MOST_ROWS: usize = 8;
 
 /// Rows as they are multiplied.
 #[derive(Clone, Copy)]

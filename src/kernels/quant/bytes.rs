@@ -6,7 +6,6 @@ use super::format::Format;
 use super::lanes::{Avx2, Avx512, Lanes};
 use super::rounded::{Pointers, SHARED};
 use super::tile::{Tile, Tiles, define_tiles, for_format};
-use super::unpacked::{Unpack, Unpacked, unpack};
 use crate::kernels::isa::Isa;
 
 /// The sums of `M` rows and `P` panels.
@@ -88,13 +87,13 @@ unsafe fn tile<S: Lanes, F: Blocks<S>, const M: usize, const P: usize>(
 define_tiles!(avx2, "avx2,fma,f16c", Avx2, Pointers);
 define_tiles!(avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", Avx512, Pointers);
 
+// One panel, whatever the rows: it is one stream for the processor to foresee, and scales and sums of two take more
+// registers than there are.
 fn tile_avx512<F: Blocks<Avx512>>(rows: usize) -> Tile<Pointers> {
     match rows {
-        // What the processor fetches by itself, it fetches best from one panel.
-        0..2 if !F::FETCHED => Tile { rows: 1, panels: 1, run: avx512::<F, 1, 1> },
-        0..2 => Tile { rows: 1, panels: 2, run: avx512::<F, 1, 2> },
-        2..4 => Tile { rows: 2, panels: 2, run: avx512::<F, 2, 2> },
-        4..8 => Tile { rows: 4, panels: 2, run: avx512::<F, 4, 2> },
+        0..2 => Tile { rows: 1, panels: 1, run: avx512::<F, 1, 1> },
+        2..4 => Tile { rows: 2, panels: 1, run: avx512::<F, 2, 1> },
+        4..8 => Tile { rows: 4, panels: 1, run: avx512::<F, 4, 1> },
         _ => Tile { rows: 8, panels: 1, run: avx512::<F, 8, 1> },
     }
 }
@@ -111,21 +110,4 @@ fn tile_avx2<F: Blocks<Avx2>>(rows: usize) -> Tile<Pointers> {
 pub(super) fn tiles(isa: Isa, format: Format) -> Tiles<Pointers> {
     assert_ne!(isa, Isa::Plain);
     if isa >= Isa::Avx512Bf16 { for_format!(format, tile_avx512) } else { for_format!(format, tile_avx2) }
-}
-
-/// So many rows are worth unpacking panels for.
-const MANY_ROWS: usize = 12;
-
-/// How to unpack panels, and the tiles for what comes out, where that is faster for so many rows.
-pub(super) fn unpacked_tiles(isa: Isa, format: Format, rows: usize) -> Option<(Unpack, Tiles<Pointers>)> {
-    fn of<F: Blocks<Avx512>>() -> (Unpack, Tiles<Pointers>) {
-        (unpack::<F>(), |rows| match rows {
-            0..2 => Tile { rows: 1, panels: 2, run: avx512::<Unpacked<F>, 1, 2> },
-            2..4 => Tile { rows: 2, panels: 2, run: avx512::<Unpacked<F>, 2, 2> },
-            4..6 => Tile { rows: 4, panels: 2, run: avx512::<Unpacked<F>, 4, 2> },
-            6..12 => Tile { rows: 6, panels: 2, run: avx512::<Unpacked<F>, 6, 2> },
-            _ => Tile { rows: 12, panels: 1, run: avx512::<Unpacked<F>, 12, 1> },
-        })
-    }
-    (isa >= Isa::Avx512Bf16 && rows >= MANY_ROWS).then(|| (for_format!(format, of))())
 }

@@ -1,7 +1,8 @@
 //! Products with weights in ggml's blocks: q4_k, q5_k, q6_k and q8_0 in panels of 16 rows.
 //!
-//! Many rows of activations go through [`product`](super::product), for which [`Widened`] makes panels of floats in the
-//! cache, a few at a time. A few rows go through [`step`], which multiplies the blocks themselves.
+//! [`multiply`] multiplies the blocks themselves: a few rows of activations, or many in bytes. Others of many rows go
+//! through [`product`](super::product), for which [`Widened`](widened::Widened) makes panels of floats in the cache, a
+//! few at a time.
 
 mod activations;
 #[cfg(target_arch = "x86_64")]
@@ -13,6 +14,9 @@ mod exact;
 mod format;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod many;
+mod multiply;
 mod panels;
 mod plain;
 mod rounded;
@@ -22,13 +26,11 @@ mod tests;
 #[cfg(target_arch = "x86_64")]
 mod tile;
 #[cfg(target_arch = "x86_64")]
-mod unpacked;
-#[cfg(target_arch = "x86_64")]
 mod vectors;
 #[cfg(target_arch = "x86_64")]
 mod widen;
 mod widened;
 
 pub(crate) use format::Format;
+pub(crate) use multiply::{Arithmetic, multiply};
 pub(crate) use panels::QuantPanels;
-pub(crate) use step::{Arithmetic, step};

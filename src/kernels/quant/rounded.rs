@@ -155,7 +155,7 @@ fn in_vectors(layout: Layout, x: &[f32], words: &mut [u32]) {
 
 /// Rounds to the nearest multiples of the scale, ties to even. Returns the scale and the sums of both halves' numbers.
 #[inline(always)]
-fn round(x: &[f32; SHARED], numbers: &mut [i8; SHARED]) -> (f32, [i32; 2]) {
+pub(super) fn round(x: &[f32; SHARED], numbers: &mut [i8; SHARED]) -> (f32, [i32; 2]) {
     // Sizes compare as their bits do, and NaN is the largest.
     let largest = x.iter().map(|x| x.abs().to_bits()).fold(0, u32::max);
     let scale = f32::from_bits(largest) / 127.0;

@@ -3,26 +3,17 @@
 use std::cell::Cell;
 
 use super::activations::{Activations, MOST_ROWS};
+use super::multiply::Arithmetic;
 use super::panels::QuantPanels;
 use super::plain::tiles as plain;
 use super::rounded::Rounded;
 #[cfg(target_arch = "x86_64")]
 use super::vectors::Tiles;
 use crate::kernels::isa::Isa;
-use crate::kernels::panels::{Element, PANEL_ROWS};
+use crate::kernels::panels::PANEL_ROWS;
 use crate::kernels::pool;
+use crate::kernels::product::Epilogue;
 use crate::kernels::product::epilogue::{self, MOST_PANELS, Sink};
-use crate::kernels::product::{Epilogue, Out, check};
-
-/// How to multiply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arithmetic {
-    /// Activations as they are; the very sums of [`product`](crate::kernels::product::product) with
-    /// [`Operands::Exact`](crate::kernels::product::Operands::Exact).
-    Exact,
-    /// Activations rounded to 8 bits, 32 columns to a scale; integer products.
-    Int8,
-}
 
 /// A task reads so much at least, if there are tasks enough then.
 const TASK_BYTES: usize = 128 << 10;
@@ -31,32 +22,21 @@ const ENOUGH_TASKS: usize = 16;
 
 thread_local! {
     static ROUNDED: Cell<Rounded> = Cell::default();
-    /// Where panels are unpacked.
-    #[cfg(target_arch = "x86_64")]
-    static SCRATCH: Cell<Vec<crate::kernels::product::Line>> = const { Cell::new(Vec::new()) };
 }
 
-/// Multiplies `x`, `[m, columns]`, by the weights and finishes the sums. Meant for few rows, right for any number. The
-/// width is that of [`product`](crate::kernels::product::product).
-pub(crate) fn step(
+/// Multiplies `x`, `[m, columns]`, by the weights and finishes the sums. Meant for few rows, right for any number.
+pub(super) fn step(
     isa: Isa,
     x: &[f32],
     weights: &QuantPanels,
     arithmetic: Arithmetic,
     epilogue: &Epilogue<'_>,
-    width: usize,
-    out: Out<'_>,
+    sink: &Sink,
 ) {
     let columns = weights.columns();
     let m = x.len() / columns;
-    assert_eq!(x.len(), m * columns, "rows of {columns} values");
-    check(m, &weights.widened(Element::F32), epilogue, width, &out);
-    if m == 0 {
-        return;
-    }
-    let sink = Sink::new(out, width);
     let run = |x: Activations<'_>| {
-        let work = Work { isa, weights, x, m, epilogue, sink: &sink };
+        let work = Work { isa, weights, x, m, epilogue, sink };
         let panels = work.task_panels();
         pool::run(weights.len().div_ceil(panels), |task| {
             let first = task * panels;
@@ -106,15 +86,13 @@ impl Work<'_> {
     unsafe fn run(&self, first: usize, end: usize) {
         #[cfg(target_arch = "x86_64")]
         if self.isa > Isa::Plain {
-            let mut scratch = SCRATCH.take();
             let tiles = Tiles::new(self.isa, self.weights, self.x, self.m);
-            for first_panel in (first..end).step_by(tiles.most_panels()) {
-                let panels = first_panel..end.min(first_panel + tiles.most_panels());
-                let panels = tiles.panels(panels, &mut scratch);
+            for first_panel in (first..end).step_by(MOST_PANELS) {
+                let panels = first_panel..end.min(first_panel + MOST_PANELS);
+                let count = panels.len();
                 // SAFETY: the caller's.
-                unsafe { self.finish(first_panel, panels.len(), |row, sums| tiles.multiply(&panels, row, sums)) };
+                unsafe { self.finish(first_panel, count, |row, sums| tiles.multiply(panels.clone(), row, sums)) };
             }
-            SCRATCH.set(scratch);
             return;
         }
         for first_panel in (first..end).step_by(MOST_PANELS) {

@@ -6,7 +6,7 @@ use half::bf16;
 use proptest::prelude::*;
 
 use self::reference::{Bits, dot, groups, int8_dot, random_rows, values};
-use super::{Arithmetic, Format, QuantPanels, step};
+use super::{Arithmetic, Format, QuantPanels, multiply};
 use crate::kernels::isa::Isa;
 use crate::kernels::operands::Operands;
 use crate::kernels::panels::{Element, Error, PANEL_ROWS};
@@ -32,7 +32,7 @@ fn random(format: Format, rows: usize, columns: usize, bits: &mut Bits) -> (Quan
 
 fn steps(isa: Isa, x: &[f32], weights: &QuantPanels, arithmetic: Arithmetic) -> Vec<f32> {
     let mut out = vec![f32::NAN; x.len() / weights.columns() * weights.rows()];
-    step(isa, x, weights, arithmetic, &PLAIN, weights.rows(), Out::F32(&mut out));
+    multiply(isa, Rows::F32(x), weights, arithmetic, &PLAIN, weights.rows(), Out::F32(&mut out));
     out
 }
 
@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn rows_do_not_depend_on_each_other((format, rows, columns) in shapes(), m in 2..20usize, seed: u64) {
+    fn rows_do_not_depend_on_each_other((format, rows, columns) in shapes(), m in 2..40usize, seed: u64) {
         let mut bits = Bits(seed);
         let (weights, _) = random(format, rows, columns, &mut bits);
         let x = bits.activations(m * columns);
@@ -157,11 +157,58 @@ proptest! {
         let epilogue = Epilogue { bias: Some(&bias), then };
         for isa in Isa::available() {
             let (mut by_step, mut by_product) = (vec![f32::NAN; m * outputs], vec![f32::NAN; m * outputs]);
-            step(isa, &x, &weights, Arithmetic::Exact, &epilogue, outputs, Out::F32(&mut by_step));
+            multiply(isa, Rows::F32(&x), &weights, Arithmetic::Exact, &epilogue, outputs, Out::F32(&mut by_step));
             let source = weights.widened(Element::F32);
             product(isa, Rows::F32(&x), &source, Operands::Exact, &epilogue, outputs, Out::F32(&mut by_product));
             let bits = |values: &[f32]| values.iter().map(|value| value.to_bits()).collect::<Vec<_>>();
             prop_assert!(bits(&by_step) == bits(&by_product), "{isa:?} {format:?} {then:?}");
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn many_rows_in_bytes_are_finished_as_each_alone(
+        (format, outputs, columns) in shapes(), m in 12..40usize, then in 0..4usize, seed: u64,
+    ) {
+        let mut bits = Bits(seed);
+        let rows = if then == 3 { outputs.div_ceil(16) * 32 } else { outputs };
+        let (weights, _) = random(format, rows, columns, &mut bits);
+        let bias = bits.activations(rows);
+        let x: Vec<bf16> = bits.activations(m * columns).into_iter().map(bf16::from_f32).collect();
+        let to = bits.activations(m * outputs);
+        for isa in Isa::available() {
+            let finished = |x: Rows<'_>, to: &[f32]| {
+                let then = [Then::Nothing, Then::GeluErf, Then::Add(to), Then::SiluTimes][then];
+                let mut out = vec![f32::NAN; to.len()];
+                let epilogue = Epilogue { bias: Some(&bias), then };
+                multiply(isa, x, &weights, Arithmetic::Int8, &epilogue, outputs, Out::F32(&mut out));
+                out
+            };
+            let together = finished(Rows::Bf16(&x), &to);
+            for (index, together) in together.chunks_exact(outputs).enumerate() {
+                let x: Vec<f32> = x[index * columns..][..columns].iter().map(|x| x.to_f32()).collect();
+                let alone = finished(Rows::F32(&x), &to[index * outputs..][..outputs]);
+                prop_assert!(alone == together, "{isa:?} {format:?} row {index} of {m}, {then}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_of_more_than_an_item_do_not_depend_on_each_other() {
+    let mut bits = Bits(5);
+    for format in Format::ALL {
+        let (weights, _) = random(format, 300, 768, &mut bits);
+        let x = bits.activations(1100 * 768);
+        for isa in Isa::available().into_iter().filter(|&isa| isa > Isa::Plain) {
+            let together = steps(isa, &x, &weights, Arithmetic::Int8);
+            for row in [0, 1, 511, 512, 513, 549, 550, 1099] {
+                let alone = steps(isa, &x[row * 768..][..768], &weights, Arithmetic::Int8);
+                assert!(alone == together[row * 300..][..300], "{isa:?} {format:?} row {row}");
+            }
         }
     }
 }
