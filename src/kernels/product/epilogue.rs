@@ -122,6 +122,9 @@ pub(super) fn places(
     (written, added)
 }
 
+/// The processor foresees rows that are no further apart than a page; to ask for them only takes time.
+const FORESEEN_BYTES: usize = 4 << 10;
+
 /// Brings what [`finish`] will read and write for some rows and panels into the cache while their sums are made: stores
 /// that miss it would hold up the next tile.
 pub(super) fn prefetch(
@@ -133,6 +136,9 @@ pub(super) fn prefetch(
     sink: &Sink,
 ) {
     let (written, added) = places(first_row, first_panel, panels, epilogue, sink);
+    if written.row_bytes <= FORESEEN_BYTES {
+        return;
+    }
     for row in 0..rows {
         for place in [Some(written), added].into_iter().flatten() {
             vectors::prefetch(place.first.wrapping_add(row * place.row_bytes), place.last_bytes + 1);
