@@ -33,4 +33,6 @@ EOF
 cp "$root/Cargo.lock" "$package/Cargo.lock"
 target=$(rustc -vV | sed -n 's/^host: //p')
 cd "$package"
+# Leaks are none of its business: of two panics in a region the pool forgets one, on purpose.
+export ASAN_OPTIONS=detect_leaks=0
 RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test --target "$target"
