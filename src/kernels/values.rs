@@ -10,6 +10,19 @@ pub(crate) enum Values<'a> {
 }
 
 impl Values<'_> {
+    /// How many rows of so many numbers these are.
+    ///
+    /// # Panics
+    /// Unless they are whole rows.
+    pub(crate) fn rows(self, columns: usize) -> usize {
+        let len = match self {
+            Self::F32(values) => values.len(),
+            Self::Bf16(values) => values.len(),
+        };
+        assert!(len.is_multiple_of(columns), "{len} values are no rows of {columns}");
+        len / columns
+    }
+
     /// Without those before `start`.
     pub(crate) fn skip(self, start: usize) -> Self {
         match self {

@@ -78,12 +78,7 @@ pub(crate) fn product(
     out: Out<'_>,
 ) {
     let columns = weights.columns();
-    let values = match x {
-        Rows::F32(x) => x.len(),
-        Rows::Bf16(x) => x.len(),
-    };
-    let m = values / columns;
-    assert_eq!(values, m * columns, "rows of {columns} values");
+    let m = x.rows(columns);
     check(m, weights, epilogue, width, &out);
     if m == 0 {
         return;

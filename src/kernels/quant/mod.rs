@@ -32,5 +32,6 @@ mod widen;
 mod widened;
 
 pub(crate) use format::Format;
-pub(crate) use multiply::{Arithmetic, multiply};
+pub(crate) use multiply::multiply;
 pub(crate) use panels::QuantPanels;
+pub(crate) use step::Arithmetic;

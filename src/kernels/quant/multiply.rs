@@ -5,23 +5,13 @@ use std::borrow::Cow;
 #[cfg(target_arch = "x86_64")]
 use super::many;
 use super::panels::QuantPanels;
-use super::step::step;
+use super::step::{Arithmetic, step};
 use crate::kernels::isa::Isa;
 use crate::kernels::out::Value;
 use crate::kernels::panels::Element;
 use crate::kernels::product::epilogue::Sink;
 use crate::kernels::product::{Epilogue, Out, check};
 use crate::kernels::values::Values;
-
-/// How to multiply.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arithmetic {
-    /// Activations as they are; the very sums of [`product`](crate::kernels::product::product) with
-    /// [`Operands::Exact`](crate::kernels::product::Operands::Exact).
-    Exact,
-    /// Activations rounded to 8 bits, 32 columns to a scale; integer products.
-    Int8,
-}
 
 /// Multiplies `x`, `[m, columns]`, by the weights and finishes the sums. A row's results do not depend on how many rows
 /// there are. The width is that of [`product`](crate::kernels::product::product), which in exact arithmetic is faster
@@ -36,12 +26,7 @@ pub(crate) fn multiply(
     out: Out<'_>,
 ) {
     let columns = weights.columns();
-    let values = match x {
-        Values::F32(x) => x.len(),
-        Values::Bf16(x) => x.len(),
-    };
-    let m = values / columns;
-    assert_eq!(values, m * columns, "rows of {columns} values");
+    let m = x.rows(columns);
     check(m, &weights.widened(Element::F32), epilogue, width, &out);
     if m == 0 {
         return;

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 
 use super::activations::{Activations, MOST_ROWS};
-use super::multiply::Arithmetic;
 use super::panels::QuantPanels;
 use super::plain::tiles as plain;
 use super::rounded::Rounded;
@@ -14,6 +13,16 @@ use crate::kernels::panels::PANEL_ROWS;
 use crate::kernels::pool;
 use crate::kernels::product::Epilogue;
 use crate::kernels::product::epilogue::{self, MOST_PANELS, Sink};
+
+/// How to multiply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arithmetic {
+    /// Activations as they are; the very sums of [`product`](crate::kernels::product::product) with
+    /// [`Operands::Exact`](crate::kernels::product::Operands::Exact).
+    Exact,
+    /// Activations rounded to 8 bits, 32 columns to a scale; integer products.
+    Int8,
+}
 
 /// A task reads so much at least, if there are tasks enough then.
 const TASK_BYTES: usize = 128 << 10;

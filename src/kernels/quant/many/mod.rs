@@ -25,14 +25,12 @@ use crate::kernels::pool;
 use crate::kernels::product::epilogue::{self, Sink};
 use crate::kernels::product::{Epilogue, Line};
 use crate::kernels::values::Values;
-use rows::{Layout, TiledRows};
+use rows::{CHUNK_COLUMNS, Layout, TiledRows};
 use tile::{MOST_TILE_ROWS, Run, tile_of};
 use unpacked::{Unpack, unpack, unpacked_bytes};
 
 /// So many rows are worth unpacking panels for.
 const MANY_ROWS: usize = 12;
-/// Columns of a chunk, a multiple of every format's blocks.
-const CHUNK_COLUMNS: usize = 512;
 /// The most rows of an item.
 const MOST_ITEM_ROWS: usize = 512;
 /// The most panels of an item.

@@ -2,12 +2,13 @@
 
 use super::super::format::Format;
 use super::super::rounded::{SHARED, round};
-use super::CHUNK_COLUMNS;
 use crate::kernels::isa::Isa;
 use crate::kernels::out::{Disjoint, Value};
 use crate::kernels::pool;
 use crate::kernels::values::Values;
 
+/// Columns of a chunk, a multiple of every format's blocks.
+pub(super) const CHUNK_COLUMNS: usize = 512;
 /// Blocks of a chunk: 32 columns, which share a scale.
 const CHUNK_BLOCKS: usize = CHUNK_COLUMNS / SHARED;
 
