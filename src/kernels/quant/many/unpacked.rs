@@ -26,8 +26,8 @@ pub(super) fn unpacked_bytes<F: Blocks<Avx512>>(columns: usize) -> usize {
 pub(super) type Unpack = unsafe fn(*const u8, usize, *mut u8);
 
 /// # Safety
-/// The instructions are there; the columns' blocks are whole and of the format; there is room for [`unpacked_bytes`]; both are
-/// 64-byte aligned.
+/// The instructions are there; the columns' blocks are whole and of the format; there is room for [`unpacked_bytes`];
+/// both are 64-byte aligned.
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
 pub(super) unsafe fn unpack<F: Blocks<Avx512>>(from: *const u8, columns: usize, to: *mut u8) {
     // SAFETY: the caller's.
