@@ -42,7 +42,7 @@ pub(super) struct Row<'a> {
 }
 
 /// The same in pointers, for tiles.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 #[derive(Clone, Copy)]
 pub(super) struct Pointers {
     pub(super) numbers: *const i8,
@@ -74,7 +74,7 @@ impl Rounded {
     }
 
     /// Where the parts of a row start.
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     pub(super) fn pointers(&self, index: usize) -> Pointers {
         let Layout { columns, .. } = self.layout;
         let words = self.layout.words();
@@ -138,19 +138,24 @@ fn in_vectors(layout: Layout, x: &[f32], words: &mut [u32]) {
         let (sums, corrections) = rest.split_at_mut(columns / SHARED);
         let (numbers, _) = bytemuck::cast_slice_mut::<u32, i8>(numbers).as_chunks_mut::<SHARED>();
         for (index, x) in x.as_chunks::<SHARED>().0.iter().enumerate() {
-            let (scale, [first, second]) = round(x, &mut numbers[index]);
-            let both = first + second;
-            (scales[index], sums[index]) = (scale.to_bits(), (both as f32).to_bits());
-            match layout.offset {
-                Some((offset, SHARED)) => corrections[index] = (-offset * both).cast_unsigned(),
-                Some((offset, _)) => {
-                    corrections[index * 2] = (-offset * first).cast_unsigned();
-                    corrections[index * 2 + 1] = (-offset * second).cast_unsigned();
-                }
-                None => {}
+            let (scale, halves) = round(x, &mut numbers[index]);
+            (scales[index], sums[index]) = (scale.to_bits(), ((halves[0] + halves[1]) as f32).to_bits());
+            if let Some((offset, group)) = layout.offset {
+                let groups = SHARED / group;
+                let to = &mut corrections[index * groups..][..groups];
+                to.copy_from_slice(&offset_corrections(offset, group, halves)[..groups]);
             }
         }
     }
+}
+
+/// What the sums of each group of weights with an offset are corrected by, where `halves` are the sums of the numbers:
+/// one correction for a group of all columns that share a scale, two for groups of half of them.
+#[inline(always)]
+pub(super) fn offset_corrections(offset: i32, group: usize, halves: [i32; 2]) -> [u32; 2] {
+    let [first, second] = halves;
+    let sums = if group == SHARED { [first + second, 0] } else { [first, second] };
+    [(-offset * sums[0]).cast_unsigned(), (-offset * sums[1]).cast_unsigned()]
 }
 
 /// Rounds to the nearest multiples of the scale, ties to even. Returns the scale and the sums of both halves' numbers.

@@ -54,10 +54,24 @@ pub(super) fn suits(isa: Isa, rows: usize) -> bool {
 /// Multiplies `m` rows `x`, `[m, columns]`, by the weights, where that [`suits`].
 pub(super) fn product(isa: Isa, x: Values<'_>, m: usize, weights: &QuantPanels, epilogue: &Epilogue<'_>, sink: &Sink) {
     assert!(suits(isa, m));
-    let layout = Layout::new(weights.format(), m, weights.columns(), MOST_TILE_ROWS);
+    let format = weights.format();
+    let layout = Layout::new(format, m, weights.columns(), MOST_TILE_ROWS);
     let mut rows = ROWS.take();
     rows.round(isa, x, layout);
-    let work = Work::new(isa, weights, &rows, layout, epilogue, sink);
+    let (item_tiles, item_panels) = item_size(&layout, weights.len());
+    let work = Work {
+        isa,
+        weights,
+        rows: &rows,
+        layout,
+        epilogue,
+        sink,
+        unpack: for_format!(format, unpack),
+        unpacked_lines: for_format!(format, unpacked_bytes)(CHUNK_COLUMNS) / LINE_BYTES,
+        tile: for_format!(format, tile_of)(layout.tile_rows),
+        item_tiles,
+        item_panels,
+    };
     pool::run(work.items(), |item| {
         // SAFETY: the results are lent to this call, which waits for all items, and no two share rows and panels.
         unsafe { work.run(item) };
@@ -80,38 +94,19 @@ struct Work<'a> {
     item_panels: usize,
 }
 
-impl<'a> Work<'a> {
-    fn new(
-        isa: Isa,
-        weights: &'a QuantPanels,
-        rows: &'a TiledRows,
-        layout: Layout,
-        epilogue: &'a Epilogue<'a>,
-        sink: &'a Sink,
-    ) -> Self {
-        let tiles = layout.tiles();
-        let item_tiles = tiles.div_ceil(layout.rows.div_ceil(MOST_ITEM_ROWS));
-        let items = |item_panels: usize| tiles.div_ceil(item_tiles) * weights.len().div_ceil(item_panels);
-        let mut item_panels = MOST_ITEM_PANELS;
-        while item_panels > UNIT_PANELS && items(item_panels) < ENOUGH_ITEMS * pool::threads() {
-            item_panels /= 2;
-        }
-        let format = weights.format();
-        Self {
-            isa,
-            weights,
-            rows,
-            layout,
-            epilogue,
-            sink,
-            unpack: for_format!(format, unpack),
-            unpacked_lines: for_format!(format, unpacked_bytes)(CHUNK_COLUMNS) / LINE_BYTES,
-            tile: for_format!(format, tile_of)(layout.tile_rows),
-            item_tiles,
-            item_panels,
-        }
+/// The most tiles and panels of an item, where there are so many panels.
+fn item_size(layout: &Layout, panels: usize) -> (usize, usize) {
+    let tiles = layout.tiles();
+    let item_tiles = tiles.div_ceil(layout.rows.div_ceil(MOST_ITEM_ROWS));
+    let items = |item_panels: usize| tiles.div_ceil(item_tiles) * panels.div_ceil(item_panels);
+    let mut item_panels = MOST_ITEM_PANELS;
+    while item_panels > UNIT_PANELS && items(item_panels) < ENOUGH_ITEMS * pool::threads() {
+        item_panels /= 2;
     }
+    (item_tiles, item_panels)
+}
 
+impl Work<'_> {
     fn items(&self) -> usize {
         self.layout.tiles().div_ceil(self.item_tiles) * self.weights.len().div_ceil(self.item_panels)
     }

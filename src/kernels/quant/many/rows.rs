@@ -1,7 +1,7 @@
 //! Many rows of activations in 8 bits, in the order in which tiles read them.
 
 use super::super::format::Format;
-use super::super::rounded::{SHARED, round};
+use super::super::rounded::{SHARED, offset_corrections, round};
 use crate::kernels::isa::Isa;
 use crate::kernels::out::{Disjoint, Value};
 use crate::kernels::pool;
@@ -121,13 +121,13 @@ fn in_vectors<X: Value>(layout: Layout, x: &[X], chunk: usize, words: &mut [u32]
             }
             let (scale, halves) = round(&block, &mut numbers[row]);
             scales[row] = scale.to_bits();
-            let sum = halves[0] + halves[1];
             match layout.offset {
-                None => corrections[row] = (sum as f32).to_bits(),
-                Some(offset) if layout.group == SHARED => corrections[row] = (-offset * sum).cast_unsigned(),
+                None => corrections[row] = ((halves[0] + halves[1]) as f32).to_bits(),
                 Some(offset) => {
-                    corrections[row] = (-offset * halves[0]).cast_unsigned();
-                    corrections[rows + row] = (-offset * halves[1]).cast_unsigned();
+                    let of_groups = offset_corrections(offset, layout.group, halves);
+                    for group in 0..SHARED / layout.group {
+                        corrections[group * rows + row] = of_groups[group];
+                    }
                 }
             }
             present += 1;
