@@ -21,7 +21,7 @@ pub(crate) struct Choice {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Not a name.
-    #[error("{VARIABLE}={value}: it is one of {}", names(&Isa::ALL))]
+    #[error("{VARIABLE}={value}: it is one of {}", names(Isa::ALL))]
     Unknown {
         /// The variable's value.
         value: String,
@@ -52,7 +52,7 @@ pub(crate) fn made() -> Result<&'static Choice, Error> {
 fn choose(value: Option<&str>, passes: impl Fn(Isa) -> bool) -> Result<Choice, Error> {
     let most = match value.filter(|value| !value.is_empty()) {
         None => None,
-        Some(value) => match Isa::ALL.into_iter().find(|isa| isa.name() == value) {
+        Some(value) => match Isa::ALL.iter().copied().find(|isa| isa.name() == value) {
             None => return Err(Error::Unknown { value: value.to_owned() }),
             Some(isa) if !isa.is_here() => return Err(Error::Missing { value: value.to_owned() }),
             found => found,
@@ -86,8 +86,8 @@ mod tests {
         assert_eq!(chosen(None).ok(), best);
         assert_eq!(chosen(Some("")).ok(), best);
         let error = chosen(Some("sse9")).expect_err("no such set").to_string();
-        assert_eq!(error, "LLAVA_VIDEO_ISA=sse9: it is one of plain, avx2, avx512, avx512bf16, amx");
-        for isa in Isa::ALL {
+        assert_eq!(error, format!("LLAVA_VIDEO_ISA=sse9: it is one of {}", names(Isa::ALL)));
+        for &isa in Isa::ALL {
             let missing = Error::Missing { value: isa.name().to_owned() };
             assert_eq!(chosen(Some(isa.name())), if isa.is_here() { Ok(isa) } else { Err(missing) });
         }

@@ -8,6 +8,8 @@ use super::amx;
 pub enum Isa {
     /// What the compiler makes of plain Rust for the target's baseline.
     Plain,
+    /// ARM's vectors, with products of bytes (`sdot`): what processors have since ARMv8.4, and many before.
+    Neon,
     /// AVX2 and FMA (with F16C).
     Avx2,
     /// AVX-512: F, BW, DQ, VL.
@@ -19,13 +21,21 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// All of them, the lowest first.
-    pub const ALL: [Self; 5] = [Self::Plain, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Amx];
+    /// Those of this architecture, the lowest first.
+    #[cfg(target_arch = "x86_64")]
+    pub const ALL: &[Self] = &[Self::Plain, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Amx];
+    /// Those of this architecture, the lowest first.
+    #[cfg(target_arch = "aarch64")]
+    pub const ALL: &[Self] = &[Self::Plain, Self::Neon];
+    /// Those of this architecture.
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    pub const ALL: &[Self] = &[Self::Plain];
 
     /// The name.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Avx512Bf16 => "avx512bf16",
@@ -35,7 +45,7 @@ impl Isa {
 
     /// Those that this machine has, the lowest first.
     pub fn available() -> Vec<Self> {
-        Self::ALL.into_iter().filter(|isa| isa.is_here()).collect()
+        Self::ALL.iter().copied().filter(|isa| isa.is_here()).collect()
     }
 
     /// Whether products of bf16 take half the time of products of f32 or less.
@@ -54,6 +64,7 @@ impl Isa {
         };
         match self {
             Self::Plain => true,
+            Self::Neon => false,
             Self::Avx2 => avx2 && is_x86_feature_detected!("f16c"),
             Self::Avx512 => Self::Avx2.is_here() && avx512(),
             Self::Avx512Bf16 => {
@@ -65,7 +76,16 @@ impl Isa {
         }
     }
 
-    #[cfg(not(target_arch = "x86_64"))]
+    #[cfg(target_arch = "aarch64")]
+    pub(super) fn is_here(self) -> bool {
+        match self {
+            Self::Plain => true,
+            Self::Neon => std::arch::is_aarch64_feature_detected!("dotprod"),
+            Self::Avx2 | Self::Avx512 | Self::Avx512Bf16 | Self::Amx => false,
+        }
+    }
+
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     pub(super) fn is_here(self) -> bool {
         self == Self::Plain
     }

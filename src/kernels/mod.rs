@@ -15,9 +15,12 @@ pub(crate) mod operands;
 pub(crate) mod out;
 pub(crate) mod panels;
 pub(crate) mod pool;
+mod prefetch;
 pub(crate) mod probe;
 pub(crate) mod product;
 pub(crate) mod quant;
 pub(crate) mod rope;
+#[cfg(target_arch = "aarch64")]
+mod sdot;
 mod trial;
 pub(crate) mod values;

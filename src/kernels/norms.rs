@@ -139,6 +139,9 @@ fn rows<T: Value>(isa: Isa, norm: impl Norm, x: &[f32], out: &mut [T]) {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { rows_avx2(norm, x, out) },
+        // What the target has in any case.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => rows_in_lanes::<LANES, true, T>(norm, x, out),
         _ => rows_in_lanes::<PLAIN_LANES, false, T>(norm, x, out),
     }
 }

@@ -11,13 +11,15 @@ mod exp2;
 mod fetch;
 mod item;
 mod kernel;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod pack;
 mod plain;
 mod problem;
 mod scratch;
 #[cfg(test)]
 mod tests;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod tiles;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -143,6 +145,9 @@ fn attend(isa: Isa, operands: Operands, problems: &[Problem<'_>], out: Out<'_>) 
         // SAFETY: the same.
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx2, _) => attend_with(unsafe { x86::avx2::Avx2::new(operands) }, problems, out),
+        // SAFETY: the same.
+        #[cfg(target_arch = "aarch64")]
+        (Isa::Neon, _) => attend_with(unsafe { neon::Neon::new(operands) }, problems, out),
         _ => attend_with(Plain::new(operands), problems, out),
     }
 }

@@ -90,6 +90,7 @@ pub(super) enum OutRow<'a> {
     Bf16(&'a mut [bf16]),
 }
 
+#[cfg(target_arch = "x86_64")]
 impl OutRow<'_> {
     pub(super) fn len(&self) -> usize {
         match self {

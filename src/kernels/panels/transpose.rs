@@ -1,5 +1,7 @@
 //! Turns 16 rows into a panel: words of 4 bytes, 16 by 16 in vectors where the machine has them.
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::*;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
@@ -23,6 +25,9 @@ pub(in crate::kernels) fn transpose(isa: Isa, stripe: &[u8], row_bytes: usize, p
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { blocks_avx2(stripe, row_bytes, panel) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => unsafe { blocks_neon(stripe, row_bytes, panel) },
         _ => 0,
     };
     for (index, row) in stripe.chunks_exact(row_bytes).enumerate() {
@@ -143,4 +148,48 @@ fn transpose_8(rows: [__m256i; 8]) -> [__m256i; 8] {
         lines[4 + j] = _mm256_permute2x128_si256(fours[j], fours[4 + j], 0x31);
     }
     lines
+}
+
+/// Does the lines that come in blocks of 4 and returns their number.
+///
+/// # Safety
+/// `stripe` has 16 rows of `row_bytes`, `panel` a line for each of their words.
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+unsafe fn blocks_neon(stripe: &[u8], row_bytes: usize, panel: &mut [u8]) -> usize {
+    const BYTES: usize = 4 * WORD;
+    let blocks = row_bytes / BYTES;
+    for block in 0..blocks {
+        for quarter in 0..4 {
+            // SAFETY: the caller's: the 16 bytes lie inside row 4 quarter + r.
+            let rows: [uint32x4_t; 4] = std::array::from_fn(|r| unsafe {
+                vld1q_u32(stripe.as_ptr().add((quarter * 4 + r) * row_bytes + block * BYTES).cast())
+            });
+            for (index, line) in transpose_4(rows).into_iter().enumerate() {
+                // SAFETY: the caller's: the panel has a line for each word of the block, and this is a quarter of it.
+                unsafe {
+                    let to = panel.as_mut_ptr().add((block * 4 + index) * LINE + quarter * BYTES);
+                    vst1q_u32(to.cast(), line);
+                }
+            }
+        }
+    }
+    blocks * 4
+}
+
+#[cfg(target_arch = "aarch64")]
+#[inline]
+#[target_feature(enable = "neon")]
+fn transpose_4(rows: [uint32x4_t; 4]) -> [uint32x4_t; 4] {
+    // Lane 2 h + i of evens[p] is word 2 h of row 2 p + i; odds have words 2 h + 1.
+    let (evens, odds) = (
+        [vtrn1q_u32(rows[0], rows[1]), vtrn1q_u32(rows[2], rows[3])].map(|pair| vreinterpretq_u64_u32(pair)),
+        [vtrn2q_u32(rows[0], rows[1]), vtrn2q_u32(rows[2], rows[3])].map(|pair| vreinterpretq_u64_u32(pair)),
+    );
+    [
+        vreinterpretq_u32_u64(vtrn1q_u64(evens[0], evens[1])),
+        vreinterpretq_u32_u64(vtrn1q_u64(odds[0], odds[1])),
+        vreinterpretq_u32_u64(vtrn2q_u64(evens[0], evens[1])),
+        vreinterpretq_u32_u64(vtrn2q_u64(odds[0], odds[1])),
+    ]
 }

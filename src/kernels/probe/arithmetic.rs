@@ -11,7 +11,7 @@ use crate::kernels::isa::Isa;
 /// Steps of one burst: some tenths of a millisecond, short against a measurement and long against handing out.
 const STEPS: u32 = 50_000;
 /// Accumulators where there are 32 vector registers.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 const WIDE: usize = 16;
 /// Where there are 16, two of which hold the operands.
 const NARROW: usize = 12;
@@ -50,6 +50,9 @@ pub(super) fn f32(isa: Isa) -> Burst {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => Burst::new(|| unsafe { x86::f32_avx2() }, NARROW, 8),
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => Burst::new(|| unsafe { arm::f32_neon() }, WIDE, 4),
         _ => Burst::new(f32_plain, NARROW / 2, PLAIN_LANES),
     }
 }
@@ -73,6 +76,9 @@ pub(super) fn int8(isa: Isa) -> Option<Burst> {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512Bf16 => Some(Burst::new(|| unsafe { x86::int8_avx512() }, WIDE, 64)),
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => Some(Burst::new(|| unsafe { arm::int8_neon() }, WIDE, 16)),
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Amx => Some(Burst::new(|| unsafe { amx::int8(STEPS) }, amx::ACCUMULATORS, 16 * 16 * 64)),
@@ -153,6 +159,39 @@ mod x86 {
             }
         }
         sums.iter().map(|&sum| f64::from(_mm512_reduce_add_epi32(sum))).sum()
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use std::arch::aarch64::*;
+    use std::hint::black_box;
+
+    use super::{STEPS, WIDE};
+    use crate::kernels::sdot::sdot;
+
+    #[target_feature(enable = "neon")]
+    pub(super) fn f32_neon() -> f64 {
+        let (a, b) = black_box((vdupq_n_f32(1.0), vdupq_n_f32(1.0)));
+        let mut sums = black_box([vdupq_n_f32(0.0); WIDE]);
+        for _ in 0..STEPS {
+            for sum in &mut sums {
+                *sum = vfmaq_f32(*sum, a, b);
+            }
+        }
+        sums.iter().map(|&sum| f64::from(vaddvq_f32(sum))).sum()
+    }
+
+    #[target_feature(enable = "neon,dotprod")]
+    pub(super) fn int8_neon() -> f64 {
+        let (a, b) = black_box((vdupq_n_s8(1), vdupq_n_s8(1)));
+        let mut sums = black_box([vdupq_n_s32(0); WIDE]);
+        for _ in 0..STEPS {
+            for sum in &mut sums {
+                *sum = sdot(*sum, a, b);
+            }
+        }
+        sums.iter().map(|&sum| f64::from(vaddvq_s32(sum))).sum()
     }
 }
 

@@ -169,6 +169,9 @@ pub(in crate::kernels) unsafe fn finish(isa: Isa, tile: &mut Tile<'_>, epilogue:
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { finish_avx2(tile, epilogue, sink) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => unsafe { finish_neon(tile, epilogue, sink) },
         // SAFETY: the caller's.
         _ => unsafe { finish_in_vectors::<vectors::Plain>(tile, epilogue, sink) },
     }
@@ -186,6 +189,13 @@ unsafe fn finish_avx512(tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sin
 unsafe fn finish_avx2(tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
     // SAFETY: the caller's.
     unsafe { finish_in_vectors::<vectors::Avx2>(tile, epilogue, sink) }
+}
+
+#[cfg(target_arch = "aarch64")]
+#[target_feature(enable = "neon")]
+unsafe fn finish_neon(tile: &mut Tile<'_>, epilogue: &Epilogue<'_>, sink: &Sink) {
+    // SAFETY: the caller's.
+    unsafe { finish_in_vectors::<vectors::Neon>(tile, epilogue, sink) }
 }
 
 /// The same in arrays, of which the compiler makes vectors of the features of whoever calls it.

@@ -15,6 +15,8 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512bf16;
 pub(in crate::kernels) mod epilogue;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod operands;
 mod plain;
 mod plan;
@@ -35,7 +37,9 @@ use self::tile::Kernel;
 use super::isa::Isa;
 use super::operands::Operands;
 pub(crate) use super::out::Out;
-use super::panels::{Element, PANEL_ROWS};
+#[cfg(target_arch = "x86_64")]
+use super::panels::Element;
+use super::panels::PANEL_ROWS;
 use super::pool;
 pub(crate) use super::values::Values as Rows;
 

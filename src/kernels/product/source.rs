@@ -29,7 +29,8 @@ pub(crate) trait Source: Sync {
     /// for once for each part of the work, a few panels at a time, on any thread.
     fn panels<'a>(&'a self, isa: Isa, first: usize, count: usize, scratch: &'a mut Vec<Line>) -> &'a [u8];
 
-    /// Whether panels are made anew each time.
+    /// Whether panels are made anew each time, by which AMX cuts its work.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     fn are_made(&self) -> bool {
         false
     }

@@ -1,5 +1,7 @@
 //! Which tile multiplies what, how large it is, and the one place from which they are called.
 
+#[cfg(target_arch = "aarch64")]
+use super::neon;
 use super::operands::{Ready, Wanted};
 use super::shape::Shape;
 use super::{Operands, plain};
@@ -39,6 +41,8 @@ impl Kernel {
             (Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx, _) => avx512::ROWS,
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx2, _) => avx2::ROWS,
+            #[cfg(target_arch = "aarch64")]
+            (Isa::Neon, _) => neon::ROWS,
             _ => plain::ROWS,
         }
     }
@@ -56,6 +60,8 @@ impl Kernel {
             (Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx, _) => 4,
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx2, _) => avx2::panels(rows),
+            #[cfg(target_arch = "aarch64")]
+            (Isa::Neon, _) => neon::panels(rows),
             _ => 1,
         }
     }
@@ -89,6 +95,9 @@ impl Kernel {
                     // SAFETY: as above.
                     #[cfg(target_arch = "x86_64")]
                     Isa::Avx2 => unsafe { avx2::multiply(self.element, shape, x, stride, panels, sums) },
+                    // SAFETY: as above.
+                    #[cfg(target_arch = "aarch64")]
+                    Isa::Neon => unsafe { neon::multiply(self.element, shape, x, stride, panels, sums) },
                     _ => plain::multiply(self.element, shape, x, stride, panels, sums),
                 }
             }

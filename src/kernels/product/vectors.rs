@@ -1,6 +1,8 @@
 //! Adding and rounding 16 numbers at a time. Loops this short are not reliably made into vectors, so that they are
 //! written with intrinsics; longer ones, as the functions of `activation`, are left to the compiler.
 
+#[cfg(target_arch = "aarch64")]
+use std::arch::aarch64::*;
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::*;
 
@@ -8,26 +10,19 @@ use half::bf16;
 
 use crate::kernels::out::Value;
 use crate::kernels::panels::PANEL_ROWS;
+use crate::kernels::prefetch;
 
 /// Asks for `count` values from `first` on to be brought into the first cache.
 #[inline(always)]
 pub(super) fn prefetch<T>(first: *const T, count: usize) {
-    #[cfg(target_arch = "x86_64")]
-    {
-        const LINE: usize = 64;
-        let (first, bytes) = (first.cast::<i8>(), count * size_of::<T>());
-        let last = bytes.saturating_sub(1);
-        let mut at = 0;
-        // The last byte may lie one line further than the whole lines from the first one.
-        while at < last + LINE {
-            // SAFETY: it is a hint, which reads nothing and takes any address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(first.wrapping_add(at.min(last))) };
-            at += LINE;
-        }
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        let _ = (first, count);
+    const LINE: usize = 64;
+    let (first, bytes) = (first.cast::<u8>(), count * size_of::<T>());
+    let last = bytes.saturating_sub(1);
+    let mut at = 0;
+    // The last byte may lie one line further than the whole lines from the first one.
+    while at < last + LINE {
+        prefetch::line(first.wrapping_add(at.min(last)));
+        at += LINE;
     }
 }
 
@@ -144,6 +139,42 @@ impl Vectors for Avx512 {
     }
 }
 
+/// NEON.
+#[cfg(target_arch = "aarch64")]
+pub(super) struct Neon;
+
+#[cfg(target_arch = "aarch64")]
+impl Vectors for Neon {
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn add(values: &mut [f32; PANEL_ROWS], to: &[f32; PANEL_ROWS]) {
+        for quarter in (0..PANEL_ROWS).step_by(4) {
+            // SAFETY: both arrays hold 4 numbers from there on.
+            unsafe {
+                let at = values.as_mut_ptr().add(quarter);
+                vst1q_f32(at, vaddq_f32(vld1q_f32(at), vld1q_f32(to.as_ptr().add(quarter))));
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn round(values: &[f32; PANEL_ROWS], to: &mut [bf16; PANEL_ROWS]) {
+        for quarter in (0..PANEL_ROWS).step_by(4) {
+            // SAFETY: the array holds 4 numbers from there on.
+            let x = unsafe { vld1q_f32(values.as_ptr().add(quarter)) };
+            let bits = vreinterpretq_u32_f32(x);
+            let odd = vandq_u32(vshrq_n_u32::<16>(bits), vdupq_n_u32(1));
+            let rounded = vaddq_u32(bits, vaddq_u32(odd, vdupq_n_u32(0x7fff)));
+            let quiet = vorrq_u32(bits, vdupq_n_u32(0x40 << 16));
+            // What equals itself is a number.
+            let words = vbslq_u32(vceqq_f32(x, x), rounded, quiet);
+            // SAFETY: the array holds 4 numbers from there on, as bits.
+            unsafe { vst1_u16(to.as_mut_ptr().add(quarter).cast(), vshrn_n_u32::<16>(words)) };
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,6 +192,10 @@ mod tests {
         #[cfg(target_arch = "x86_64")]
         if Isa::available().contains(&Isa::Avx512) {
             sets.push((Avx512::add, Avx512::round));
+        }
+        #[cfg(target_arch = "aarch64")]
+        if Isa::available().contains(&Isa::Neon) {
+            sets.push((Neon::add, Neon::round));
         }
         sets
     }

@@ -3,7 +3,7 @@
 
 use super::blocks::{Blocks, Q4K, Q5K, Q6K, Q8_0, Scales, Visit, walk};
 use super::format::Format;
-use super::lanes::{Avx2, Avx512, Lanes};
+use super::lanes::Lanes;
 use super::rounded::{Pointers, SHARED};
 use super::tile::{Tile, Tiles, define_tiles, for_format};
 use crate::kernels::isa::Isa;
@@ -84,30 +84,62 @@ unsafe fn tile<S: Lanes, F: Blocks<S>, const M: usize, const P: usize>(
     }
 }
 
-define_tiles!(avx2, "avx2,fma,f16c", Avx2, Pointers);
-define_tiles!(avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", Avx512, Pointers);
-
-// One panel, whatever the rows: it is one stream for the processor to foresee, and scales and sums of two take more
-// registers than there are.
-fn tile_avx512<F: Blocks<Avx512>>(rows: usize) -> Tile<Pointers> {
-    match rows {
-        0..2 => Tile { rows: 1, panels: 1, run: avx512::<F, 1, 1> },
-        2..4 => Tile { rows: 2, panels: 1, run: avx512::<F, 2, 1> },
-        4..8 => Tile { rows: 4, panels: 1, run: avx512::<F, 4, 1> },
-        _ => Tile { rows: 8, panels: 1, run: avx512::<F, 8, 1> },
-    }
-}
-
-fn tile_avx2<F: Blocks<Avx2>>(rows: usize) -> Tile<Pointers> {
-    match rows {
-        0..2 => Tile { rows: 1, panels: 1, run: avx2::<F, 1, 1> },
-        2..4 => Tile { rows: 2, panels: 1, run: avx2::<F, 2, 1> },
-        _ => Tile { rows: 4, panels: 1, run: avx2::<F, 4, 1> },
-    }
-}
-
 /// The tiles of a set of instructions above the plain one.
-pub(super) fn tiles(isa: Isa, format: Format) -> Tiles<Pointers> {
-    assert_ne!(isa, Isa::Plain);
-    if isa >= Isa::Avx512Bf16 { for_format!(format, tile_avx512) } else { for_format!(format, tile_avx2) }
+#[cfg(target_arch = "aarch64")]
+pub(super) use arm::tiles;
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::tiles;
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::super::lanes::{Avx2, Avx512};
+    use super::*;
+
+    define_tiles!(avx2, "avx2,fma,f16c", Avx2, Pointers);
+    define_tiles!(avx512, "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni", Avx512, Pointers);
+
+    // One panel, whatever the rows: it is one stream for the processor to foresee, and scales and sums of two take more
+    // registers than there are.
+    fn tile_avx512<F: Blocks<Avx512>>(rows: usize) -> Tile<Pointers> {
+        match rows {
+            0..2 => Tile { rows: 1, panels: 1, run: avx512::<F, 1, 1> },
+            2..4 => Tile { rows: 2, panels: 1, run: avx512::<F, 2, 1> },
+            4..8 => Tile { rows: 4, panels: 1, run: avx512::<F, 4, 1> },
+            _ => Tile { rows: 8, panels: 1, run: avx512::<F, 8, 1> },
+        }
+    }
+
+    fn tile_avx2<F: Blocks<Avx2>>(rows: usize) -> Tile<Pointers> {
+        match rows {
+            0..2 => Tile { rows: 1, panels: 1, run: avx2::<F, 1, 1> },
+            2..4 => Tile { rows: 2, panels: 1, run: avx2::<F, 2, 1> },
+            _ => Tile { rows: 4, panels: 1, run: avx2::<F, 4, 1> },
+        }
+    }
+
+    pub(in super::super) fn tiles(isa: Isa, format: Format) -> Tiles<Pointers> {
+        assert_ne!(isa, Isa::Plain);
+        if isa >= Isa::Avx512Bf16 { for_format!(format, tile_avx512) } else { for_format!(format, tile_avx2) }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use super::super::lanes::Neon;
+    use super::*;
+
+    define_tiles!(neon, "neon,dotprod", Neon, Pointers);
+
+    fn tile_neon<F: Blocks<Neon>>(rows: usize) -> Tile<Pointers> {
+        match rows {
+            0..2 => Tile { rows: 1, panels: 1, run: neon::<F, 1, 1> },
+            2..4 => Tile { rows: 2, panels: 1, run: neon::<F, 2, 1> },
+            _ => Tile { rows: 4, panels: 1, run: neon::<F, 4, 1> },
+        }
+    }
+
+    pub(in super::super) fn tiles(isa: Isa, format: Format) -> Tiles<Pointers> {
+        assert_ne!(isa, Isa::Plain);
+        for_format!(format, tile_neon)
+    }
 }

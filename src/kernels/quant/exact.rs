@@ -4,7 +4,7 @@
 
 use super::blocks::{Blocks, Q4K, Q5K, Q6K, Q8_0, Scales, Visit, byte, walk};
 use super::format::Format;
-use super::lanes::{Avx2, Avx512, Lanes};
+use super::lanes::Lanes;
 use super::tile::{Tile, Tiles, define_tiles, for_format};
 use crate::kernels::isa::Isa;
 
@@ -74,28 +74,60 @@ unsafe fn tile<S: Lanes, F: Blocks<S>, const M: usize, const P: usize>(
     }
 }
 
-define_tiles!(avx2, "avx2,fma,f16c", Avx2, *const f32);
-define_tiles!(avx512, "avx512f,avx512bw,avx512dq,avx512vl", Avx512, *const f32);
-
-fn tile_avx512<F: Blocks<Avx512>>(rows: usize) -> Tile<*const f32> {
-    match rows {
-        0..2 => Tile { rows: 1, panels: 4, run: avx512::<F, 1, 4> },
-        2..4 => Tile { rows: 2, panels: 4, run: avx512::<F, 2, 4> },
-        4..8 => Tile { rows: 4, panels: 4, run: avx512::<F, 4, 4> },
-        _ => Tile { rows: 8, panels: 2, run: avx512::<F, 8, 2> },
-    }
-}
-
-fn tile_avx2<F: Blocks<Avx2>>(rows: usize) -> Tile<*const f32> {
-    match rows {
-        0..2 => Tile { rows: 1, panels: 2, run: avx2::<F, 1, 2> },
-        2..4 => Tile { rows: 2, panels: 2, run: avx2::<F, 2, 2> },
-        _ => Tile { rows: 4, panels: 1, run: avx2::<F, 4, 1> },
-    }
-}
-
 /// The tiles of a set of instructions above the plain one.
-pub(super) fn tiles(isa: Isa, format: Format) -> Tiles<*const f32> {
-    assert_ne!(isa, Isa::Plain);
-    if isa >= Isa::Avx512 { for_format!(format, tile_avx512) } else { for_format!(format, tile_avx2) }
+#[cfg(target_arch = "aarch64")]
+pub(super) use arm::tiles;
+#[cfg(target_arch = "x86_64")]
+pub(super) use x86::tiles;
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::super::lanes::{Avx2, Avx512};
+    use super::*;
+
+    define_tiles!(avx2, "avx2,fma,f16c", Avx2, *const f32);
+    define_tiles!(avx512, "avx512f,avx512bw,avx512dq,avx512vl", Avx512, *const f32);
+
+    fn tile_avx512<F: Blocks<Avx512>>(rows: usize) -> Tile<*const f32> {
+        match rows {
+            0..2 => Tile { rows: 1, panels: 4, run: avx512::<F, 1, 4> },
+            2..4 => Tile { rows: 2, panels: 4, run: avx512::<F, 2, 4> },
+            4..8 => Tile { rows: 4, panels: 4, run: avx512::<F, 4, 4> },
+            _ => Tile { rows: 8, panels: 2, run: avx512::<F, 8, 2> },
+        }
+    }
+
+    fn tile_avx2<F: Blocks<Avx2>>(rows: usize) -> Tile<*const f32> {
+        match rows {
+            0..2 => Tile { rows: 1, panels: 2, run: avx2::<F, 1, 2> },
+            2..4 => Tile { rows: 2, panels: 2, run: avx2::<F, 2, 2> },
+            _ => Tile { rows: 4, panels: 1, run: avx2::<F, 4, 1> },
+        }
+    }
+
+    pub(in super::super) fn tiles(isa: Isa, format: Format) -> Tiles<*const f32> {
+        assert_ne!(isa, Isa::Plain);
+        if isa >= Isa::Avx512 { for_format!(format, tile_avx512) } else { for_format!(format, tile_avx2) }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use super::super::lanes::Neon;
+    use super::*;
+
+    define_tiles!(neon, "neon", Neon, *const f32);
+
+    fn tile_neon<F: Blocks<Neon>>(rows: usize) -> Tile<*const f32> {
+        match rows {
+            0..2 => Tile { rows: 1, panels: 2, run: neon::<F, 1, 2> },
+            2..4 => Tile { rows: 2, panels: 1, run: neon::<F, 2, 1> },
+            _ => Tile { rows: 4, panels: 1, run: neon::<F, 4, 1> },
+        }
+    }
+
+    pub(in super::super) fn tiles(isa: Isa, format: Format) -> Tiles<*const f32> {
+        assert_ne!(isa, Isa::Plain);
+        for_format!(format, tile_neon)
+    }
 }

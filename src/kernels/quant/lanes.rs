@@ -1,13 +1,21 @@
-//! Vectors of 16 lanes, one for each row of a panel, in AVX-512 (one register) and AVX2 (a pair).
+//! Vectors of 16 lanes, one for each row of a panel, in AVX-512 (one register), AVX2 (a pair) and NEON (four).
 //!
 //! The kernels of this folder are written once against [`Lanes`]. Their bodies are `#[inline(always)]` and take the
 //! instructions of the `#[target_feature]` function that they are inlined into; the methods here inline after them.
 
+#[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 
+#[cfg(target_arch = "x86_64")]
 pub(super) use avx2::Avx2;
+#[cfg(target_arch = "x86_64")]
 pub(super) use avx512::Avx512;
+#[cfg(target_arch = "aarch64")]
+pub(super) use neon::Neon;
 
 /// What the kernels need of 16 lanes. Words are 32 bits, or four bytes.
 ///
@@ -42,7 +50,8 @@ pub(super) trait Lanes {
     unsafe fn shift_right_signed(a: Self::Words, bits: u32) -> Self::Words;
     /// The floats' bits.
     unsafe fn bits(a: Self::Floats) -> Self::Words;
-    /// The floats of these bits.
+    /// The floats of these bits, for products of many rows.
+    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
     unsafe fn from_bits(a: Self::Words) -> Self::Floats;
     unsafe fn to_floats(a: Self::Words) -> Self::Floats;
     /// The f16 in the lower half of each word.

@@ -6,7 +6,7 @@ use super::activations::{Activations, MOST_ROWS};
 use super::panels::QuantPanels;
 use super::plain::tiles as plain;
 use super::rounded::Rounded;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::vectors::Tiles;
 use crate::kernels::isa::Isa;
 use crate::kernels::panels::PANEL_ROWS;
@@ -93,7 +93,7 @@ impl Work<'_> {
     /// # Safety
     /// The memory of the sink is still lent, and nobody else uses the part of it for these panels.
     unsafe fn run(&self, first: usize, end: usize) {
-        #[cfg(target_arch = "x86_64")]
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
         if self.isa > Isa::Plain {
             let tiles = Tiles::new(self.isa, self.weights, self.x, self.m);
             for first_panel in (first..end).step_by(MOST_PANELS) {

@@ -1,13 +1,13 @@
 //! Panels of floats out of quantized ones, in vectors.
 
-use std::arch::x86_64::{
-    __m512bh, __m512i, _mm512_cvtne2ps_pbh, _mm512_load_si512, _mm512_permutexvar_epi16, _mm512_store_si512,
-};
+#[cfg(target_arch = "x86_64")]
+mod instruction;
+
 use std::marker::PhantomData;
 
 use super::blocks::{Blocks, Q4K, Q5K, Q6K, Q8_0, Scales, Visit, byte, walk};
 use super::format::Format;
-use super::lanes::{Avx2, Avx512, Lanes};
+use super::lanes::Lanes;
 use super::tile::for_format;
 use crate::kernels::isa::Isa;
 use crate::kernels::panels::Element;
@@ -70,42 +70,6 @@ unsafe fn rounded<S: Lanes>(float: S::Floats) -> S::Words {
     }
 }
 
-/// The same by the instruction for it.
-struct Bf16Instruction;
-
-#[repr(align(64))]
-struct Order([u16; 32]);
-
-/// Where each place of a line takes its value from, out of 16 of an even column and 16 of an odd one.
-static PAIRS: Order = Order({
-    let mut order = [0; 32];
-    let mut lane = 0;
-    while lane < 16 {
-        order[lane * 2] = lane as u16;
-        order[lane * 2 + 1] = lane as u16 + 16;
-        lane += 1;
-    }
-    order
-});
-
-impl Put<Avx512> for Bf16Instruction {
-    const COLUMN_BYTES: usize = 32;
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
-    unsafe fn put(columns: [<Avx512 as Lanes>::Floats; 4], to: *mut u8) {
-        // SAFETY: the order is a vector long and aligned; the rest is the caller's.
-        unsafe {
-            let order = _mm512_load_si512(PAIRS.0.as_ptr().cast());
-            for pair in 0..2 {
-                let both = _mm512_cvtne2ps_pbh(columns[pair * 2 + 1], columns[pair * 2]);
-                let words = _mm512_permutexvar_epi16(order, std::mem::transmute::<__m512bh, __m512i>(both));
-                _mm512_store_si512(to.add(pair * 64).cast(), words);
-            }
-        }
-    }
-}
-
 /// Where a panel goes.
 struct To<W> {
     to: *mut u8,
@@ -157,30 +121,65 @@ macro_rules! widen {
     };
 }
 
-widen!(f32_avx2, "avx2,fma,f16c", Avx2, F32);
-widen!(bf16_avx2, "avx2,fma,f16c", Avx2, Bf16);
-widen!(f32_avx512, "avx512f,avx512bw,avx512dq,avx512vl", Avx512, F32);
-widen!(bf16_avx512, "avx512f,avx512bw,avx512dq,avx512vl", Avx512, Bf16);
-widen!(bf16_avx512bf16, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16", Avx512, Bf16Instruction);
+/// A function for bf16 or, where that is false, f32.
+type ByElement = fn(bool) -> Widen;
 
 /// The function for f32 or bf16; none in plain Rust.
 pub(super) fn best(isa: Isa, format: Format, element: Element) -> Option<Widen> {
-    type ByElement = fn(bool) -> Widen;
+    #[cfg(target_arch = "aarch64")]
+    use arm::by_element;
+    #[cfg(target_arch = "x86_64")]
+    use x86::by_element;
+    by_element(isa, format).map(|widen| widen(element == Element::Bf16))
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::super::lanes::{Avx2, Avx512};
+    use super::instruction::Bf16Instruction;
+    use super::*;
+
+    widen!(f32_avx2, "avx2,fma,f16c", Avx2, F32);
+    widen!(bf16_avx2, "avx2,fma,f16c", Avx2, Bf16);
+    widen!(f32_avx512, "avx512f,avx512bw,avx512dq,avx512vl", Avx512, F32);
+    widen!(bf16_avx512, "avx512f,avx512bw,avx512dq,avx512vl", Avx512, Bf16);
+    widen!(bf16_avx512bf16, "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16", Avx512, Bf16Instruction);
+
     fn avx2<F: Blocks<Avx2>>(narrow: bool) -> Widen {
         if narrow { bf16_avx2::<F> } else { f32_avx2::<F> }
     }
+
     fn avx512<F: Blocks<Avx512>>(narrow: bool) -> Widen {
         if narrow { bf16_avx512::<F> } else { f32_avx512::<F> }
     }
+
     fn avx512bf16<F: Blocks<Avx512>>(narrow: bool) -> Widen {
         if narrow { bf16_avx512bf16::<F> } else { f32_avx512::<F> }
     }
-    let narrow = element == Element::Bf16;
-    let by_element: ByElement = match isa {
-        Isa::Plain => return None,
-        Isa::Avx2 => for_format!(format, avx2),
-        Isa::Avx512 => for_format!(format, avx512),
-        Isa::Avx512Bf16 | Isa::Amx => for_format!(format, avx512bf16),
-    };
-    Some(by_element(narrow))
+
+    pub(super) fn by_element(isa: Isa, format: Format) -> Option<ByElement> {
+        match isa {
+            Isa::Plain | Isa::Neon => None,
+            Isa::Avx2 => Some(for_format!(format, avx2)),
+            Isa::Avx512 => Some(for_format!(format, avx512)),
+            Isa::Avx512Bf16 | Isa::Amx => Some(for_format!(format, avx512bf16)),
+        }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod arm {
+    use super::super::lanes::Neon;
+    use super::*;
+
+    widen!(f32_neon, "neon", Neon, F32);
+    widen!(bf16_neon, "neon", Neon, Bf16);
+
+    fn neon<F: Blocks<Neon>>(narrow: bool) -> Widen {
+        if narrow { bf16_neon::<F> } else { f32_neon::<F> }
+    }
+
+    pub(super) fn by_element(isa: Isa, format: Format) -> Option<ByElement> {
+        (isa != Isa::Plain).then_some(for_format!(format, neon))
+    }
 }

@@ -4,7 +4,7 @@ use bytemuck::Zeroable;
 
 use super::panels::QuantPanels;
 use super::plain;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::widen;
 use crate::kernels::isa::Isa;
 use crate::kernels::panels::{Element, PANEL_ROWS};
@@ -51,7 +51,7 @@ impl Source for Widened<'_> {
         let scratch = &mut scratch[..count * lines];
         for (panel, lines) in scratch.chunks_exact_mut(lines).enumerate() {
             let panel = self.weights.panel(first + panel);
-            #[cfg(target_arch = "x86_64")]
+            #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
             if let Some(widen) = widen::best(isa, self.weights.format(), self.element) {
                 // SAFETY: an `Isa` other than the plain one is only made where the machine has it. The panel is whole
                 // and aligned as a multiple of 64 bytes from the start of a page; lines are aligned, and as many as
