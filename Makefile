@@ -1,6 +1,6 @@
 # Two commands: `make demo` shows the tool at work, `make test` checks everything. Both install what is missing first.
 
-.PHONY: demo test test-long build setup fuzz check-cuda check-cuda-real check-engines check-report test-cuda bench-peers dist startup
+.PHONY: demo test test-long build setup fuzz check-arm check-cuda check-cuda-real check-engines check-report test-cuda bench-peers dist startup
 
 DEMO_CLIP := tests/fixtures/demo/clip1-h264.mp4
 
@@ -16,7 +16,7 @@ test: setup
 
 # Every clip of the fixtures read 20 times in each way, beside other work: the frames are the same each time. Takes a
 # quarter of an hour on two cores. Batches of hundreds of clips, killed and resumed, in some minutes more. Then the kernels
-# under the address sanitizer, reports in a browser, and the engines.
+# under the address sanitizer, reports in a browser, the engines, and ARM.
 test-long: setup
 	cargo test --release --locked --test suite -- --ignored --exact --nocapture \
 		video::steady::every_clip_reads_the_same_each_time
@@ -29,6 +29,7 @@ test-long: setup
 	scripts/sanitize-kernels.sh
 	$(MAKE) check-report
 	$(MAKE) check-engines
+	$(MAKE) check-arm
 
 # The examples of examples/cluster under bash, GNU parallel, Slurm, Ray and a played Kubernetes, each with a process killed
 # in the middle. Installs the engines that are missing, as root, and 800 MB of Python packages in target/check-engines.
@@ -39,6 +40,10 @@ check-engines: build
 # Reports of `eval report` in headless Chromium: light, dark, on a phone and on paper. Pictures in target/tmp/check-report.
 check-report: setup
 	scripts/check-report.sh
+
+# The tests on ARM, compiled here and run by QEMU: as root, on Debian or Ubuntu. TESTS="cli::ask" takes others of the suite.
+check-arm: setup
+	scripts/check-arm.sh $(TESTS)
 
 # The cuda and flash-attn features, type-checked without a CUDA toolkit.
 check-cuda: setup

@@ -53,6 +53,11 @@ impl Isa {
         self >= Self::Avx512Bf16
     }
 
+    /// Whether there are instructions that add up products of four bytes.
+    pub(crate) fn multiplies_bytes(self) -> bool {
+        self == Self::Neon || self >= Self::Avx512Bf16
+    }
+
     #[cfg(target_arch = "x86_64")]
     pub(super) fn is_here(self) -> bool {
         let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");

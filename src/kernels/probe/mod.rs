@@ -57,8 +57,7 @@ mod tests {
     fn each_set_of_instructions_has_its_peaks() {
         for isa in Isa::available() {
             let peaks = [Some(peak_f32(isa)), peak_bf16(isa), peak_int8(isa)];
-            let multiplies_bytes = isa.multiplies_bf16() || isa == Isa::Neon;
-            for (peak, expected) in peaks.into_iter().zip([true, isa.multiplies_bf16(), multiplies_bytes]) {
+            for (peak, expected) in peaks.into_iter().zip([true, isa.multiplies_bf16(), isa.multiplies_bytes()]) {
                 assert_eq!(peak.is_some(), expected, "{isa:?}");
                 // From an old machine under emulation to the largest servers.
                 assert!(peak.is_none_or(|peak| (1e7..1e15).contains(&peak)), "{isa:?}: {peak:?}");

@@ -50,8 +50,7 @@ pub(super) trait Lanes {
     unsafe fn shift_right_signed(a: Self::Words, bits: u32) -> Self::Words;
     /// The floats' bits.
     unsafe fn bits(a: Self::Floats) -> Self::Words;
-    /// The floats of these bits, for products of many rows.
-    #[cfg_attr(not(target_arch = "x86_64"), expect(dead_code))]
+    /// The floats of these bits.
     unsafe fn from_bits(a: Self::Words) -> Self::Floats;
     unsafe fn to_floats(a: Self::Words) -> Self::Floats;
     /// The f16 in the lower half of each word.

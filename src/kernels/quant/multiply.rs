@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use super::many;
 use super::panels::QuantPanels;
 use super::step::{Arithmetic, step};
@@ -32,7 +32,7 @@ pub(crate) fn multiply(
         return;
     }
     let sink = Sink::new(out, width);
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     if arithmetic == Arithmetic::Int8 && many::suits(isa, m) {
         many::product(isa, x, m, weights, epilogue, &sink);
         return;

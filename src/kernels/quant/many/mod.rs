@@ -15,7 +15,11 @@ use bytemuck::Zeroable;
 
 use super::blocks::{Q4K, Q5K, Q6K, Q8_0};
 use super::format::{Format, LINE_BYTES};
-use super::lanes::{Avx512, Lanes};
+#[cfg(target_arch = "x86_64")]
+use super::lanes::Avx512 as Wide;
+use super::lanes::Lanes;
+#[cfg(target_arch = "aarch64")]
+use super::lanes::Neon as Wide;
 use super::panels::QuantPanels;
 use super::rounded::SHARED;
 use super::tile::for_format;
@@ -48,7 +52,7 @@ thread_local! {
 
 /// Whether [`product`] has the instructions that it takes, and is the faster way for so many rows.
 pub(super) fn suits(isa: Isa, rows: usize) -> bool {
-    isa >= Isa::Avx512Bf16 && rows >= MANY_ROWS
+    isa.multiplies_bytes() && rows >= MANY_ROWS
 }
 
 /// Multiplies `m` rows `x`, `[m, columns]`, by the weights, where that [`suits`].
@@ -185,7 +189,7 @@ impl Work<'_> {
         if chunk < self.layout.chunks() {
             for line in self.stored(panel, chunk).chunks(LINE_BYTES) {
                 // SAFETY: the instructions are there, as `product` asserts.
-                unsafe { Avx512::fetch(line.as_ptr()) };
+                unsafe { Wide::fetch(line.as_ptr()) };
             }
         }
     }

@@ -95,13 +95,14 @@ impl TiledRows {
 
 /// Rounds a chunk of a tile's rows, which may be fewer than the tile has.
 fn round_chunk<X: Value>(isa: Isa, layout: Layout, x: &[X], chunk: usize, words: &mut [u32]) {
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    fn avx512<X: Value>(layout: Layout, x: &[X], chunk: usize, words: &mut [u32]) {
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl"))]
+    #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+    fn wide<X: Value>(layout: Layout, x: &[X], chunk: usize, words: &mut [u32]) {
         in_vectors(layout, x, chunk, words);
     }
-    assert!(isa >= Isa::Avx512);
+    assert!(isa.multiplies_bytes());
     // SAFETY: such an `Isa` is only made where the machine has it.
-    unsafe { avx512(layout, x, chunk, words) }
+    unsafe { wide(layout, x, chunk, words) }
 }
 
 /// The same in arrays, of which the compiler makes vectors of the features of whoever calls it.

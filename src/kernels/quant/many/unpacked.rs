@@ -5,20 +5,21 @@
 
 use super::super::blocks::{Blocks, Scales, Visit, walk};
 use super::super::format::LINE_BYTES;
-use super::super::lanes::{Avx512, Lanes};
+use super::super::lanes::Lanes;
+use super::Wide;
 
 /// Lines of a group before its numbers.
-pub(super) const fn first_quad<F: Blocks<Avx512>>() -> usize {
+pub(super) const fn first_quad<F: Blocks<Wide>>() -> usize {
     if F::OFFSET.is_none() { 2 } else { 1 }
 }
 
 /// Bytes of a group.
-pub(super) const fn group_bytes<F: Blocks<Avx512>>() -> usize {
+pub(super) const fn group_bytes<F: Blocks<Wide>>() -> usize {
     (first_quad::<F>() + F::GROUP / 4) * LINE_BYTES
 }
 
 /// Bytes of so many columns of a panel.
-pub(super) fn unpacked_bytes<F: Blocks<Avx512>>(columns: usize) -> usize {
+pub(super) fn unpacked_bytes<F: Blocks<Wide>>(columns: usize) -> usize {
     columns / F::GROUP * group_bytes::<F>()
 }
 
@@ -28,21 +29,22 @@ pub(super) type Unpack = unsafe fn(*const u8, usize, *mut u8);
 /// # Safety
 /// The instructions are there; the columns' blocks are whole and of the format; there is room for [`unpacked_bytes`];
 /// both are 64-byte aligned.
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) unsafe fn unpack<F: Blocks<Avx512>>(from: *const u8, columns: usize, to: *mut u8) {
+#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl"))]
+#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
+pub(super) unsafe fn unpack<F: Blocks<Wide>>(from: *const u8, columns: usize, to: *mut u8) {
     // SAFETY: the caller's.
-    unsafe { walk::<Avx512, F, 1>(&[from], columns, &mut To(to)) }
+    unsafe { walk::<Wide, F, 1>(&[from], columns, &mut To(to)) }
 }
 
 /// Where the next group goes.
 struct To(*mut u8);
 
-impl<F: Blocks<Avx512>> Visit<Avx512, F, 1> for To {
+impl<F: Blocks<Wide>> Visit<Wide, F, 1> for To {
     #[inline(always)]
     unsafe fn group(
         &mut self,
         blocks: &[*const u8; 1],
-        scales: &[Scales<Avx512>; 1],
+        scales: &[Scales<Wide>; 1],
         group: usize,
         phase: usize,
         _column: usize,
@@ -50,13 +52,13 @@ impl<F: Blocks<Avx512>> Visit<Avx512, F, 1> for To {
         // SAFETY: the caller's; there is room for all groups.
         unsafe {
             let (scale, minimum) = scales[0].group::<F>(group);
-            Avx512::store_words(Avx512::bits(scale), self.0);
+            Wide::store_words(Wide::bits(scale), self.0);
             if F::OFFSET.is_none() {
-                Avx512::store_words(Avx512::bits(minimum), self.0.add(LINE_BYTES));
+                Wide::store_words(Wide::bits(minimum), self.0.add(LINE_BYTES));
             }
             for quad in 0..F::GROUP / 4 {
                 let to = self.0.add((first_quad::<F>() + quad) * LINE_BYTES);
-                Avx512::store_words(F::quad(blocks[0], group, phase, quad), to);
+                Wide::store_words(F::quad(blocks[0], group, phase, quad), to);
             }
             self.0 = self.0.add(group_bytes::<F>());
         }
