@@ -6,7 +6,7 @@ pub enum Operands {
     /// Not at all: products of f32 and of weights as they are stored.
     #[default]
     Exact,
-    /// Only a decode step's activations before quantized weights, to 8 bits in blocks of 32.
+    /// Only activations before quantized weights, to 8 bits in blocks of 32.
     Bytes,
     /// To bf16, the nearest, before weights in bf16 and in attention; before quantized weights to 8 bits in blocks of
     /// 32.

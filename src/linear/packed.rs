@@ -194,12 +194,10 @@ impl Way {
     /// The matrix unit multiplies bf16 several times as fast as bytes whose sums are scaled every 32 columns.
     fn of(operands: Operands, pass: Pass, isa: Isa) -> Self {
         match (operands, pass) {
-            // ARM's vectors multiply four times as many bytes as f32.
-            (Operands::Bytes, Pass::Prefill) if isa == Isa::Neon => Self::Stored(quant::Arithmetic::Int8),
-            (Operands::Exact | Operands::Bytes, Pass::Prefill) => Self::Widened(Element::F32),
+            (Operands::Exact, Pass::Prefill) => Self::Widened(Element::F32),
             (Operands::Exact, Pass::Step) => Self::Stored(quant::Arithmetic::Exact),
             (Operands::Bf16, Pass::Prefill) if isa == Isa::Amx => Self::Widened(Element::Bf16),
-            (Operands::Bytes, Pass::Step) | (Operands::Bf16, _) => Self::Stored(quant::Arithmetic::Int8),
+            (Operands::Bytes | Operands::Bf16, _) => Self::Stored(quant::Arithmetic::Int8),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 
 use super::format::LINE_BYTES;
 use super::lanes::Lanes;
+use crate::kernels::prefetch;
 
 /// Most groups of a block.
 const GROUPS: usize = 16;
@@ -81,6 +82,8 @@ pub(super) trait Blocks<S: Lanes> {
     /// Bytes of a block.
     const BYTES: usize;
     const PHASES: usize;
+    /// The greatest number.
+    const MOST: u32;
     /// What numbers exceed ggml's signed ones by; `None` where groups have minima instead.
     const OFFSET: Option<u32>;
     /// Whether to ask for what is read later. A block has more than one thing, and what reads them in turns is no
@@ -171,8 +174,7 @@ unsafe fn one<S: Lanes, F: Blocks<S>, const P: usize>(
         for block in blocks {
             let ahead = block.wrapping_add(FETCHED_AHEAD_BYTES + group * lines * LINE_BYTES);
             for line in 0..lines {
-                // SAFETY: fetching reads nothing; any address will do.
-                unsafe { S::fetch(ahead.wrapping_add(line * LINE_BYTES)) };
+                prefetch::line_to_second(ahead.wrapping_add(line * LINE_BYTES));
             }
         }
     }
@@ -247,6 +249,7 @@ impl<S: Lanes> Blocks<S> for Q4K {
     const GROUP: usize = 32;
     const BYTES: usize = 36 * LINE_BYTES;
     const PHASES: usize = 2;
+    const MOST: u32 = 15;
     const OFFSET: Option<u32> = None;
 
     #[inline(always)]
@@ -267,6 +270,7 @@ impl<S: Lanes> Blocks<S> for Q5K {
     const GROUP: usize = 32;
     const BYTES: usize = 44 * LINE_BYTES;
     const PHASES: usize = 8;
+    const MOST: u32 = 31;
     const OFFSET: Option<u32> = None;
 
     #[inline(always)]
@@ -290,6 +294,7 @@ impl<S: Lanes> Blocks<S> for Q6K {
     const GROUP: usize = 16;
     const BYTES: usize = 53 * LINE_BYTES;
     const PHASES: usize = 8;
+    const MOST: u32 = 63;
     const OFFSET: Option<u32> = Some(32);
 
     #[inline(always)]
@@ -321,6 +326,7 @@ impl<S: Lanes> Blocks<S> for Q8_0 {
     const GROUP: usize = 32;
     const BYTES: usize = 17 * LINE_BYTES;
     const PHASES: usize = 1;
+    const MOST: u32 = 255;
     const OFFSET: Option<u32> = Some(128);
     // Read line by line, in order. To ask for the lines as well takes the core's few buffers for misses.
     const FETCHED: bool = false;

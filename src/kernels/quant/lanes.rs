@@ -24,12 +24,12 @@ pub(super) use neon::Neon;
 pub(super) trait Lanes {
     type Floats: Copy;
     type Words: Copy;
+    /// Sums of products of bytes on the way to words.
+    type Partial: Copy;
 
     /// Whether [`dot_wide`](Self::dot_wide) takes 128 from each byte.
     const WIDE_IS_SIGNED: bool;
 
-    /// Asks for the cache line at any address, into the second cache.
-    unsafe fn fetch(at: *const u8);
     unsafe fn splat(value: f32) -> Self::Floats;
     unsafe fn words(value: u32) -> Self::Words;
     /// The 64 bytes at an aligned place.
@@ -64,6 +64,14 @@ pub(super) trait Lanes {
     unsafe fn neg_mul_add(a: Self::Floats, b: Self::Floats, c: Self::Floats) -> Self::Floats;
     /// Adds the products of four unsigned bytes of at most 63 with the four signed ones at `x`.
     unsafe fn dot(sums: Self::Words, bytes: Self::Words, x: *const i8) -> Self::Words;
+    /// Begins sums of [`add_dot`](Self::add_dot): with `words`, or zeros that they are added to in the end.
+    unsafe fn partial(words: Self::Words) -> Self::Partial;
+    /// As [`dot`](Self::dot), at most [`most_dots`](Self::most_dots) times.
+    unsafe fn add_dot(partial: Self::Partial, bytes: Self::Words, x: *const i8) -> Self::Partial;
+    /// The sums, which began with `words`.
+    unsafe fn sums(words: Self::Words, partial: Self::Partial) -> Self::Words;
+    /// How often products may be added before sums are taken, where bytes are at most so large and `x` at most 127.
+    fn most_dots(byte: u32) -> usize;
     /// The same for bytes of any size; see [`WIDE_IS_SIGNED`](Self::WIDE_IS_SIGNED). No `x` is -128.
     unsafe fn dot_wide(sums: Self::Words, bytes: Self::Words, x: *const i8) -> Self::Words;
 }

@@ -10,14 +10,10 @@ pub(in super::super) struct Avx2;
 impl Lanes for Avx2 {
     type Floats = [__m256; 2];
     type Words = [__m256i; 2];
+    /// Pairs of sums in 16 bits.
+    type Partial = [__m256i; 2];
 
     const WIDE_IS_SIGNED: bool = true;
-
-    #[inline]
-    #[target_feature(enable = "avx2,fma,f16c")]
-    unsafe fn fetch(at: *const u8) {
-        _mm_prefetch::<_MM_HINT_T1>(at.cast());
-    }
 
     #[inline]
     #[target_feature(enable = "avx2,fma,f16c")]
@@ -165,6 +161,32 @@ impl Lanes for Avx2 {
         // Two products of 63 and 127 fit 16 bits.
         let dot = |sums, bytes| _mm256_add_epi32(sums, pairs(_mm256_maddubs_epi16(bytes, x)));
         [dot(sums[0], bytes[0]), dot(sums[1], bytes[1])]
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn partial(_words: [__m256i; 2]) -> [__m256i; 2] {
+        [_mm256_setzero_si256(); 2]
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn add_dot(partial: [__m256i; 2], bytes: [__m256i; 2], x: *const i8) -> [__m256i; 2] {
+        // SAFETY: the caller gives four bytes.
+        let x = _mm256_set1_epi32(unsafe { x.cast::<i32>().read_unaligned() });
+        let dot = |sums, bytes| _mm256_add_epi16(sums, _mm256_maddubs_epi16(bytes, x));
+        [dot(partial[0], bytes[0]), dot(partial[1], bytes[1])]
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma,f16c")]
+    unsafe fn sums(words: [__m256i; 2], partial: [__m256i; 2]) -> [__m256i; 2] {
+        [_mm256_add_epi32(words[0], pairs(partial[0])), _mm256_add_epi32(words[1], pairs(partial[1]))]
+    }
+
+    // Two products go to each sum of 16 bits at a time.
+    fn most_dots(byte: u32) -> usize {
+        1 << (i16::MAX as u32 / (2 * 127 * byte)).ilog2()
     }
 
     #[inline]

@@ -10,14 +10,9 @@ pub(in super::super) struct Avx512;
 impl Lanes for Avx512 {
     type Floats = __m512;
     type Words = __m512i;
+    type Partial = __m512i;
 
     const WIDE_IS_SIGNED: bool = false;
-
-    #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    unsafe fn fetch(at: *const u8) {
-        _mm_prefetch::<_MM_HINT_T1>(at.cast());
-    }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
@@ -148,6 +143,29 @@ impl Lanes for Avx512 {
         // SAFETY: the caller gives four bytes.
         let x = unsafe { x.cast::<i32>().read_unaligned() };
         _mm512_dpbusd_epi32(sums, bytes, _mm512_set1_epi32(x))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    unsafe fn partial(words: __m512i) -> __m512i {
+        words
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni")]
+    unsafe fn add_dot(partial: __m512i, bytes: __m512i, x: *const i8) -> __m512i {
+        // SAFETY: the caller's.
+        unsafe { Self::dot(partial, bytes, x) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    unsafe fn sums(_words: __m512i, partial: __m512i) -> __m512i {
+        partial
+    }
+
+    fn most_dots(_byte: u32) -> usize {
+        usize::MAX
     }
 
     #[inline]

@@ -1,7 +1,6 @@
 //! 16 lanes in four registers of NEON.
 
 use std::arch::aarch64::*;
-use std::arch::asm;
 
 use super::Lanes;
 use crate::kernels::sdot::sdot;
@@ -15,15 +14,9 @@ type Words = [uint32x4_t; 4];
 impl Lanes for Neon {
     type Floats = Floats;
     type Words = Words;
+    type Partial = Words;
 
     const WIDE_IS_SIGNED: bool = true;
-
-    #[inline]
-    #[target_feature(enable = "neon")]
-    unsafe fn fetch(at: *const u8) {
-        // SAFETY: a hint takes any address, and changes nothing that the compiler knows of.
-        unsafe { asm!("prfm pldl2keep, [{}]", in(reg) at, options(nostack, preserves_flags, readonly)) };
-    }
 
     #[inline]
     #[target_feature(enable = "neon")]
@@ -175,6 +168,29 @@ impl Lanes for Neon {
         let x = unsafe { four(x) };
         let dot = |sums, bytes| signed_dot(sums, vreinterpretq_s8_u32(bytes), x);
         [dot(sums[0], bytes[0]), dot(sums[1], bytes[1]), dot(sums[2], bytes[2]), dot(sums[3], bytes[3])]
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn partial(words: Words) -> Words {
+        words
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon,dotprod")]
+    unsafe fn add_dot(partial: Words, bytes: Words, x: *const i8) -> Words {
+        // SAFETY: the caller's.
+        unsafe { Self::dot(partial, bytes, x) }
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    unsafe fn sums(_words: Words, partial: Words) -> Words {
+        partial
+    }
+
+    fn most_dots(_byte: u32) -> usize {
+        usize::MAX
     }
 
     #[inline]

@@ -4,6 +4,7 @@
 //! rows of an item there; their numbers in these columns, which all panels of the item meet, stay in the second cache
 //! with the sums.
 
+mod kernel;
 mod rows;
 mod tile;
 mod unpacked;
@@ -13,25 +14,19 @@ use std::ops::Range;
 
 use bytemuck::Zeroable;
 
-use super::blocks::{Q4K, Q5K, Q6K, Q8_0};
-use super::format::{Format, LINE_BYTES};
-#[cfg(target_arch = "x86_64")]
-use super::lanes::Avx512 as Wide;
-use super::lanes::Lanes;
-#[cfg(target_arch = "aarch64")]
-use super::lanes::Neon as Wide;
+use super::format::LINE_BYTES;
 use super::panels::QuantPanels;
 use super::rounded::SHARED;
-use super::tile::for_format;
 use crate::kernels::isa::Isa;
 use crate::kernels::panels::PANEL_ROWS;
 use crate::kernels::pool;
+use crate::kernels::prefetch;
 use crate::kernels::product::epilogue::{self, Sink};
 use crate::kernels::product::{Epilogue, Line};
 use crate::kernels::values::Values;
+use kernel::{Kernel, kernel};
 use rows::{CHUNK_COLUMNS, Layout, TiledRows};
-use tile::{MOST_TILE_ROWS, Run, tile_of};
-use unpacked::{Unpack, unpack, unpacked_bytes};
+use tile::Run;
 
 /// So many rows are worth unpacking panels for.
 const MANY_ROWS: usize = 12;
@@ -52,14 +47,15 @@ thread_local! {
 
 /// Whether [`product`] has the instructions that it takes, and is the faster way for so many rows.
 pub(super) fn suits(isa: Isa, rows: usize) -> bool {
-    isa.multiplies_bytes() && rows >= MANY_ROWS
+    isa > Isa::Plain && rows >= MANY_ROWS
 }
 
 /// Multiplies `m` rows `x`, `[m, columns]`, by the weights, where that [`suits`].
 pub(super) fn product(isa: Isa, x: Values<'_>, m: usize, weights: &QuantPanels, epilogue: &Epilogue<'_>, sink: &Sink) {
     assert!(suits(isa, m));
     let format = weights.format();
-    let layout = Layout::new(format, m, weights.columns(), MOST_TILE_ROWS);
+    let kernel = kernel(isa, format);
+    let layout = Layout::new(format, m, weights.columns(), kernel.most_rows);
     let mut rows = ROWS.take();
     rows.round(isa, x, layout);
     let (item_tiles, item_panels) = item_size(&layout, weights.len());
@@ -70,9 +66,9 @@ pub(super) fn product(isa: Isa, x: Values<'_>, m: usize, weights: &QuantPanels, 
         layout,
         epilogue,
         sink,
-        unpack: for_format!(format, unpack),
-        unpacked_lines: for_format!(format, unpacked_bytes)(CHUNK_COLUMNS) / LINE_BYTES,
-        tile: for_format!(format, tile_of)(layout.tile_rows),
+        kernel,
+        tile: (kernel.tile)(layout.tile_rows),
+        unpacked_lines: (kernel.unpacked_bytes)(CHUNK_COLUMNS) / LINE_BYTES,
         item_tiles,
         item_panels,
     };
@@ -90,10 +86,10 @@ struct Work<'a> {
     layout: Layout,
     epilogue: &'a Epilogue<'a>,
     sink: &'a Sink,
-    unpack: Unpack,
+    kernel: Kernel,
+    tile: Run,
     /// Lines of a chunk of an unpacked panel.
     unpacked_lines: usize,
-    tile: Run,
     item_tiles: usize,
     item_panels: usize,
 }
@@ -181,15 +177,14 @@ impl Work<'_> {
         let columns = self.layout.chunk_columns(chunk);
         // SAFETY: the instructions are there, as `product` asserts. The blocks are those of so many columns; there is
         // room for a whole chunk; and both are aligned, the blocks as a multiple of 64 bytes from the start of a page.
-        unsafe { (self.unpack)(self.stored(panel, chunk).as_ptr(), columns, to.as_mut_ptr().cast()) };
+        unsafe { (self.kernel.unpack)(self.stored(panel, chunk).as_ptr(), columns, to.as_mut_ptr().cast()) };
     }
 
     /// Asks memory for the stored blocks of a panel in a chunk, if there is such a chunk.
     fn ask_for(&self, (panel, chunk): (usize, usize)) {
         if chunk < self.layout.chunks() {
             for line in self.stored(panel, chunk).chunks(LINE_BYTES) {
-                // SAFETY: the instructions are there, as `product` asserts.
-                unsafe { Wide::fetch(line.as_ptr()) };
+                prefetch::line_to_second(line.as_ptr());
             }
         }
     }

@@ -95,14 +95,25 @@ impl TiledRows {
 
 /// Rounds a chunk of a tile's rows, which may be fewer than the tile has.
 fn round_chunk<X: Value>(isa: Isa, layout: Layout, x: &[X], chunk: usize, words: &mut [u32]) {
-    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl"))]
-    #[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
-    fn wide<X: Value>(layout: Layout, x: &[X], chunk: usize, words: &mut [u32]) {
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    fn avx512<X: Value>(layout: Layout, x: &[X], chunk: usize, words: &mut [u32]) {
         in_vectors(layout, x, chunk, words);
     }
-    assert!(isa.multiplies_bytes());
-    // SAFETY: such an `Isa` is only made where the machine has it.
-    unsafe { wide(layout, x, chunk, words) }
+    #[cfg(target_arch = "x86_64")]
+    #[target_feature(enable = "avx2")]
+    fn avx2<X: Value>(layout: Layout, x: &[X], chunk: usize, words: &mut [u32]) {
+        in_vectors(layout, x, chunk, words);
+    }
+    match isa {
+        // SAFETY: an `Isa` other than the plain one is only made where the machine has it.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => unsafe { avx512(layout, x, chunk, words) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => unsafe { avx2(layout, x, chunk, words) },
+        _ => in_vectors(layout, x, chunk, words),
+    }
 }
 
 /// The same in arrays, of which the compiler makes vectors of the features of whoever calls it.

@@ -1,4 +1,4 @@
-//! A tile of many rows in bytes: up to 12 rows by a panel (6 in NEON), in a chunk of columns.
+//! A tile of many rows in bytes: rows by a panel, in a chunk of columns.
 //!
 //! The sums are those of [`bytes`](super::super::bytes), to the bit: integers of a group are exact, and what is done
 //! with them in f32 is the same in the same order.
@@ -7,50 +7,22 @@ use super::super::blocks::Blocks;
 use super::super::format::LINE_BYTES;
 use super::super::lanes::Lanes;
 use super::super::rounded::SHARED;
-use super::Wide;
 use super::rows::block_words;
 use super::unpacked::{first_quad, group_bytes};
 use crate::kernels::panels::PANEL_ROWS;
-
-/// The most rows of a tile: with as many integers and as many sums there are registers left for what is read.
-#[cfg(target_arch = "x86_64")]
-pub(super) const MOST_TILE_ROWS: usize = 12;
-/// The most rows of a tile. Its integers take four registers a row; sums wait in the cache.
-#[cfg(target_arch = "aarch64")]
-pub(super) const MOST_TILE_ROWS: usize = 6;
 
 /// Multiplies by a panel, and adds to the sums: takes the unpacked panel, blocks of columns, the rows, the sums, and
 /// the floats from the sums of one row to those of the next.
 pub(super) type Run = unsafe fn(*const u8, usize, *const u32, *mut f32, usize);
 
-/// The tile of so many rows.
-pub(super) fn tile_of<F: Blocks<Wide>>(rows: usize) -> Run {
-    match rows {
-        // Twelve rows or more are cut into tiles of at least seven, or, where six are the most, five.
-        #[cfg(target_arch = "aarch64")]
-        5 => run::<F, 5>,
-        #[cfg(target_arch = "x86_64")]
-        7 => run::<F, 7>,
-        #[cfg(target_arch = "x86_64")]
-        8 => run::<F, 8>,
-        #[cfg(target_arch = "x86_64")]
-        9 => run::<F, 9>,
-        #[cfg(target_arch = "x86_64")]
-        10 => run::<F, 10>,
-        #[cfg(target_arch = "x86_64")]
-        11 => run::<F, 11>,
-        MOST_TILE_ROWS => run::<F, MOST_TILE_ROWS>,
-        _ => unreachable!("a tile of {rows} rows"),
-    }
-}
-
+/// The work of a [`Run`].
+///
 /// # Safety
-/// The instructions are there. The panel is unpacked from `F`; it and the rows have so many blocks of columns, and the
-/// rows are rounded for `F`; there are 16 sums of each row; panel and sums are 64-byte aligned.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"))]
-#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon,dotprod"))]
+/// `S`'s instructions are there. The panel is unpacked from `F`; it and the rows have so many blocks of columns, and
+/// the rows are rounded for `F`; there are 16 sums of each row; panel and sums are 64-byte aligned.
+#[inline(always)]
 #[expect(clippy::needless_range_loop, reason = "iterators' closures might not be inlined, and loops look alike")]
-unsafe fn run<F: Blocks<Wide>, const M: usize>(
+pub(super) unsafe fn add_products<S: Lanes, F: Blocks<S>, const M: usize>(
     mut panel: *const u8,
     blocks: usize,
     mut x: *const u32,
@@ -58,46 +30,64 @@ unsafe fn run<F: Blocks<Wide>, const M: usize>(
     stride: usize,
 ) {
     let wide = F::OFFSET == Some(128);
-    let corrected = F::OFFSET.is_some() && !(wide && Wide::WIDE_IS_SIGNED);
+    let corrected = F::OFFSET.is_some() && !(wide && S::WIDE_IS_SIGNED);
+    let quads = F::GROUP / 4;
+    let most = if wide { 1 } else { S::most_dots(F::MOST).min(quads) };
     // SAFETY: the caller's.
     unsafe {
-        let mut totals = [Wide::splat(0.0); M];
+        let mut totals = [S::splat(0.0); M];
         for row in 0..M {
-            totals[row] = Wide::from_bits(Wide::load(sums.add(row * stride).cast()));
+            totals[row] = S::from_bits(S::load(sums.add(row * stride).cast()));
         }
         for _ in 0..blocks {
             let scales = x.add(M * SHARED / 4);
             for group in 0..SHARED / F::GROUP {
                 let corrections = scales.add(M + group * M);
-                let mut dots = [Wide::words(0); M];
+                let mut dots = [S::words(0); M];
                 if corrected {
                     for row in 0..M {
-                        dots[row] = Wide::words(*corrections.add(row));
+                        dots[row] = S::words(*corrections.add(row));
                     }
                 }
-                for quad in 0..F::GROUP / 4 {
-                    let numbers = Wide::load(panel.add((first_quad::<F>() + quad) * LINE_BYTES));
-                    for row in 0..M {
-                        let x = x.add((row * SHARED + group * F::GROUP) / 4 + quad).cast();
-                        let dot = dots[row];
-                        dots[row] = if wide { Wide::dot_wide(dot, numbers, x) } else { Wide::dot(dot, numbers, x) };
+                let mut first = 0;
+                while first < quads {
+                    let mut partial = [S::partial(dots[0]); M];
+                    for row in 1..M {
+                        partial[row] = S::partial(dots[row]);
                     }
+                    for quad in first..first + most {
+                        let numbers = S::load(panel.add((first_quad::<S, F>() + quad) * LINE_BYTES));
+                        for row in 0..M {
+                            let x = x.add((row * SHARED + group * F::GROUP) / 4 + quad).cast();
+                            if wide {
+                                dots[row] = S::dot_wide(dots[row], numbers, x);
+                            } else {
+                                partial[row] = S::add_dot(partial[row], numbers, x);
+                            }
+                        }
+                    }
+                    if !wide {
+                        for row in 0..M {
+                            dots[row] = S::sums(dots[row], partial[row]);
+                        }
+                    }
+                    first += most;
                 }
-                let scale = Wide::from_bits(Wide::load(panel));
+                let scale = S::from_bits(S::load(panel));
                 for row in 0..M {
-                    let mut sum = Wide::mul(Wide::to_floats(dots[row]), scale);
+                    let mut sum = S::mul(S::to_floats(dots[row]), scale);
                     if F::OFFSET.is_none() {
-                        let minimum = Wide::from_bits(Wide::load(panel.add(LINE_BYTES)));
-                        sum = Wide::neg_mul_add(Wide::splat(f32::from_bits(*corrections.add(row))), minimum, sum);
+                        let minimum = S::from_bits(S::load(panel.add(LINE_BYTES)));
+                        sum = S::neg_mul_add(S::splat(f32::from_bits(*corrections.add(row))), minimum, sum);
                     }
-                    totals[row] = Wide::mul_add(sum, Wide::splat(f32::from_bits(*scales.add(row))), totals[row]);
+                    totals[row] = S::mul_add(sum, S::splat(f32::from_bits(*scales.add(row))), totals[row]);
                 }
-                panel = panel.add(group_bytes::<F>());
+                panel = panel.add(group_bytes::<S, F>());
             }
             x = x.add(block_words(M, F::GROUP));
         }
         for row in 0..M {
-            Wide::store(totals[row], sums.add(row * stride));
+            S::store(totals[row], sums.add(row * stride));
         }
     }
 }

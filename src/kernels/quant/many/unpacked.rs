@@ -6,45 +6,45 @@
 use super::super::blocks::{Blocks, Scales, Visit, walk};
 use super::super::format::LINE_BYTES;
 use super::super::lanes::Lanes;
-use super::Wide;
 
 /// Lines of a group before its numbers.
-pub(super) const fn first_quad<F: Blocks<Wide>>() -> usize {
+pub(super) const fn first_quad<S: Lanes, F: Blocks<S>>() -> usize {
     if F::OFFSET.is_none() { 2 } else { 1 }
 }
 
 /// Bytes of a group.
-pub(super) const fn group_bytes<F: Blocks<Wide>>() -> usize {
-    (first_quad::<F>() + F::GROUP / 4) * LINE_BYTES
+pub(super) const fn group_bytes<S: Lanes, F: Blocks<S>>() -> usize {
+    (first_quad::<S, F>() + F::GROUP / 4) * LINE_BYTES
 }
 
 /// Bytes of so many columns of a panel.
-pub(super) fn unpacked_bytes<F: Blocks<Wide>>(columns: usize) -> usize {
-    columns / F::GROUP * group_bytes::<F>()
+pub(super) fn unpacked_bytes<S: Lanes, F: Blocks<S>>(columns: usize) -> usize {
+    columns / F::GROUP * group_bytes::<S, F>()
 }
 
 /// Unpacks columns of a panel from the start of a block on: takes the block, how many columns, and where they go.
 pub(super) type Unpack = unsafe fn(*const u8, usize, *mut u8);
 
+/// The work of an [`Unpack`].
+///
 /// # Safety
-/// The instructions are there; the columns' blocks are whole and of the format; there is room for [`unpacked_bytes`];
-/// both are 64-byte aligned.
-#[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl"))]
-#[cfg_attr(target_arch = "aarch64", target_feature(enable = "neon"))]
-pub(super) unsafe fn unpack<F: Blocks<Wide>>(from: *const u8, columns: usize, to: *mut u8) {
+/// `S`'s instructions are there; the columns' blocks are whole and of the format; there is room for
+/// [`unpacked_bytes`]; both are 64-byte aligned.
+#[inline(always)]
+pub(super) unsafe fn unpack<S: Lanes, F: Blocks<S>>(from: *const u8, columns: usize, to: *mut u8) {
     // SAFETY: the caller's.
-    unsafe { walk::<Wide, F, 1>(&[from], columns, &mut To(to)) }
+    unsafe { walk::<S, F, 1>(&[from], columns, &mut To(to)) }
 }
 
 /// Where the next group goes.
 struct To(*mut u8);
 
-impl<F: Blocks<Wide>> Visit<Wide, F, 1> for To {
+impl<S: Lanes, F: Blocks<S>> Visit<S, F, 1> for To {
     #[inline(always)]
     unsafe fn group(
         &mut self,
         blocks: &[*const u8; 1],
-        scales: &[Scales<Wide>; 1],
+        scales: &[Scales<S>; 1],
         group: usize,
         phase: usize,
         _column: usize,
@@ -52,15 +52,15 @@ impl<F: Blocks<Wide>> Visit<Wide, F, 1> for To {
         // SAFETY: the caller's; there is room for all groups.
         unsafe {
             let (scale, minimum) = scales[0].group::<F>(group);
-            Wide::store_words(Wide::bits(scale), self.0);
+            S::store_words(S::bits(scale), self.0);
             if F::OFFSET.is_none() {
-                Wide::store_words(Wide::bits(minimum), self.0.add(LINE_BYTES));
+                S::store_words(S::bits(minimum), self.0.add(LINE_BYTES));
             }
             for quad in 0..F::GROUP / 4 {
-                let to = self.0.add((first_quad::<F>() + quad) * LINE_BYTES);
-                Wide::store_words(F::quad(blocks[0], group, phase, quad), to);
+                let to = self.0.add((first_quad::<S, F>() + quad) * LINE_BYTES);
+                S::store_words(F::quad(blocks[0], group, phase, quad), to);
             }
-            self.0 = self.0.add(group_bytes::<F>());
+            self.0 = self.0.add(group_bytes::<S, F>());
         }
     }
 }
