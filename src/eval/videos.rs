@@ -73,8 +73,8 @@ pub struct Span {
 
 /// Looks for a row's video under `videos`.
 ///
-/// Other extensions are tried as the harness does: `mp4` is replaced wherever it stands in the path, so that an id or a
-/// folder with `mp4` in its name has only its first spelling.
+/// Other extensions are tried as the harness does: `mp4` is replaced wherever it stands, so that an id or a folder of the
+/// benchmark with `mp4` in its name has only its first spelling. `videos` itself, where the harness does that too, stays.
 ///
 /// # Errors
 /// The row does not say which video it is about.
@@ -87,13 +87,13 @@ pub fn locate(
 ) -> Result<Video, VideoError> {
     let (name, others) = name_within(benchmark, row)?;
     let place = place(benchmark, harness, split, row)?;
-    let mut folders = vec![videos.join(place.cache).join(place.inside), videos.join(place.inside), videos.to_owned()];
+    let mut folders = vec![Path::new(place.cache).join(place.inside), PathBuf::from(place.inside), PathBuf::new()];
     folders.dedup();
     let mut tried = Vec::new();
     for folder in folders {
         let first = folder.join(&name);
         let second = others.iter().filter_map(|other| Some(PathBuf::from(first.to_str()?.replace("mp4", other))));
-        tried.extend(std::iter::once(first.clone()).chain(second));
+        tried.extend(std::iter::once(first.clone()).chain(second).map(|path| videos.join(path)));
     }
     match tried.iter().find(|path| path.exists()) {
         Some(path) if benchmark == Benchmark::MvBench && path.is_dir() => Ok(Video::Frames(path.clone())),
@@ -239,10 +239,9 @@ mod tests {
         Row { row: 5, part: part.map(str::to_owned), columns }
     }
 
-    /// A folder whose path has no `mp4` in it, which tempfile's own names may have: it would be replaced, too.
+    /// A folder whose own name is not to be taken for an extension.
     fn folder() -> tempfile::TempDir {
-        let name = |_: u64| tempfile::Builder::new().prefix("videos-").tempdir().unwrap();
-        (0..).map(name).find(|dir| !dir.path().to_string_lossy().contains("mp4")).unwrap()
+        tempfile::Builder::new().prefix("mp4-").tempdir().unwrap()
     }
 
     fn put(root: &Path, name: &str) -> PathBuf {
