@@ -76,3 +76,26 @@ pub(super) fn finish<const LANES: usize>(sums: &[f32], totals: &[f32], rows: &mu
         }
     }
 }
+
+/// The methods of a [`super::kernel::Kernel`] that pack and write with the functions above, for one that has
+/// `operands`, in terms of `LANES` and `ROWS`.
+macro_rules! packing_methods {
+    () => {
+        fn pack_queries(self, queries: &[&[f32]; MOST_LANES], width: usize, into: &mut [f32]) {
+            pack::queries::<LANES>(self.operands, &queries[..Self::VECTOR], width, into);
+        }
+
+        fn pack_keys(self, keys: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
+            pack::keys::<ROWS>(self.operands, keys, first, count, width, into);
+        }
+
+        fn pack_values(self, values: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
+            pack::values::<ROWS>(self.operands, values, first, count, width, into);
+        }
+
+        fn finish(self, sums: &[f32], totals: &[f32], rows: &mut [Option<OutRow<'_>>; MOST_LANES]) {
+            pack::finish::<LANES>(sums, totals, rows);
+        }
+    };
+}
+pub(super) use packing_methods;

@@ -4,7 +4,7 @@ use super::super::operands::Operands;
 use super::ahead::Ahead;
 use super::exp2::exp2;
 use super::kernel::{Kernel, MOST_LANES, Softmax, Tile, UNSEEN};
-use super::pack;
+use super::pack::{self, packing_methods};
 use super::problem::{OutRow, Rows};
 
 const LANES: usize = 8;
@@ -39,17 +39,7 @@ impl Kernel for Plain {
 
     fn set_up(self) {}
 
-    fn pack_queries(self, queries: &[&[f32]; MOST_LANES], width: usize, into: &mut [f32]) {
-        pack::queries::<LANES>(self.operands, &queries[..LANES], width, into);
-    }
-
-    fn pack_keys(self, keys: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
-        pack::keys::<ROWS>(self.operands, keys, first, count, width, into);
-    }
-
-    fn pack_values(self, values: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
-        pack::values::<ROWS>(self.operands, values, first, count, width, into);
-    }
+    packing_methods!();
 
     fn scores(
         self,
@@ -126,9 +116,5 @@ impl Kernel for Plain {
             }
             sums.iter().zip(into.chunks_exact_mut(LANES)).for_each(|(sums, into)| into.copy_from_slice(sums));
         }
-    }
-
-    fn finish(self, sums: &[f32], totals: &[f32], rows: &mut [Option<OutRow<'_>>; MOST_LANES]) {
-        pack::finish::<LANES>(sums, totals, rows);
     }
 }

@@ -6,7 +6,7 @@ use super::super::super::operands::Operands;
 use super::super::ahead::Ahead;
 use super::super::exp2::{COEFFICIENTS, LEAST};
 use super::super::kernel::{Kernel, MOST_LANES, Softmax, Tile, UNSEEN};
-use super::super::pack;
+use super::super::pack::{self, packing_methods};
 use super::super::problem::{OutRow, Rows};
 use super::super::tiles::{Scores, Sums, tile_methods, tiles};
 use super::lanes256::*;
@@ -70,21 +70,7 @@ impl Avx2 {
 impl Kernel for Avx2 {
     tile_methods!();
 
-    fn pack_queries(self, queries: &[&[f32]; MOST_LANES], width: usize, into: &mut [f32]) {
-        pack::queries::<LANES>(self.operands, &queries[..VECTOR], width, into);
-    }
-
-    fn pack_keys(self, keys: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
-        pack::keys::<ROWS>(self.operands, keys, first, count, width, into);
-    }
-
-    fn pack_values(self, values: Rows<'_>, first: usize, count: usize, width: usize, into: &mut [f32]) {
-        pack::values::<ROWS>(self.operands, values, first, count, width, into);
-    }
-
-    fn finish(self, sums: &[f32], totals: &[f32], rows: &mut [Option<OutRow<'_>>; MOST_LANES]) {
-        pack::finish::<LANES>(sums, totals, rows);
-    }
+    packing_methods!();
 }
 
 #[cfg(test)]
