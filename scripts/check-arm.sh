@@ -60,11 +60,11 @@ export PKG_CONFIG_LIBDIR="$libraries/pkgconfig:$root/usr/share/pkgconfig"
 export BINDGEN_EXTRA_CLANG_ARGS="--target=aarch64-linux-gnu --sysroot=$root"
 export CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc CXX_aarch64_unknown_linux_gnu=aarch64-linux-gnu-g++
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER="$linker"
-compile() {
-	cargo test --no-run --release --locked --target "$triple" --target-dir "$work/build" --lib --bins --test suite
-}
-compile
-programs=$(compile 2>&1 | sed -n 's/^ *Executable .* (\(.*\))$/\1/p')
+# Names the programs when all are there, and none before.
+cargo test --no-run --release --locked --target "$triple" --target-dir "$work/build" --lib --bins --test suite 2>&1 |
+	tee "$work/compile.log" >&2
+programs=$(sed -n 's/^ *Executable .* (\(.*\))$/\1/p' "$work/compile.log")
+[ -n "$programs" ] || exit 1
 
 # Runs a command there, in mounts of its own, so that nothing stays mounted.
 there() {

@@ -54,6 +54,7 @@ impl Isa {
     }
 
     /// Whether there are instructions that add up products of four bytes.
+    #[cfg(any(test, target_arch = "x86_64"))]
     pub(crate) fn multiplies_bytes(self) -> bool {
         self == Self::Neon || self >= Self::Avx512Bf16
     }
