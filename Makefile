@@ -41,7 +41,8 @@ check-engines: build
 check-report: setup
 	scripts/check-report.sh
 
-# The tests on ARM, compiled here and run by QEMU: as root, on Debian or Ubuntu. TESTS="cli::ask" takes others of the suite.
+# The tests on ARM, compiled here and run by QEMU: as root, on Debian or Ubuntu. TESTS="cli::ask" takes others of the
+# suite.
 check-arm: setup
 	scripts/check-arm.sh $(TESTS)
 

@@ -2,8 +2,8 @@
 # The tests on ARM (aarch64) without such a machine: compiled here, run by QEMU in a Debian of that architecture.
 # usage: scripts/check-arm.sh [TEST...]   (parts of the names of the suite's tests; without any, what takes minutes)
 #
-# For root on Debian or Ubuntu. It installs what is missing, registers QEMU with the kernel until the next start, and mounts
-# nothing that outlives it. QEMU takes 20 to 50 times as long as the processor: speed there says nothing of speed on ARM.
+# For root on Debian or Ubuntu. It installs what is missing, registers QEMU with the kernel until the next start, and
+# mounts nothing that outlives it. Speed under QEMU says nothing of speed on ARM.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -21,7 +21,8 @@ if [ "$(id -u)" != 0 ]; then
 	exit 1
 fi
 missing=
-for pair in qemu-aarch64-static:qemu-user-static debootstrap:debootstrap aarch64-linux-gnu-g++:g++-aarch64-linux-gnu clang:clang; do
+for pair in qemu-aarch64-static:qemu-user-static debootstrap:debootstrap clang:clang \
+	aarch64-linux-gnu-g++:g++-aarch64-linux-gnu; do
 	command -v "${pair%%:*}" >/dev/null || missing="$missing ${pair##*:}"
 done
 if [ -n "$missing" ]; then
@@ -52,7 +53,8 @@ libraries=$root/usr/lib/aarch64-linux-gnu
 linker=$work/gcc
 cat >"$linker" <<LINKER
 #!/bin/sh
-exec aarch64-linux-gnu-gcc --sysroot="$root" -Wl,-rpath-link="$libraries:$libraries/blas:$libraries/lapack:$libraries/pulseaudio" "\$@"
+exec aarch64-linux-gnu-gcc --sysroot="$root" \\
+	-Wl,-rpath-link="$libraries:$libraries/blas:$libraries/lapack:$libraries/pulseaudio" "\$@"
 LINKER
 chmod +x "$linker"
 export PKG_CONFIG_ALLOW_CROSS=1 PKG_CONFIG_SYSROOT_DIR="$root"

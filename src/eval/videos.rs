@@ -73,8 +73,9 @@ pub struct Span {
 
 /// Looks for a row's video under `videos`.
 ///
-/// Other extensions are tried as the harness does: `mp4` is replaced wherever it stands, so that an id or a folder of the
-/// benchmark with `mp4` in its name has only its first spelling. `videos` itself, where the harness does that too, stays.
+/// Other extensions are tried as the harness does: `mp4` is replaced wherever it stands, so that an id or a folder of
+/// the benchmark with `mp4` in its name has only its first spelling. `videos` itself, where the harness does that too,
+/// stays.
 ///
 /// # Errors
 /// The row does not say which video it is about.

@@ -5,9 +5,9 @@
 //! arithmetic. On GPUs products are candle's, and those of 16-bit floats add the bias, too (`stacked`).
 //!
 //! Before quantized weights, positions are rounded to 8 bits in blocks and multiplied in integers, as llama.cpp does,
-//! unless the arithmetic is exact. Prefill through a matrix unit rounds positions and weights to bf16 instead. Which way
-//! is taken follows the stage, never the number of positions: a prompt whose end alone is computed, the rest being in
-//! the KV cache, must give what the whole prompt gives.
+//! unless the arithmetic is exact. Prefill through a matrix unit rounds positions and weights to bf16 instead. Which
+//! way is taken follows the stage, never the number of positions: a prompt whose end alone is computed, the rest being
+//! in the KV cache, must give what the whole prompt gives.
 
 mod joined;
 mod matrix;

@@ -16,7 +16,7 @@ pub(super) const ROWS: usize = 8;
 const LINE: usize = PANEL_ROWS * 4;
 const QUARTERS: usize = PANEL_ROWS / 4;
 
-/// The most panels of a tile of so many rows: with few rows, two give enough sums that none waits for the one before it.
+/// The most panels of a tile of so many rows: with few rows, two give enough sums that none waits for the one before.
 pub(super) fn panels(rows: usize) -> usize {
     if rows <= 2 { 2 } else { 1 }
 }

@@ -1,4 +1,4 @@
-//! Checkpoints in the layout of transformers against transformers: its logits and ids, under every naming of its tensors.
+//! Checkpoints in the layout of transformers against transformers: its logits and ids, under every naming of tensors.
 
 use candle_core::{Device, Tensor};
 use llava_video::checkpoint::Checkpoint;

@@ -1,4 +1,4 @@
-//! Checkpoints that are nearly a relative: what does not fit is refused with the reason, and what nobody needs is let be.
+//! Checkpoints that are nearly a relative: what does not fit is refused with the reason, what nobody needs is let be.
 
 use super::*;
 
