@@ -8,6 +8,7 @@ pub(crate) mod ffi;
 pub(crate) mod orientation;
 pub(crate) mod plane;
 pub(crate) mod sample_table;
+mod scaler;
 mod scout;
 pub(crate) mod source;
 pub(crate) mod time;
