@@ -9,7 +9,7 @@ use super::orientation::Orientation;
 use crate::video::error::Fault;
 
 /// A picture FFmpeg describes in a way that does not add up.
-const BROKEN: Fault = Fault(ffi::AVERROR_INVALIDDATA);
+pub(super) const BROKEN: Fault = Fault(ffi::AVERROR_INVALIDDATA);
 
 /// A frame's pixel format as the bindings' enumeration.
 pub(crate) fn pixel_format(format: c_int) -> Option<ffi::AVPixelFormat> {
@@ -37,6 +37,23 @@ pub(crate) fn rows(
     // last line's pixels, and was checked to be positive with the pointer not NULL.
     let bytes = unsafe { std::slice::from_raw_parts(picture.planes()[index], length) };
     Ok((bytes, picture.line_bytes()[index] as usize))
+}
+
+/// The `row_count` rows of plane `index`, `row_bytes` bytes each, which may lie upwards in memory.
+pub(super) fn each_row(
+    picture: &Picture,
+    index: usize,
+    row_count: c_int,
+    row_bytes: c_int,
+) -> Result<impl Iterator<Item = &[u8]>, Fault> {
+    let (first, stride) = (picture.planes()[index].cast_const(), picture.line_bytes()[index] as isize);
+    let row_count = isize::try_from(row_count).map_err(|_| BROKEN)?;
+    let row_bytes = usize::try_from(row_bytes).map_err(|_| BROKEN)?;
+    if first.is_null() || stride.unsigned_abs() < row_bytes {
+        return Err(BROKEN);
+    }
+    // SAFETY: FFmpeg owns `height` lines from `data` on, `linesize` bytes apart and at least as long as the row is.
+    Ok((0..row_count).map(move |row| unsafe { std::slice::from_raw_parts(first.offset(row * stride), row_bytes) }))
 }
 
 /// As [`rows`], to write to.
