@@ -5,7 +5,8 @@ use std::ptr::{self, NonNull};
 
 use ffmpeg_next::ffi;
 
-use super::ffi::{AGAIN, END, OUT_OF_MEMORY, Packet, Picture, check, text};
+use super::ffi::{AGAIN, END, OUT_OF_MEMORY, Packet, Picture, check, extradata, text};
+use super::idct;
 use crate::video::codec::Codec;
 use crate::video::error::Fault;
 
@@ -54,8 +55,12 @@ impl Decoder {
         check(unsafe { ffi::avcodec_parameters_to_context(decoder.0.as_ptr(), parameters) })?;
         // SAFETY: returns a static string for every number.
         let name = unsafe { text(ffi::avcodec_get_name((*parameters).codec_id)) };
+        // SAFETY: valid parameters.
+        let transform =
+            unsafe { idct::algorithm((*parameters).codec_id, (*parameters).codec_tag, extradata(parameters)) };
         // SAFETY: valid, and not shared before it is opened.
         let fields = unsafe { decoder.0.as_mut() };
+        fields.idct_algo = transform.unwrap_or(fields.idct_algo);
         fields.pkt_timebase = time_base;
         fields.max_pixels = i64::try_from(max_pixels).unwrap_or(i64::MAX);
         let threads = if Codec::of(&name, &[]).has_steady_threads() { threads } else { 1 };

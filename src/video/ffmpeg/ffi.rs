@@ -70,6 +70,20 @@ pub(crate) unsafe fn number<E>(field: *const E) -> c_int {
     unsafe { field.cast::<c_int>().read() }
 }
 
+/// The codec's private data, of no bytes where it has none.
+///
+/// # Safety
+/// The parameters are valid, and stay so for as long as the bytes are used.
+pub(super) unsafe fn extradata<'p>(parameters: *const ffi::AVCodecParameters) -> &'p [u8] {
+    // SAFETY: as the caller vouches.
+    let (data, size) = unsafe { ((*parameters).extradata, (*parameters).extradata_size) };
+    match usize::try_from(size) {
+        // SAFETY: FFmpeg keeps so many bytes there for as long as the parameters are.
+        Ok(size) if !data.is_null() => unsafe { std::slice::from_raw_parts(data, size) },
+        _ => &[],
+    }
+}
+
 /// A C string of FFmpeg's as text; empty for NULL.
 ///
 /// # Safety

@@ -5,6 +5,7 @@ pub(crate) mod colour;
 pub(crate) mod convert;
 pub(crate) mod decoder;
 pub(crate) mod ffi;
+mod idct;
 mod nearest;
 pub(crate) mod orientation;
 pub(crate) mod plane;

@@ -10,7 +10,7 @@ use ffmpeg_next::ffi;
 use ffmpeg_next::format::context::Input;
 
 use super::decoder::Decoder;
-use super::ffi::{self as wrap, AGAIN, Packet, check, number, text, time};
+use super::ffi::{self as wrap, AGAIN, Packet, check, extradata, number, text, time};
 use super::orientation::Orientation;
 use super::scout;
 use super::time::TimeBase;
@@ -202,12 +202,7 @@ impl Source {
     /// The codec's private data.
     fn extradata(&self) -> &[u8] {
         // SAFETY: as in `reorder_frames`.
-        let (data, size) = unsafe { ((*self.parameters()).extradata, (*self.parameters()).extradata_size) };
-        match usize::try_from(size) {
-            // SAFETY: FFmpeg keeps so many bytes there for as long as the stream lives.
-            Ok(size) if !data.is_null() => unsafe { std::slice::from_raw_parts(data, size) },
-            _ => &[],
-        }
+        unsafe { extradata(self.parameters()) }
     }
 
     /// True where frames are, or may be, made of two fields.
