@@ -13,8 +13,9 @@ development="libc6-dev libgcc-12-dev libstdc++-12-dev libavcodec-dev libavformat
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 work=$target/check-arm
 root=$work/root
-# The reference's numbers and answers. Not frames: libswscale makes others on ARM (docs/packages.md).
-[ $# -gt 0 ] || set -- model::parity model::instructions model::preprocess model::siblings
+# Frames, and the reference's numbers and answers.
+[ $# -gt 0 ] || set -- video::clips video::frames video::odd_heights video::odd_streams \
+	model::parity model::instructions model::preprocess model::siblings
 
 if [ "$(id -u)" != 0 ]; then
 	echo "error: it needs root, to make a Debian of another architecture and to mount this folder there" >&2

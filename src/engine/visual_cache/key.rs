@@ -13,7 +13,7 @@ use crate::video::ffmpeg_versions;
 
 /// Raise it when visual tokens come out with other bits than before (kernels, order of sums, preprocessing, decoding),
 /// when entries are written otherwise, or when their facts have other keys.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Which frames were asked for. Which ones these are follows from it and the content of the clip.
 #[derive(Debug, Clone, Copy, PartialEq)]
