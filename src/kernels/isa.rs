@@ -14,7 +14,9 @@ pub enum Isa {
     Avx2,
     /// AVX-512: F, BW, DQ, VL.
     Avx512,
-    /// AVX-512 with products of bf16 (`vdpbf16ps`) and of bytes (VNNI).
+    /// AVX-512 with products of bytes (VNNI).
+    Avx512Vnni,
+    /// AVX-512 with products of bytes and of bf16 (`vdpbf16ps`).
     Avx512Bf16,
     /// Intel's matrix unit: tiles with products of bf16 and of bytes.
     Amx,
@@ -23,7 +25,7 @@ pub enum Isa {
 impl Isa {
     /// Those of this architecture, the lowest first.
     #[cfg(target_arch = "x86_64")]
-    pub const ALL: &[Self] = &[Self::Plain, Self::Avx2, Self::Avx512, Self::Avx512Bf16, Self::Amx];
+    pub const ALL: &[Self] = &[Self::Plain, Self::Avx2, Self::Avx512, Self::Avx512Vnni, Self::Avx512Bf16, Self::Amx];
     /// Those of this architecture, the lowest first.
     #[cfg(target_arch = "aarch64")]
     pub const ALL: &[Self] = &[Self::Plain, Self::Neon];
@@ -38,6 +40,7 @@ impl Isa {
             Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
+            Self::Avx512Vnni => "avx512vnni",
             Self::Avx512Bf16 => "avx512bf16",
             Self::Amx => "amx",
         }
@@ -56,7 +59,7 @@ impl Isa {
     /// Whether there are instructions that add up products of four bytes.
     #[cfg(any(test, target_arch = "x86_64"))]
     pub(crate) fn multiplies_bytes(self) -> bool {
-        self == Self::Neon || self >= Self::Avx512Bf16
+        self == Self::Neon || self >= Self::Avx512Vnni
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -73,11 +76,8 @@ impl Isa {
             Self::Neon => false,
             Self::Avx2 => avx2 && is_x86_feature_detected!("f16c"),
             Self::Avx512 => Self::Avx2.is_here() && avx512(),
-            Self::Avx512Bf16 => {
-                Self::Avx512.is_here()
-                    && is_x86_feature_detected!("avx512bf16")
-                    && is_x86_feature_detected!("avx512vnni")
-            }
+            Self::Avx512Vnni => Self::Avx512.is_here() && is_x86_feature_detected!("avx512vnni"),
+            Self::Avx512Bf16 => Self::Avx512Vnni.is_here() && is_x86_feature_detected!("avx512bf16"),
             Self::Amx => Self::Avx512Bf16.is_here() && amx::is_here(),
         }
     }
@@ -87,7 +87,7 @@ impl Isa {
         match self {
             Self::Plain => true,
             Self::Neon => std::arch::is_aarch64_feature_detected!("dotprod"),
-            Self::Avx2 | Self::Avx512 | Self::Avx512Bf16 | Self::Amx => false,
+            Self::Avx2 | Self::Avx512 | Self::Avx512Vnni | Self::Avx512Bf16 | Self::Amx => false,
         }
     }
 

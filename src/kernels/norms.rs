@@ -135,7 +135,7 @@ fn rows<T: Value>(isa: Isa, norm: impl Norm, x: &[f32], out: &mut [T]) {
     match isa {
         // SAFETY: sets of instructions that are handed around are ones that this machine has.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => unsafe { rows_avx512(norm, x, out) },
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => unsafe { rows_avx512(norm, x, out) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { rows_avx2(norm, x, out) },

@@ -80,7 +80,7 @@ pub(crate) fn rotate_and_store<T: Value>(
         match isa {
             // SAFETY: sets of instructions that are handed around are ones that this machine has.
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => {
+            Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => {
                 positions.for_each(|position| unsafe { layer.position_avx512(position) })
             }
             // SAFETY: as above.

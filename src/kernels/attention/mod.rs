@@ -139,7 +139,7 @@ fn attend(isa: Isa, operands: Operands, problems: &[Problem<'_>], out: Out<'_>) 
         (Isa::Avx512Bf16, Operands::Bf16) => attend_with(unsafe { x86::avx512_bf16::Avx512Bf16::new() }, problems, out),
         // SAFETY: the same.
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx, _) => {
+        (Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx, _) => {
             attend_with(unsafe { x86::avx512::Avx512::new(operands) }, problems, out);
         }
         // SAFETY: the same.

@@ -21,7 +21,9 @@ pub(in crate::kernels) fn transpose(isa: Isa, stripe: &[u8], row_bytes: usize, p
         // SAFETY: an `Isa` other than the plain one is only made where the machine has it, and the lengths were
         // checked above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => unsafe { blocks_avx512(stripe, row_bytes, panel) },
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => unsafe {
+            blocks_avx512(stripe, row_bytes, panel)
+        },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { blocks_avx2(stripe, row_bytes, panel) },

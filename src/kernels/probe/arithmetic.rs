@@ -46,7 +46,9 @@ pub(super) fn f32(isa: Isa) -> Burst {
     match isa {
         // SAFETY: sets of instructions that are handed around are ones that this machine has.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => Burst::new(|| unsafe { x86::f32_avx512() }, WIDE, 16),
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => {
+            Burst::new(|| unsafe { x86::f32_avx512() }, WIDE, 16)
+        }
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => Burst::new(|| unsafe { x86::f32_avx2() }, NARROW, 8),
@@ -75,7 +77,7 @@ pub(super) fn int8(isa: Isa) -> Option<Burst> {
     match isa {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512Bf16 => Some(Burst::new(|| unsafe { x86::int8_avx512() }, WIDE, 64)),
+        Isa::Avx512Vnni | Isa::Avx512Bf16 => Some(Burst::new(|| unsafe { x86::int8_avx512() }, WIDE, 64)),
         // SAFETY: as above.
         #[cfg(target_arch = "aarch64")]
         Isa::Neon => Some(Burst::new(|| unsafe { arm::int8_neon() }, WIDE, 16)),

@@ -165,7 +165,7 @@ pub(in crate::kernels) unsafe fn finish(isa: Isa, tile: &mut Tile<'_>, epilogue:
     match isa {
         // SAFETY: an `Isa` other than the plain one is only made where the machine has it; the rest is the caller's.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => unsafe { finish_avx512(tile, epilogue, sink) },
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => unsafe { finish_avx512(tile, epilogue, sink) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { finish_avx2(tile, epilogue, sink) },

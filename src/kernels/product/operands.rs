@@ -153,7 +153,7 @@ macro_rules! in_vectors {
             match isa {
                 // SAFETY: an `Isa` other than the plain one is only made where the machine has it.
                 #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => unsafe { avx512(to, from) },
+                Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => unsafe { avx512(to, from) },
                 // SAFETY: as above.
                 #[cfg(target_arch = "x86_64")]
                 Isa::Avx2 => unsafe { avx2(to, from) },

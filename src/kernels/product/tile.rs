@@ -38,7 +38,7 @@ impl Kernel {
         match (self.isa, self.wanted) {
             (_, Wanted::Bf16) => 12,
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx, _) => avx512::ROWS,
+            (Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx, _) => avx512::ROWS,
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx2, _) => avx2::ROWS,
             #[cfg(target_arch = "aarch64")]
@@ -57,7 +57,7 @@ impl Kernel {
                     2
                 }
             }
-            (Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx, _) => 4,
+            (Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx, _) => 4,
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx2, _) => avx2::panels(rows),
             #[cfg(target_arch = "aarch64")]
@@ -89,7 +89,7 @@ impl Kernel {
                     // SAFETY: an `Isa` other than the plain one is only made where the machine has it; the lengths were
                     // checked above.
                     #[cfg(target_arch = "x86_64")]
-                    Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => unsafe {
+                    Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => unsafe {
                         avx512::multiply(self.element, shape, x, stride, panels, sums);
                     },
                     // SAFETY: as above.

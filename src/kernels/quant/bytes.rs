@@ -119,7 +119,7 @@ mod x86 {
 
     pub(in super::super) fn tiles(isa: Isa, format: Format) -> Tiles<Pointers> {
         assert_ne!(isa, Isa::Plain);
-        if isa >= Isa::Avx512Bf16 { for_format!(format, tile_avx512) } else { for_format!(format, tile_avx2) }
+        if isa.multiplies_bytes() { for_format!(format, tile_avx512) } else { for_format!(format, tile_avx2) }
     }
 }
 

@@ -161,7 +161,7 @@ mod x86 {
         match isa {
             Isa::Plain | Isa::Neon => None,
             Isa::Avx2 => Some(for_format!(format, avx2)),
-            Isa::Avx512 => Some(for_format!(format, avx512)),
+            Isa::Avx512 | Isa::Avx512Vnni => Some(for_format!(format, avx512)),
             Isa::Avx512Bf16 | Isa::Amx => Some(for_format!(format, avx512bf16)),
         }
     }

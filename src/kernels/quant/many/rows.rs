@@ -108,7 +108,7 @@ fn round_chunk<X: Value>(isa: Isa, layout: Layout, x: &[X], chunk: usize, words:
     match isa {
         // SAFETY: an `Isa` other than the plain one is only made where the machine has it.
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 | Isa::Avx512Bf16 | Isa::Amx => unsafe { avx512(layout, x, chunk, words) },
+        Isa::Avx512 | Isa::Avx512Vnni | Isa::Avx512Bf16 | Isa::Amx => unsafe { avx512(layout, x, chunk, words) },
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => unsafe { avx2(layout, x, chunk, words) },
