@@ -2,12 +2,13 @@
 # Builds an FFmpeg of static libraries with what this program reads and nothing else: no encoders, filters, devices,
 # network or programs, and none of the parts under the GPL. For the feature `static-ffmpeg`, and to test other versions
 # than the system's.
-# usage: scripts/build-ffmpeg.sh [--for-tests] VERSION PREFIX
+# usage: scripts/build-ffmpeg.sh [--for-tests] [--no-assembler] VERSION PREFIX
 #
 # Takes about two minutes on 2 cores; needs cc, nasm, meson and ninja. Then:
 #   PKG_CONFIG_PATH=PREFIX/lib/pkgconfig cargo build --release --locked --features static-ffmpeg
 #
-# `--for-tests` adds what the test suite makes clips with: one encoder and three muxers.
+# `--for-tests` adds what the test suite makes clips with: one encoder and three muxers. `--no-assembler` leaves out what
+# is written for one kind of processor: frames are the same, and take longer.
 #
 # Sources are looked for in the folder that the variable SOURCES names, else downloaded, and checked either way. Debian's
 # `.orig.tar.xz` of the same version is the same file.
@@ -15,10 +16,15 @@ set -eu
 
 dav1d_version=1.5.4
 writers=
-if [ "${1:-}" = --for-tests ]; then
-	writers="--enable-encoder=ffv1 --enable-muxer=mp4,matroska,mpegts"
+assembler=
+while :; do
+	case ${1:-} in
+	--for-tests) writers="--enable-encoder=ffv1 --enable-muxer=mp4,matroska,mpegts" ;;
+	--no-assembler) assembler=--disable-asm ;;
+	*) break ;;
+	esac
 	shift
-fi
+done
 [ $# = 2 ] || {
 	sed -n 's/^# usage: /usage: /p' "$0" >&2
 	exit 2
@@ -92,7 +98,7 @@ unpack "ffmpeg-$version" "https://ffmpeg.org/releases/ffmpeg-$version.tar.xz"
 		--disable-everything --disable-autodetect --disable-programs --disable-doc --disable-debug --disable-network \
 		--disable-avdevice --disable-avfilter --enable-pic --enable-zlib --enable-libdav1d --enable-protocol=file \
 		--enable-decoder="$decoders" --enable-demuxer="$demuxers" --enable-parser="$parsers" \
-		--enable-bsf=av1_frame_merge,extract_extradata,vp9_superframe_split $writers
+		--enable-bsf=av1_frame_merge,extract_extradata,vp9_superframe_split $writers $assembler
 	make -j "$jobs"
 	make install
 ) >"$prefix/build/ffmpeg.log" 2>&1 || {

@@ -1,7 +1,8 @@
 #!/bin/sh
 # The video tests with other versions of FFmpeg than the system's, each built here and linked into the program.
-# usage: scripts/check-ffmpeg.sh [VERSION...]   (7.1.5, 8.1.2 and 9.0.2 if none is named)
+# usage: scripts/check-ffmpeg.sh [VERSION...]   (7.1.5, 8.1.2, 9.0.2 and 8.1.2-c if none is named)
 #
+# `-c` behind a version leaves out its assembler, so that pictures come from FFmpeg's C code.
 # On 2 cores a version takes about ten minutes: two for FFmpeg, the rest for this program. scripts/build-ffmpeg.sh must know
 # the version.
 set -eu
@@ -9,12 +10,15 @@ cd "$(dirname "$0")/.."
 
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 failed=
-[ $# -gt 0 ] || set -- 7.1.5 8.1.2 9.0.2
+[ $# -gt 0 ] || set -- 7.1.5 8.1.2 9.0.2 8.1.2-c
 for version; do
 	prefix=$target/check-ffmpeg/$version
 	log=$target/check-ffmpeg/$version.log
 	if [ ! -f "$prefix/is-complete" ]; then
-		scripts/build-ffmpeg.sh --for-tests "$version" "$prefix"
+		case $version in
+		*-c) scripts/build-ffmpeg.sh --for-tests --no-assembler "${version%-c}" "$prefix" ;;
+		*) scripts/build-ffmpeg.sh --for-tests "$version" "$prefix" ;;
+		esac
 		touch "$prefix/is-complete"
 	fi
 	status=0

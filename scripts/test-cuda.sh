@@ -7,7 +7,7 @@
 # Flash attention compiles for hours of processor time; --no-flash leaves it out, as a GPU before 8.0 has to.
 # LLAVA_VIDEO_TEST_DEVICE names another device than `cuda`.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 features=cuda,flash-attn
 case ${1:-} in

@@ -2,7 +2,7 @@
 //!
 //! On ARM libswscale rounds the number of rows of a vertical filter up, and so takes another path to RGB, with other
 //! values. In C, as compiled for any processor, it gives those of x86-64, but for the conversions of `nearest.rs`.
-//! FFmpeg has no switch for that but one for the whole process. It is looked at while a context is made, so it is set
+//! FFmpeg has no switch for that but one for the whole process. It is looked at while a context is set up, so it is set
 //! for that long. A decoder that is opened by another thread meanwhile is slower, and gives the same frames.
 
 use std::sync::{Mutex, PoisonError};
@@ -22,8 +22,8 @@ impl Drop for Instructions {
     }
 }
 
-/// Runs `make`, which makes a context of libswscale, on other processors than x86-64 as if they had no instructions
-/// beyond the least.
+/// Runs `make`, which makes a context of libswscale or changes it, on other processors than x86-64 as if they had no
+/// instructions beyond the least.
 pub(super) fn portably<T>(make: impl FnOnce() -> T) -> T {
     if cfg!(target_arch = "x86_64") {
         return make();

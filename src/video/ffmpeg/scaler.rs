@@ -226,10 +226,12 @@ fn scaler_with(
         // SAFETY: a valid context, which starts with its class, as the options need it; the name is a C string.
         check(unsafe { ffi::av_opt_set_int(pointer.cast(), name.as_ptr(), i64::from(value), 0) })?;
     }
-    // SAFETY: a valid context; filters are not given.
-    check(portably(|| unsafe { ffi::sws_init_context(pointer, std::ptr::null_mut(), std::ptr::null_mut()) }))?;
-    set_colour(&scaler);
-    Ok(scaler)
+    portably(|| {
+        // SAFETY: a valid context; filters are not given.
+        check(unsafe { ffi::sws_init_context(pointer, std::ptr::null_mut(), std::ptr::null_mut()) })?;
+        set_colour(&scaler);
+        Ok(scaler)
+    })
 }
 
 /// What a context knows of colours.
