@@ -1,8 +1,8 @@
 //! YUV of 8 bits to RGB of the same size with the nearest chroma, in the steps of libswscale's code for x86-64.
 //!
 //! Most clips take this way, and decord's frames were made by that code (`libswscale/x86/yuv_2_rgb.asm`, alike from
-//! FFmpeg 4.1 to 9). libswscale in C, as it runs on ARM or where FFmpeg was built without an assembler, rounds otherwise:
-//! 37 to 65 % of the values of two clips differed, by at most 3 of 255. There pictures are converted here.
+//! FFmpeg 4.1 to 9). libswscale in C, as it runs on ARM or where FFmpeg was built without its assembler, rounds
+//! otherwise: 37 to 65 % of the values of two clips differed, by at most 3 of 255. There pictures are converted here.
 
 use std::ffi::c_int;
 
@@ -65,11 +65,11 @@ impl Matrix {
     /// # Errors
     /// Pictures that are not so.
     pub(super) fn convert(&self, from: &Picture, to: &mut Picture) -> Result<(), Fault> {
-        let format = plane::pixel_format(from.format());
-        let Some(shift) = format.and_then(chroma_shift) else {
+        let (width, height) = (from.width(), from.height());
+        let shift = plane::pixel_format(from.format()).and_then(chroma_shift);
+        let Some(shift) = shift.filter(|_| (to.width(), to.height()) == (width, height)) else {
             return Err(plane::BROKEN);
         };
-        let (width, height) = (from.width(), from.height());
         let chroma_rows = |index| plane::each_row(from, index, (height + (1 << shift) - 1) >> shift, (width + 1) / 2);
         let luma = plane::each_row(from, 0, height, width)?;
         let chroma = chroma_rows(1)?.zip(chroma_rows(2)?).flat_map(|rows| std::iter::repeat_n(rows, 1 << shift));
