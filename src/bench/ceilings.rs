@@ -35,6 +35,11 @@ impl Ceilings {
         }
     }
 
+    /// Operations a second of products: on bytes, or in this arithmetic.
+    pub(super) fn products_per_sec(&self, of_bytes: bool, dtype: DType) -> Option<f64> {
+        if of_bytes { self.int8_ops_per_sec } else { self.flops_per_sec(dtype) }
+    }
+
     /// Operations a second in this arithmetic.
     pub fn flops_per_sec(&self, dtype: DType) -> Option<f64> {
         match dtype {
@@ -52,7 +57,10 @@ mod tests {
     #[test]
     fn an_arithmetic_has_its_own_ceiling() {
         let ceilings = Ceilings { f32_flops_per_sec: Some(5.0), bf16_flops_per_sec: Some(9.0), ..Ceilings::default() };
-        let peaks = [DType::F32, DType::BF16, DType::F16].map(|dtype| ceilings.flops_per_sec(dtype));
+        let peaks = [DType::F32, DType::BF16, DType::F16].map(|dtype| ceilings.products_per_sec(false, dtype));
         assert_eq!(peaks, [Some(5.0), Some(9.0), None]);
+        assert_eq!(ceilings.products_per_sec(true, DType::F32), None, "bytes are not held against floats");
+        let ceilings = Ceilings { int8_ops_per_sec: Some(20.0), ..ceilings };
+        assert_eq!(ceilings.products_per_sec(true, DType::BF16), Some(20.0));
     }
 }

@@ -50,11 +50,8 @@ fn product(bench: &Bench, meter: &mut Meter<'_, '_>) -> Result<(), Error> {
         let (seconds, ()) = meter.time(Stage::Product, run)?;
         let flops = counts::product(tokens, config.intermediate_size * config.hidden_size);
         let work = work(Stage::Product, tokens, Unit::Tokens, flops);
-        if layer.multiplies_bytes(Pass::Prefill) {
-            meter.report_against(work, seconds, meter.ceilings.int8_ops_per_sec)?;
-        } else {
-            meter.report(work, seconds, bench.dtype())?;
-        }
+        let of_bytes = layer.multiplies_bytes(Pass::Prefill);
+        meter.report_against(work, seconds, meter.ceilings.products_per_sec(of_bytes, bench.dtype()))?;
     }
     Ok(())
 }

@@ -28,7 +28,8 @@ pub(super) fn measure(bench: &Bench, language: &Qwen2, meter: &mut Meter<'_, '_>
             let flops = Some(counts.prefill_flops(0, tokens));
             let (stage, amount, unit) = (Stage::Prefill, tokens as u64, Unit::Tokens);
             let work = Work { stage, amount, unit, depth: None, rows: None, flops, read_bytes: None };
-            meter.report(work, seconds, bench.dtype())?;
+            let of_bytes = language.prefill_multiplies_bytes();
+            meter.report_against(work, seconds, meter.ceilings.products_per_sec(of_bytes, bench.dtype()))?;
         } else {
             prefill(bench, language, &embeds, &mut cache)?;
         }

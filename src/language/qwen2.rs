@@ -123,6 +123,11 @@ impl Qwen2 {
         self.layers.iter().any(DecoderLayer::steps_differ)
     }
 
+    /// Whether the CPU multiplies bytes in prefill.
+    pub(crate) fn prefill_multiplies_bytes(&self) -> bool {
+        self.layers.iter().any(|layer| layer.down_proj.multiplies_bytes(Pass::Prefill))
+    }
+
     /// An empty cache for `capacity` positions.
     pub fn new_cache(&self, capacity: usize) -> KvCache {
         KvCache::new(self.layers.len(), capacity)
