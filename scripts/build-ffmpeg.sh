@@ -7,8 +7,8 @@
 # Takes about two minutes on 2 cores; needs cc, nasm, meson and ninja. Then:
 #   PKG_CONFIG_PATH=PREFIX/lib/pkgconfig cargo build --release --locked --features static-ffmpeg
 #
-# `--for-tests` adds what the test suite makes clips with: one encoder and three muxers. `--no-assembler` leaves out what
-# is written for one kind of processor: frames are the same, and take longer.
+# `--for-tests` adds what the test suite makes clips with: one encoder and three muxers. `--no-assembler` leaves out
+# what is written for one kind of processor: frames are the same, and take longer.
 #
 # Sources are looked for in the folder that the variable SOURCES names, else downloaded, and checked either way. Debian's
 # `.orig.tar.xz` of the same version is the same file.
