@@ -1,8 +1,8 @@
 //! YUV of 8 bits to RGB of the same size with the nearest chroma, in the steps of libswscale's code for x86-64.
 //!
-//! Most clips take this way, and decord's frames were made by that code (`libswscale/x86/yuv_2_rgb.asm`, alike from
-//! FFmpeg 4.1 to 9). libswscale in C, as it runs on ARM or where FFmpeg was built without its assembler, rounds
-//! otherwise: 37 to 65 % of the values of two clips differed, by at most 3 of 255. There pictures are converted here.
+//! Most clips take this way, and decord's frames were made by that code (`libswscale/x86/yuv_2_rgb.asm`, whose steps
+//! are the same in FFmpeg 5.1 and 9.0). libswscale in C, as it runs on ARM or where FFmpeg was built without its
+//! assembler, rounds otherwise. There pictures are converted here.
 
 use std::ffi::c_int;
 
